@@ -1,0 +1,59 @@
+# `make` lists the targets. Everything is set up on first use, in .venv.
+SHELL := bash
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+READY := .venv/.ready
+PORT ?= 8000
+
+.PHONY: help course test check lint book serve lab release grade bench lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): requirements.lock pyproject.toml scripts/setup.sh
+	@scripts/setup.sh environment
+
+course: book release ## set up, build the site, release Assignment 2, grade the samples
+	@$(BIN)/python -m autograder grade --samples
+	@echo
+	@echo "site:   _build/html/index.html   (make serve shows it)"
+	@echo "bundle: _build/release/assignment2.zip"
+	@echo "marks:  the table above"
+
+test: book release ## run all tests
+	@scripts/setup.sh browser
+	@$(BIN)/python -m pytest
+
+check: lint ## the fast loop: lint, types and the quick tests, under 2 minutes
+	@$(BIN)/python -m pytest -m "not slow"
+
+lint: $(READY) ## format and lint check, types
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+
+book: $(READY) ## execute the chapters and build the site into _build/html
+	@$(BIN)/python scripts/book.py
+
+serve: book ## show the site on http://localhost:8000 (PORT=… for another port)
+	@$(BIN)/python -m http.server --directory _build/html --bind 127.0.0.1 $(PORT)
+
+lab: $(READY) ## open JupyterLab on the chapters
+	@$(BIN)/jupyter lab chapters
+
+release: $(READY) ## make the student bundle of Assignment 2
+	@$(BIN)/python -m autograder release
+
+grade: $(READY) ## grade what lies in assignments/submitted
+	@$(BIN)/python -m autograder grade
+
+bench: $(READY) ## measure our models against torchvision's, side by side
+	@$(BIN)/python -m benchmarks.models
+
+lock: $(READY) ## compile requirements.lock anew from pyproject.toml
+	@CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/python -m piptools compile --quiet --all-extras \
+	  --strip-extras --no-annotate --no-emit-index-url --no-emit-find-links \
+	  --no-emit-trusted-host --output-file requirements.lock pyproject.toml
+
+clean: ## remove what was built; the environment stays
+	@rm -rf _build

@@ -1,0 +1,48 @@
+"""Make `fashion_mnist_small.npz`: a class-balanced subset of Fashion-MNIST.
+
+    python data/make_subset.py --root FOLDER     # FOLDER holds the four original idx files, .gz or
+    not
+
+10,000 of the 60,000 training images and 2,000 of the 10,000 test images, the same number from each
+class, drawn with a fixed seed and kept in the original order. The file's bytes depend on the zlib
+that compresses it, so the test compares the SHA-256 of the decoded arrays.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from convnets.training.data import CLASSES, read_original
+
+SEED = 2012
+SIZES = {"train": 10_000, "test": 2_000}
+TARGET = Path(__file__).with_name("fashion_mnist_small.npz")
+
+
+def balanced(labels: np.ndarray, total: int, generator: np.random.Generator) -> np.ndarray:
+    """Indices of `total` samples, the same number of each class, in the original order."""
+    per_class = total // len(CLASSES)
+    chosen = [
+        generator.choice(np.flatnonzero(labels == label), per_class, replace=False)
+        for label in range(len(CLASSES))
+    ]
+    return np.sort(np.concatenate(chosen))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--root", type=Path, required=True, help="folder of the original idx files")
+    root = parser.parse_args().root
+    generator = np.random.default_rng(SEED)
+    arrays = {}
+    for split, total in SIZES.items():
+        images, labels = read_original(root, split)
+        keep = balanced(labels, total, generator)
+        arrays[f"{split}_images"], arrays[f"{split}_labels"] = images[keep], labels[keep]
+    np.savez_compressed(TARGET, **arrays)
+    print(f"{TARGET}: {TARGET.stat().st_size / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    main()

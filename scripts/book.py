@@ -1,0 +1,56 @@
+"""Execute the chapters and build the website into _build/html; any error or warning fails the
+build.
+
+Executed chapters are kept in a cache. It is thrown away when the package, the data or the lock has
+changed, since jupyter-cache itself looks at the cells only.
+"""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+BUILD = ROOT / "_build"
+CACHE = BUILD / ".jupyter_cache"
+KEY = BUILD / ".cache-key"
+# What a chapter's outputs depend on besides its cells.
+INPUTS = ("src/convnets", "data", "requirements.lock")
+
+
+def cache_key() -> str:
+    """Digest of every file that an executed chapter may have used."""
+    digest = hashlib.sha256()
+    for name in INPUTS:
+        path = ROOT / name
+        files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+        for file in files:
+            if "__pycache__" not in file.parts:
+                digest.update(file.relative_to(ROOT).as_posix().encode())
+                digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def main() -> int:
+    key = cache_key()
+    if not KEY.is_file() or KEY.read_text() != key:
+        for stale in (CACHE, BUILD / "html", BUILD / ".doctrees"):
+            shutil.rmtree(stale, ignore_errors=True)
+    BUILD.mkdir(exist_ok=True)
+    KEY.write_text(key)
+    jupyter_book = Path(sys.executable).with_name("jupyter-book")
+    command = [jupyter_book, "build", ROOT, "--warningiserror", "--nitpick", "--keep-going"]
+    status = subprocess.run(command, cwd=ROOT).returncode
+    for report in sorted((BUILD / "html" / "reports").glob("**/*.err.log")):
+        print(f"\n{report.stem}:\n{report.read_text()}", file=sys.stderr)
+    if status:
+        print(
+            "book: the build failed; the first error or warning above is the reason",
+            file=sys.stderr,
+        )
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""`python -m convnets`: look at the architectures from the terminal."""
+
+from typing import Annotated
+
+import torch
+import typer
+from rich.console import Console
+from rich.table import Table
+
+import convnets
+from convnets.analysis import trace
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+WIDTH_IN_A_PIPE = 200
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=WIDTH_IN_A_PIPE)
+
+
+def _percent(error: float | None) -> str:
+    return "" if error is None else f"{error:.2f}"
+
+
+@app.command("list")
+def list_networks() -> None:
+    """List every architecture: year, parameters, MACs, published error."""
+    table = Table()
+    table.add_column("name", no_wrap=True)
+    for header in (
+        "family",
+        "year",
+        "input",
+        "parameters",
+        "MACs",
+        "top-1 error %",
+        "top-5 error %",
+    ):
+        table.add_column(header, justify="left" if header == "family" else "right")
+    table.add_column("error measured on")
+    for name in convnets.names():
+        card = convnets.card(name)
+        table.add_row(
+            name,
+            card.family,
+            str(card.year),
+            f"{card.input_size}x{card.input_size}",
+            f"{card.parameters:,}",
+            f"{card.macs:,}",
+            _percent(card.top1_error),
+            _percent(card.top5_error),
+            card.error_source or "",
+        )
+    _console().print(table)
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="a name from `python -m convnets list`")],
+    input_size: Annotated[
+        int | None, typer.Option(help="side of the square image in pixels [default: the paper's]")
+    ] = None,
+) -> None:
+    """Print every layer of an architecture: kernel, output shape, parameters, MACs, bytes."""
+    try:
+        card = convnets.card(name)
+        with torch.device("meta"):
+            net = convnets.build(name, card.num_classes, card.in_channels)
+        size = card.input_size if input_size is None else input_size
+        table = trace(net, size).table(f"{card.title} for one image of {size}x{size} pixels")
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    _console().print(table)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,5 @@
+"""Measure networks: layers, shapes, costs, receptive fields, gradients, dead units."""
+
+from convnets.analysis.trace import LayerRow, Trace, trace
+
+__all__ = ["LayerRow", "Trace", "trace"]

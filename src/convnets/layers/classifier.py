@@ -1,0 +1,55 @@
+"""The contract that every network of the course keeps."""
+
+from torch import Tensor, nn
+
+
+class ImageClassifier(nn.Module):
+    """Images (N, in_channels, H, W) -> class scores (N, num_classes), in two parts.
+
+    `features` turns an image into feature maps (N, C, H', W'); `classifier` turns those into
+    scores.
+
+    Args:
+        features: image -> feature maps.
+        classifier: feature maps -> scores before the softmax.
+        num_classes: number of classes.
+        in_channels: channels of the input image.
+        smallest_input: side in pixels of the smallest image that every layer can handle.
+
+    Raises (when called):
+        ValueError: the input has another number of channels, or is too small.
+    """
+
+    def __init__(
+        self,
+        features: nn.Module,
+        classifier: nn.Module,
+        *,
+        num_classes: int,
+        in_channels: int,
+        smallest_input: int = 1,
+    ) -> None:
+        super().__init__()
+        self.features = features
+        self.classifier = classifier
+        self.num_classes = num_classes
+        self.in_channels = in_channels
+        self.smallest_input = smallest_input
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.ndim != 4:
+            raise ValueError(
+                f"expected a batch of images (N, C, H, W), got the shape {tuple(x.shape)}; "
+                "a single image needs .unsqueeze(0)"
+            )
+        if x.shape[1] != self.in_channels:
+            raise ValueError(
+                f"this network takes images of {self.in_channels} channels, got {x.shape[1]}; "
+                f"build it with in_channels={x.shape[1]}"
+            )
+        if min(x.shape[-2:]) < self.smallest_input:
+            raise ValueError(
+                f"an image of {x.shape[-2]}x{x.shape[-1]} pixels is too small for this network; "
+                f"the smallest that works is {self.smallest_input}x{self.smallest_input}"
+            )
+        return self.classifier(self.features(x))

@@ -1,0 +1,29 @@
+"""Initialisations, as functions that a network calls once at the end of its `__init__`."""
+
+from torch import nn
+
+
+def init_he_normal_(net: nn.Module) -> None:
+    """He initialisation for ReLU networks, in place (He et al., 2015, equation 14).
+
+    Convolutions: N(0, 2 / fan_out), no bias offset; batch norm: scale 1, shift 0; fully connected
+    layers: N(0, 0.01^2).
+    """
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        elif isinstance(module, nn.BatchNorm2d):
+            nn.init.ones_(module.weight)
+        elif isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=0.01)
+        if isinstance(module, (nn.Conv2d, nn.BatchNorm2d, nn.Linear)) and module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def init_normal_(net: nn.Module, std: float = 0.01) -> None:
+    """Weights N(0, std^2), biases 0, in place: what networks did before 2015."""
+    for module in net.modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            nn.init.normal_(module.weight, std=std)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)

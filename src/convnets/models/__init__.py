@@ -1,0 +1,38 @@
+"""The architectures, one file a family, in the lecture's order."""
+
+from convnets import registry
+from convnets.layers import ImageClassifier
+from convnets.models import alexnet, checkpoints, lenet, resnet, vgg
+
+__all__ = ["alexnet", "build", "checkpoints", "lenet", "resnet", "vgg"]
+
+
+def build(
+    name: str, num_classes: int = 1000, in_channels: int = 3, weights: str | None = None
+) -> ImageClassifier:
+    """The network called `name`, freshly initialised or with public weights.
+
+    Args:
+        name: one of `convnets.names()`.
+        num_classes: width of the last layer.
+        in_channels: channels of the input images.
+        weights: `"torchvision"` downloads the weights that torchvision publishes for this network
+            (1000 classes, 3 channels); `None` leaves the initialisation.
+
+    Raises:
+        ValueError: unknown name, sizes below 1, or weights that do not exist for this network.
+    """
+    if num_classes < 1 or in_channels < 1:
+        raise ValueError(
+            f"num_classes and in_channels must be at least 1, got {num_classes} and {in_channels}"
+        )
+    make = registry.builder(name)
+    if weights is not None and (num_classes, in_channels) != (1000, 3):
+        raise ValueError(
+            f"public weights of {name!r} are for num_classes=1000 and in_channels=3; build it with "
+            "those, then replace the last layer of net.classifier"
+        )
+    net: ImageClassifier = make(num_classes=num_classes, in_channels=in_channels)
+    if weights is not None:
+        net.load_state_dict(checkpoints.download(name, weights))
+    return net

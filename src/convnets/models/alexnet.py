@@ -1,0 +1,136 @@
+"""AlexNet: the first convolutional network to win ILSVRC.
+
+Alex Krizhevsky, Ilya Sutskever, Geoffrey E. Hinton: "ImageNet classification with deep
+convolutional neural networks", 2012, section 3 and figure 2. Lecture slides 3 to 8.
+
+The idea: a deep network of ReLUs, trained on two GPUs, with dropout against overfitting.
+
+Differences from the paper: its text says 224x224 pixels; the arithmetic of its first layer needs
+227 (slide 4). The average pool before FC6 admits other sizes; at 227 it changes nothing.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from torch import nn
+
+from convnets.layers import ImageClassifier, LocalResponseNorm, init_normal_
+from convnets.registry import register
+
+
+@dataclass(frozen=True)
+class Row:
+    """One convolution and what follows it."""
+
+    out_channels: int
+    kernel_size: int
+    stride: int = 1
+    padding: int = 0
+    groups: int = 1
+    norm: bool = False
+    pool: bool = False
+
+
+# Figure 2: CONV2, CONV4 and CONV5 see only the maps of their own GPU, hence two groups.
+TWO_GROUPS = (
+    #   channels kernel stride padding groups
+    Row(96, 11, 4, 0, 1, norm=True, pool=True),
+    Row(256, 5, 1, 2, 2, norm=True, pool=True),
+    Row(384, 3, 1, 1, 1),
+    Row(384, 3, 1, 1, 2),
+    Row(256, 3, 1, 1, 2, pool=True),
+)
+# Krizhevsky: "One weird trick for parallelizing convolutional neural networks", 2014, as
+# torchvision builds it: one tower, no normalisation, 224 pixels with padding.
+ONE_TOWER = (
+    Row(64, 11, 4, 2, pool=True),
+    Row(192, 5, 1, 2, pool=True),
+    Row(384, 3, 1, 1),
+    Row(256, 3, 1, 1),
+    Row(256, 3, 1, 1, pool=True),
+)
+
+
+class AlexNet(ImageClassifier):
+    """AlexNet: (N, in_channels, H, W) -> (N, num_classes).
+
+    Args:
+        rows: the five convolutions, as `TWO_GROUPS` or `ONE_TOWER`.
+        dropout_first: dropout before FC6 and FC7 (torchvision) and not after them (the paper).
+        smallest_input: side of the smallest image that reaches the last pool, in pixels.
+    """
+
+    def __init__(
+        self,
+        rows: tuple[Row, ...],
+        smallest_input: int,
+        dropout_first: bool = False,
+        num_classes: int = 1000,
+        in_channels: int = 3,
+    ) -> None:
+        super().__init__(
+            _features(rows, in_channels),
+            _classifier(rows[-1].out_channels, num_classes, dropout_first),
+            num_classes=num_classes,
+            in_channels=in_channels,
+            smallest_input=smallest_input,
+        )
+        init_alexnet_(self)
+
+
+def _features(rows: tuple[Row, ...], in_channels: int) -> nn.Sequential:
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    pools = 0
+    for number, row in enumerate(rows, start=1):
+        layers[f"conv{number}"] = nn.Conv2d(
+            in_channels,
+            row.out_channels,
+            row.kernel_size,
+            row.stride,
+            row.padding,
+            groups=row.groups,
+        )
+        layers[f"relu{number}"] = nn.ReLU(inplace=True)
+        if row.norm:
+            layers[f"norm{number}"] = LocalResponseNorm()
+        if row.pool:
+            pools += 1
+            layers[f"pool{pools}"] = nn.MaxPool2d(kernel_size=3, stride=2)
+        in_channels = row.out_channels
+    return nn.Sequential(layers)
+
+
+def _classifier(channels: int, num_classes: int, dropout_first: bool) -> nn.Sequential:
+    layers: OrderedDict[str, nn.Module] = OrderedDict(
+        avgpool=nn.AdaptiveAvgPool2d(6), flatten=nn.Flatten()
+    )
+    for number, width in ((6, channels * 6 * 6), (7, 4096)):
+        if dropout_first:
+            layers[f"drop{number}"] = nn.Dropout(0.5)
+        layers[f"fc{number}"] = nn.Linear(width, 4096)
+        layers[f"relu{number}"] = nn.ReLU(inplace=True)
+        if not dropout_first:
+            layers[f"drop{number}"] = nn.Dropout(0.5)
+    layers["fc8"] = nn.Linear(4096, num_classes)
+    return nn.Sequential(layers)
+
+
+def init_alexnet_(net: AlexNet) -> None:
+    """Weights N(0, 0.01^2); biases 1 in CONV2, CONV4, CONV5, FC6 and FC7, else 0 (section 5)."""
+    init_normal_(net, std=0.01)
+    parts = [getattr(net.features, name) for name in ("conv2", "conv4", "conv5")]
+    parts += [getattr(net.classifier, name) for name in ("fc6", "fc7")]
+    for layer in parts:
+        nn.init.ones_(layer.bias)
+
+
+@register("alexnet")
+def alexnet(num_classes: int = 1000, in_channels: int = 3) -> AlexNet:
+    return AlexNet(TWO_GROUPS, 67, num_classes=num_classes, in_channels=in_channels)
+
+
+@register("alexnet_one_tower")
+def alexnet_one_tower(num_classes: int = 1000, in_channels: int = 3) -> AlexNet:
+    return AlexNet(
+        ONE_TOWER, 63, dropout_first=True, num_classes=num_classes, in_channels=in_channels
+    )

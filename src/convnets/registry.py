@@ -1,0 +1,95 @@
+"""Which architectures exist: one card for each, read from `cards.toml`, and the function that
+builds it.
+
+The cards are the course's golden rows. Tests, chapters, the command line and the lecture's ledger
+read the same file, so a figure stands in one place only.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+Builder = Callable[..., Any]
+_BUILDERS: dict[str, Builder] = {}
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is known of one architecture before it is built.
+
+    Parameters and MACs are for the network as published: `num_classes`, `in_channels` and
+    `input_size` of this card. A published error is in percent, `None` where nobody published one.
+    """
+
+    name: str
+    title: str
+    family: str
+    year: int
+    paper: str
+    """Key in `references.bib`."""
+    input_size: int
+    """Side of the square input in pixels that the paper uses."""
+    smallest_input: int
+    """Side of the smallest square input that the network accepts, in pixels."""
+    parameters: int
+    macs: int
+    num_classes: int = 1000
+    in_channels: int = 3
+    top1_error: float | None = None
+    top5_error: float | None = None
+    error_source: str | None = None
+    """Where the error is published: paper and table, test protocol."""
+
+    @property
+    def is_small_image(self) -> bool:
+        """Made for images of about 32 pixels, such as CIFAR-10 or Fashion-MNIST."""
+        return self.input_size <= 32
+
+
+def register(name: str) -> Callable[[Builder], Builder]:
+    """Register the decorated function as the builder of `name`; each name once, each with a
+    card."""
+
+    def decorate(builder: Builder) -> Builder:
+        if name in _BUILDERS:
+            raise ValueError(f"{name!r} is registered twice")
+        if name not in _cards():
+            raise ValueError(f"{name!r} has no card; add one to cards.toml")
+        _BUILDERS[name] = builder
+        return builder
+
+    return decorate
+
+
+def names() -> list[str]:
+    """Names of all architectures, in the lecture's order."""
+    return list(_cards())
+
+
+def card(name: str) -> Card:
+    """The card of `name`.
+
+    Raises:
+        ValueError: unknown name; the sentence lists the nearest ones.
+    """
+    try:
+        return _cards()[name]
+    except KeyError:
+        near = difflib.get_close_matches(name, names(), n=3, cutoff=0.4)
+        hint = f"did you mean {', '.join(near)}?" if near else "see `python -m convnets list`"
+        raise ValueError(f"unknown network {name!r}; {hint}") from None
+
+
+def builder(name: str) -> Builder:
+    """The function that builds `name`, called with `num_classes` and `in_channels`."""
+    return _BUILDERS[card(name).name]
+
+
+@cache
+def _cards() -> dict[str, Card]:
+    text = resources.files("convnets").joinpath("cards.toml").read_text(encoding="utf-8")
+    return {name: Card(name=name, **row) for name, row in tomllib.loads(text).items()}

@@ -1,0 +1,36 @@
+"""Which device this machine has, and what is a fair budget for it."""
+
+import platform
+from typing import TypeVar
+
+import torch
+
+T = TypeVar("T")
+
+
+def default_device() -> torch.device:
+    """The GPU if there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def choose(*, cpu: T, gpu: T) -> T:
+    """The budget for this machine: small on a CPU, larger with a GPU."""
+    return gpu if default_device().type == "cuda" else cpu
+
+
+def has_fast_bfloat16(device: torch.device) -> bool:
+    """Whether bfloat16 arithmetic is built into the device, and so faster than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported()
+
+
+def describe() -> str:
+    """One line about this machine, to print beside a measured result."""
+    device = default_device()
+    name = (
+        torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else f"CPU, {torch.get_num_threads()} threads"
+    )
+    return f"{name}; PyTorch {torch.__version__}; Python {platform.python_version()}"

@@ -1,0 +1,144 @@
+"""A picture with controls, in two forms from one drawing function.
+
+In a live notebook ipywidgets call the function again for every setting. On a static page, where no
+Python runs, a few lines of script step through pictures that were drawn when the page was built.
+"""
+
+import base64
+import html
+import itertools
+import json
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from importlib import resources
+from io import BytesIO
+from string import Template
+from typing import Any
+
+import ipywidgets
+from PIL import Image
+
+from convnets.plots import CourseFigure
+
+MOST_FRAMES = 64
+WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
+
+
+class Explorer:
+    """A picture that changes with one or more controls.
+
+    Args:
+        title: what is explored; names the explorer for screen readers.
+        draw: called with one value for each control, returns the picture.
+        describe: called like `draw`, returns one or two sentences that say what the picture shows;
+            they stand below it and are its text alternative.
+        controls: for each argument of `draw` its possible values, in order; all combinations
+            together at most 64.
+        start: the value of each control at first; its first value if left out.
+
+    Raises:
+        ValueError: too many combinations for a page, or a start value that is not a control's.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        draw: Callable[..., CourseFigure],
+        describe: Callable[..., str],
+        controls: Mapping[str, Sequence[Any]],
+        start: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.title = title
+        self.draw = draw
+        self.describe = describe
+        self.controls = {name: list(values) for name, values in controls.items()}
+        self.start = {name: values[0] for name, values in self.controls.items()} | dict(start or {})
+        for name, value in self.start.items():
+            if value not in self.controls.get(name, []):
+                raise ValueError(f"{name}={value!r} is not one of the values of a control")
+        frames = len(list(itertools.product(*self.controls.values())))
+        if frames > MOST_FRAMES:
+            raise ValueError(
+                f"{frames} combinations are too many for a static page; leave at most {MOST_FRAMES}"
+            )
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        live = self.widget()._repr_mimebundle_(**kwargs)
+        return {WIDGET_MIME: live[WIDGET_MIME], "text/html": self.html(), "text/plain": self.title}
+
+    def widget(self) -> ipywidgets.Widget:
+        """The live form: one slider for each control, the picture and its description."""
+        sliders = {
+            name: ipywidgets.SelectionSlider(
+                options=values,
+                value=self.start[name],
+                description=_label(name),
+                continuous_update=False,
+                style={"description_width": "initial"},
+            )
+            for name, values in self.controls.items()
+        }
+        picture = ipywidgets.Image(format="png")
+        text = ipywidgets.HTML()
+
+        def update(_: Any = None) -> None:
+            values = {name: slider.value for name, slider in sliders.items()}
+            picture.value = self.draw(**values).png()
+            sentence = html.escape(self.describe(**values))
+            text.value = sentence
+
+        for slider in sliders.values():
+            slider.observe(update, names="value")
+        update()
+        return ipywidgets.VBox([*sliders.values(), picture, text])
+
+    def html(self) -> str:
+        """The static form: a figure element that needs nothing from elsewhere."""
+        frames = {}
+        for index in itertools.product(*(range(len(v)) for v in self.controls.values())):
+            chosen = zip(self.controls.items(), index, strict=True)
+            values = {name: options[i] for (name, options), i in chosen}
+            frames[",".join(map(str, index))] = {
+                "src": _data_uri(self.draw(**values)),
+                "text": self.describe(**values),
+            }
+        first = ",".join(
+            str(options.index(self.start[name])) for name, options in self.controls.items()
+        )
+        identifier = f"explorer-{uuid.uuid5(uuid.NAMESPACE_URL, self.title).hex[:12]}"
+        controls = "".join(
+            _slider(f"{identifier}-{name}", name, options, self.start[name])
+            for name, options in self.controls.items()
+        )
+        template = Template(
+            resources.files(__package__).joinpath("explorer.html").read_text("utf-8")
+        )
+        return template.substitute(
+            id=identifier,
+            title=html.escape(self.title, quote=True),
+            controls=controls,
+            src=frames[first]["src"],
+            text=html.escape(frames[first]["text"], quote=True),
+            frames=json.dumps(frames).replace("</", "<\\/"),
+        )
+
+
+def _slider(identifier: str, name: str, options: list[Any], value: Any) -> str:
+    texts = html.escape(json.dumps([str(option) for option in options]), quote=True)
+    return (
+        f'<p><label for="{identifier}">{html.escape(_label(name))}</label> '
+        f'<input type="range" id="{identifier}" min="0" max="{len(options) - 1}" step="1" '
+        f'value="{options.index(value)}" aria-valuetext="{html.escape(str(value))}" '
+        f'data-values="{texts}"> <output for="{identifier}">{html.escape(str(value))}</output></p>'
+    )
+
+
+def _label(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _data_uri(picture: CourseFigure) -> str:
+    buffer = BytesIO()
+    image = Image.open(BytesIO(picture.png())).convert("RGB").quantize(48)
+    image.convert("RGB").save(buffer, format="WEBP", lossless=True, method=4)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

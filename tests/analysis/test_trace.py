@@ -1,0 +1,110 @@
+import pytest
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+import convnets
+from convnets.analysis import trace
+
+
+def conv_net() -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1, groups=1), nn.ReLU())
+
+
+def test_a_convolutions_row_follows_the_formulas():
+    row = trace(conv_net(), 32)["0"]
+    assert row.kind == "Conv2d"
+    assert (row.kernel, row.stride, row.padding, row.groups) == ((3, 3), (2, 2), (1, 1), 1)
+    assert row.output == (8, 16, 16)
+    assert (row.weights, row.biases) == (3 * 3 * 3 * 8, 8)
+    assert row.macs == 3 * 3 * 3 * 8 * 16 * 16
+    assert row.activation_bytes == 8 * 16 * 16 * 4
+
+
+@pytest.mark.parametrize("name", ["alexnet", "vgg16", "resnet50", "resnet20", "lenet5"])
+def test_totals_agree_with_pytorchs_own_counter(name):
+    card = convnets.card(name)
+    with torch.device("meta"):
+        net = convnets.build(name, card.num_classes, card.in_channels).eval()
+        image = torch.empty(1, card.in_channels, card.input_size, card.input_size)
+    with FlopCounterMode(display=False) as counter:
+        net(image)
+    result = trace(net, card.input_size)
+    assert 2 * result.macs == counter.get_total_flops()
+    assert sum(row.macs for row in result) == result.macs
+
+
+def test_a_module_called_twice_has_two_rows_and_its_parameters_once():
+    shared = nn.Conv2d(3, 3, 1, bias=False)
+    result = trace(nn.Sequential(shared, nn.ReLU(), shared), 4)
+    assert [row.kind for row in result] == ["Conv2d", "ReLU", "Conv2d"]
+    assert [row.parameters for row in result] == [9, 0, 0]
+    assert result.parameters == 9
+
+
+def test_arithmetic_outside_layers_counts_in_the_total():
+    class Gram(nn.Module):
+        in_channels = 3
+
+        def forward(self, x):
+            flat = x.flatten(2)
+            return flat @ flat.transpose(1, 2)
+
+    class Outer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 1)
+
+        def forward(self, x):
+            flat = self.conv(x).flatten(2)
+            return flat @ flat.transpose(1, 2)
+
+    assert trace(Gram(), 5).macs == 3 * 3 * 25
+    result = trace(Outer(), 5)
+    assert result.macs == sum(row.macs for row in result) + 4 * 4 * 25
+
+
+def test_the_network_its_mode_and_its_statistics_are_left_alone():
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout()).train()
+    net[1].eval()
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    trace(net, 8)
+    assert [module.training for module in net] == [True, False, True]
+    assert all(torch.equal(before[key], value) for key, value in net.state_dict().items())
+    assert not any(module._forward_hooks for module in net.modules())
+
+
+def test_height_and_width_may_differ():
+    assert trace(conv_net(), (32, 48))["0"].output == (8, 16, 24)
+
+
+def test_an_image_that_is_too_small_is_explained():
+    with pytest.raises(ValueError, match="smallest that works is 32x32"):
+        trace(convnets.build("vgg11"), 16)
+
+
+def test_a_network_that_looks_at_values_is_refused():
+    class Gated(nn.Module):
+        in_channels = 3
+
+        def forward(self, x):
+            return x if x.sum() > 0 else -x
+
+    with pytest.raises(ValueError, match="depends on the values of the pixels"):
+        trace(Gated(), 8)
+
+
+def test_a_network_without_convolution_is_asked_for_its_channels():
+    with pytest.raises(ValueError, match="in_channels"):
+        trace(nn.Linear(3, 3), 8)
+
+
+def test_an_unknown_layer_is_answered_with_the_names():
+    with pytest.raises(KeyError, match="no layer 'conv9'"):
+        trace(conv_net(), 8)["conv9"]
+
+
+def test_the_frame_has_a_row_for_each_layer_and_a_column_for_each_field():
+    frame = trace(conv_net(), 8).frame()
+    assert list(frame["kind"]) == ["Conv2d", "ReLU"]
+    assert frame["parameters"].sum() == 3 * 3 * 3 * 8 + 8

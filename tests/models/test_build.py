@@ -1,0 +1,109 @@
+"""One loop over the registry: whatever is registered keeps the contract."""
+
+import pytest
+import torch
+from torch import nn
+
+import convnets
+from convnets.analysis import trace
+from convnets.layers import ImageClassifier
+
+NAMES = convnets.names()
+SMALL = [name for name in NAMES if convnets.card(name).is_small_image]
+
+
+def on_meta(name: str) -> ImageClassifier:
+    card = convnets.card(name)
+    with torch.device("meta"):
+        return convnets.build(name, card.num_classes, card.in_channels)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_network_keeps_the_contract(name):
+    with torch.device("meta"):
+        net = convnets.build(name, num_classes=7, in_channels=1)
+        image = torch.empty(2, 1, convnets.card(name).input_size, convnets.card(name).input_size)
+    maps = net.features(image)
+    assert maps.ndim == 4
+    assert net.classifier(maps).shape == net(image).shape == (2, 7)
+    assert (net.num_classes, net.in_channels) == (7, 1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parameters_and_macs_are_those_of_the_card(name):
+    card = convnets.card(name)
+    measured = trace(on_meta(name), card.input_size)
+    assert (measured.parameters, measured.macs) == (card.parameters, card.macs)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_smallest_input_is_the_cards_and_one_pixel_less_is_refused(name):
+    net, card = on_meta(name), convnets.card(name)
+    smallest = card.smallest_input
+    assert net.smallest_input == smallest
+    image = torch.empty(2, card.in_channels, smallest, smallest, device="meta")
+    assert net.eval()(image).shape == (2, card.num_classes)
+    if smallest > 1:
+        with pytest.raises(ValueError, match=f"smallest that works is {smallest}x{smallest}"):
+            net(image[..., 1:])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_stated_smallest_input_is_not_larger_than_needed(name):
+    net, card = on_meta(name), convnets.card(name)
+    net.smallest_input = 1
+    less = card.smallest_input - 1
+    if less:
+        image = torch.empty(2, card.in_channels, less, less, device="meta")
+        with pytest.raises(RuntimeError):
+            net(image)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_every_parameter_of_a_small_network_gets_a_finite_gradient(name):
+    net = convnets.build(name, num_classes=10, in_channels=1)
+    loss = nn.functional.cross_entropy(net(torch.randn(4, 1, 32, 32)), torch.arange(4))
+    loss.backward()
+    for key, parameter in net.named_parameters():
+        assert parameter.grad is not None, key
+        assert parameter.grad.isfinite().all(), key
+        assert parameter.grad.abs().sum() > 0, key
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_small_network_learns_one_batch_by_heart(name):
+    net = convnets.build(name, num_classes=4, in_channels=1)
+    images, labels = torch.randn(8, 1, 32, 32), torch.arange(8) % 4
+    optimizer = torch.optim.Adam(net.parameters(), lr=3e-3)
+    for _ in range(300):  # plain-56 needs many: that is the lecture's point
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(net(images), labels)
+        loss.backward()
+        optimizer.step()
+        if loss.item() < 0.1:
+            break
+    assert loss.item() < 0.1
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_state_dict_makes_another_network_the_same(name):
+    first, second = (convnets.build(name, 10, 1).eval() for _ in range(2))
+    second.load_state_dict(first.state_dict())
+    image = torch.randn(1, 1, 32, 32)
+    assert torch.equal(first(image), second(image))
+
+
+def test_a_single_image_without_batch_dimension_is_explained():
+    with pytest.raises(ValueError, match="unsqueeze"):
+        convnets.build("resnet20")(torch.randn(3, 32, 32))
+
+
+def test_a_wrong_number_of_channels_is_explained():
+    with pytest.raises(ValueError, match=r"takes images of 3 channels, got 1.*in_channels=1"):
+        convnets.build("resnet20")(torch.randn(1, 1, 32, 32))
+
+
+@pytest.mark.parametrize(("classes", "channels"), [(0, 3), (10, 0)])
+def test_impossible_sizes_are_refused(classes, channels):
+    with pytest.raises(ValueError, match="at least 1"):
+        convnets.build("resnet20", classes, channels)

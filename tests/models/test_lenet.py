@@ -1,0 +1,40 @@
+import torch
+
+import convnets
+from convnets.analysis import trace
+from convnets.models.lenet import C3_INPUTS, Subsample
+
+
+def parameters(*modules: torch.nn.Module) -> int:
+    return sum(p.numel() for module in modules for p in module.parameters())
+
+
+def test_each_layer_has_the_trainable_parameters_that_the_paper_states():
+    net = convnets.build("lenet5", num_classes=10, in_channels=1)
+    stated = {"c1": 156, "s2": 12, "c3": 1516, "s4": 32, "c5": 48_120}
+    for name, count in stated.items():
+        assert parameters(getattr(net.features, name)) == count, name
+    assert parameters(net.classifier.f6) == 10_164
+
+
+def test_all_but_the_output_layer_is_the_papers_60_000():
+    net = convnets.build("lenet5", num_classes=10, in_channels=1)
+    assert parameters(net) - parameters(net.classifier.output) == 60_000
+
+
+def test_the_maps_have_the_papers_sizes():
+    rows = trace(convnets.build("lenet5", 10, 1), 32)
+    assert [rows[name].output[-1] for name in ("c1", "s2", "s4", "c5")] == [28, 14, 5, 1]
+
+
+def test_table_1_connects_six_maps_to_three_nine_to_four_and_one_to_all():
+    sizes = [len(seen) for seen in C3_INPUTS]
+    assert [sizes.count(size) for size in (3, 4, 6)] == [6, 9, 1]
+
+
+def test_subsampling_sums_each_window_then_scales_and_shifts():
+    layer = Subsample(1)
+    layer.weight.data.fill_(0.5)
+    layer.bias.data.fill_(1.0)
+    image = torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])
+    assert layer(image).item() == 0.5 * 10 + 1

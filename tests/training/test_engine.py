@@ -1,0 +1,132 @@
+import json
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+import convnets
+from convnets.training import RECIPES, Recipe, evaluate, fit, load
+from convnets.training.data import Dataset, Split
+from convnets.training.engine import flip_half, split_off
+from convnets.training.recipes import SCHEDULES, one_cycle
+
+
+@pytest.fixture(scope="module")
+def few() -> Dataset:
+    """The first images of the subset: enough to learn something in seconds."""
+    full = load("fashion-mnist-small")
+    train = Split(full.train.images[:640], full.train.labels[:640])
+    test = Split(full.test.images[:200], full.test.labels[:200])
+    return replace(full, train=train, test=test)
+
+
+def fitted(net, data, **options):
+    return fit(net, data, device="cpu", progress=False, **options)
+
+
+@pytest.mark.slow
+def test_a_residual_network_learns_real_images():
+    history = fitted("resnet20", "fashion-mnist-small", epochs=1)
+    assert history.test_accuracy > 0.4
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in convnets.names() if convnets.card(name).is_small_image]
+)
+def test_every_small_network_trains(name, few):
+    history = fitted(name, few, epochs=1)
+    assert len(history.step_losses) == 576 // RECIPES["modern"].batch_size
+    assert all(math.isfinite(loss) for loss in history.step_losses)
+    assert 0 <= history.test_accuracy <= 1
+
+
+def test_the_same_seed_gives_the_same_run(few):
+    first, second = (fitted("lenet5", few, epochs=2, seed=3) for _ in range(2))
+    assert first.step_losses == second.step_losses
+    assert first.test_accuracy == second.test_accuracy
+
+
+def test_another_seed_gives_another_run(few):
+    first, second = (fitted("lenet5", few, epochs=1, seed=seed) for seed in (0, 1))
+    assert first.step_losses != second.step_losses
+
+
+def test_the_callers_random_numbers_are_left_alone(few):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    fitted("lenet5", few, epochs=1)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_network_is_trained_in_place_and_evaluates_to_the_same_accuracy(few):
+    net = convnets.build("lenet5", 10, 1)
+    before = net.features.c1.weight.clone()
+    history = fitted(net, few, epochs=1)
+    assert history.net is net
+    assert not torch.equal(net.features.c1.weight, before)
+    assert evaluate(net, few, device="cpu") == pytest.approx(history.test_accuracy, abs=0.02)
+
+
+def test_evaluation_leaves_the_networks_mode_alone(few):
+    net = convnets.build("resnet20", 10, 1).train()
+    evaluate(net, few, device="cpu")
+    assert net.training
+
+
+def test_the_history_is_written_beside_the_run(few, tmp_path):
+    history = fitted("lenet5", few, epochs=2, out=tmp_path / "run")
+    written = json.loads((tmp_path / "run" / "history.json").read_text())
+    assert written["test_accuracy"] == history.test_accuracy
+    assert [epoch["number"] for epoch in written["epochs"]] == [1, 2]
+    assert written["recipe"]["epochs"] == 2
+
+
+def test_a_loss_that_is_no_number_stops_with_a_sentence(few):
+    diverging = Recipe(epochs=2, batch_size=64, learning_rate=1e12)
+    with pytest.raises(FloatingPointError, match="lower the learning rate"):
+        fitted("plain20", few, recipe=diverging)
+
+
+def test_unknown_recipes_and_empty_runs_are_refused(few):
+    with pytest.raises(ValueError, match=r"unknown recipe 'best'; choose one of modern"):
+        fitted("lenet5", few, recipe="best")
+    with pytest.raises(ValueError, match="at least one epoch, got 0"):
+        fitted("lenet5", few, epochs=0)
+
+
+def test_images_of_another_depth_are_explained(few):
+    with pytest.raises(ValueError, match="in_channels=1"):
+        fitted(convnets.build("resnet20", 10, 3), few, epochs=1)
+
+
+def test_any_module_can_be_trained(few):
+    net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 26 * 26, 10))
+    assert fitted(net, few, epochs=1, recipe="plain-sgd").step_losses
+
+
+def test_the_held_out_images_are_not_trained_on():
+    split = Split(torch.arange(100).view(100, 1, 1, 1), torch.arange(100))
+    first, second = split_off(split, 0.1, seed=0)
+    assert len(second) == 10
+    assert set(first.labels.tolist()) | set(second.labels.tolist()) == set(range(100))
+    assert torch.equal(first.images.flatten(), first.labels)
+
+
+def test_flipping_mirrors_about_half_of_the_images():
+    images = torch.arange(4.0).expand(400, 1, 1, 4)
+    flipped = flip_half(images)[:, 0, 0, 0] == 3
+    assert 150 < flipped.sum() < 250
+
+
+def test_one_cycle_rises_to_one_and_ends_at_zero():
+    assert one_cycle(0.0) == 0
+    assert one_cycle(0.25) == 1
+    assert one_cycle(1.0) == pytest.approx(0)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES.values())
+def test_schedules_stay_between_zero_and_one(schedule):
+    assert all(0 <= schedule(step / 100) <= 1 for step in range(101))
