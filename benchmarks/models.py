@@ -32,7 +32,7 @@ def cpu_seconds(net: nn.Module, images: Tensor) -> float:
 
 def compare(name: str, images: Tensor) -> tuple[float, float]:
     """Median CPU seconds of our network and of torchvision's, with the same weights."""
-    peer = torchvision.models.get_model(checkpoints.TORCHVISION[name]).eval()
+    peer = torchvision.models.get_model(checkpoints.public(name, "torchvision").name).eval()
     ours = convnets.build(name).eval()
     ours.load_state_dict(checkpoints.convert(name, peer.state_dict()))
     times: dict[nn.Module, list[float]] = {ours: [], peer: []}

@@ -7,6 +7,7 @@ from torch import nn
 
 import convnets
 from convnets.models import checkpoints
+from convnets.models.checkpoints import torchvision as torchvision_rules
 
 
 def randomise(net: nn.Module) -> None:
@@ -21,9 +22,9 @@ def randomise(net: nn.Module) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", checkpoints.TORCHVISION)
+@pytest.mark.parametrize("name", torchvision_rules.NETWORKS)
 def test_outputs_agree_with_torchvision_at_two_sizes(name):
-    reference = torchvision.models.get_model(checkpoints.TORCHVISION[name]).eval()
+    reference = torchvision.models.get_model(checkpoints.public(name, "torchvision").name).eval()
     randomise(reference)
     net = convnets.build(name).eval()
     net.load_state_dict(checkpoints.convert(name, reference.state_dict()))
@@ -38,7 +39,7 @@ def test_outputs_agree_with_torchvision_at_two_sizes(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["alexnet_one_tower", "vgg11_bn", "resnet18", "resnet50"])
 def test_training_losses_and_gradients_agree_with_torchvision(name):
-    reference = torchvision.models.get_model(checkpoints.TORCHVISION[name]).train()
+    reference = torchvision.models.get_model(checkpoints.public(name, "torchvision").name).train()
     net = convnets.build(name).train()
     net.load_state_dict(checkpoints.convert(name, reference.state_dict()))
     images, labels = torch.randn(2, 3, 96, 96), torch.tensor([3, 7])
