@@ -1,0 +1,36 @@
+"""The nbgrader course. Run `nbgrader` in this folder, or `python -m autograder` above it."""
+
+from pathlib import Path
+
+from nbgrader.converters import Autograde
+from nbgrader.preprocessors import AssignLatePenalties
+
+from autograder.late import LatePenalties, LatePolicy
+
+# What an instructor sets.
+COURSE_ID = "convnets"
+DEADLINE = "2026-11-13 18:00"
+TIME_ZONE = "UTC"  # the university's, as an IANA name, such as "Europe/Zurich"
+LATE_PERCENT_PER_DAY = 10  # of the maximum, for every started day
+LATE_LAST_DAY = 5  # nothing counts after so many days
+CELL_SECONDS = 60  # a cell that runs longer is stopped
+
+HERE = Path(__file__).resolve().parent
+
+c = get_config()  # noqa: F821  (nbgrader provides it)
+c.CourseDirectory.root = str(HERE)
+c.CourseDirectory.course_id = COURSE_ID
+c.LatePolicy.deadline = DEADLINE
+c.LatePolicy.time_zone = TIME_ZONE
+c.LatePolicy.percent_per_day = LATE_PERCENT_PER_DAY
+c.LatePolicy.last_day = LATE_LAST_DAY
+c.AssignLatePenalties.plugin_class = LatePolicy
+c.Autograde.autograde_preprocessors = [
+    LatePenalties if step is AssignLatePenalties else step
+    for step in Autograde.autograde_preprocessors.default()
+]
+c.Execute.timeout = CELL_SECONDS
+# Nobody else on the machine may read along; kernels warn of that.
+c.KernelManager.transport_encryption = "auto"
+# Waiting for a graceful end would cost more than a second a submission.
+c.Execute.shutdown_kernel = "immediate"

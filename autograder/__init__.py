@@ -1,0 +1,1 @@
+"""Release and grade the course's assignments, around nbgrader's own API."""

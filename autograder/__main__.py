@@ -1,0 +1,103 @@
+"""`python -m autograder`: release, grade and search for leaks, from the terminal.
+
+What a command needs is imported inside it: nbgrader alone takes three seconds.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autograder.errors import CourseError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Release and grade assignments.")
+
+Assignment = Annotated[str, typer.Argument(help="Folder name under source/.")]
+CourseFolder = Annotated[Path, typer.Option("--course", help="Folder with nbgrader_config.py.")]
+
+ASSIGNMENT = "assignment2"
+COURSE = Path("assignments")
+SAMPLES = Path("_build/samples")
+WIDTH_IN_A_PIPE = 120
+
+
+@app.command()
+def release(
+    assignment: Assignment = ASSIGNMENT,
+    course: CourseFolder = COURSE,
+    out: Annotated[Path, typer.Option(help="Where the zip goes.")] = Path("_build/release"),
+) -> None:
+    """Make the student bundle, ASSIGNMENT.zip.
+
+    Example: python -m autograder release assignment2 --out _build/release
+    """
+    from autograder.course import Course
+    from autograder.release import release
+
+    print(f"Student bundle: {release(Course.at(course), assignment, out)}")
+
+
+@app.command()
+def grade(
+    assignment: Assignment = ASSIGNMENT,
+    course: CourseFolder = COURSE,
+    samples: Annotated[
+        bool, typer.Option("--samples", help=f"Grade the bundled samples, in {SAMPLES}.")
+    ] = False,
+) -> None:
+    """Grade all that is in submitted/STUDENT/ASSIGNMENT, and print the marks.
+
+    Example: python -m autograder grade assignment2
+    """
+    from rich.console import Console
+
+    from autograder.course import Course
+    from autograder.grade import grade, grade_samples, print_outcome
+
+    folder = Course.at(course)
+    differences: list[str] = []
+    if samples:
+        outcome, differences = grade_samples(folder, assignment, SAMPLES)
+    else:
+        outcome = grade(folder, assignment)
+    console = Console(width=None if sys.stdout.isatty() else WIDTH_IN_A_PIPE)
+    print_outcome(outcome, console)
+    for difference in differences:
+        console.print(difference, markup=False)
+    if outcome.problems or differences:
+        raise typer.Exit(1)
+
+
+@app.command()
+def leaks(
+    paths: Annotated[list[Path], typer.Argument(help="Folders, zips or files.")],
+    course: CourseFolder = COURSE,
+) -> None:
+    """Search what is to be published for hidden tests and solutions.
+
+    Example: python -m autograder leaks _build/html _build/release
+    """
+    from autograder.course import Course
+    from autograder.leaks import gather, search
+
+    secrets = gather(Course.at(course))
+    findings = [finding for path in paths for finding in search(path, secrets)]
+    for finding in findings:
+        print(f"{finding.file}: {finding.secret.origin}: {finding.secret.text}")
+    if findings:
+        raise typer.Exit(1)
+    print(f"None of {len(secrets)} secrets is in {', '.join(map(str, paths))}.")
+
+
+def main() -> None:
+    """Run a command; what a person must put right is said in a sentence, with exit status 1."""
+    try:
+        app()
+    except CourseError as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""What a check found: marks by part, and a sentence for each part that failed."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Part:
+    """One thing that an exercise asks for, such as its values: marks, and why not all of them."""
+
+    name: str
+    marks: float
+    out_of: float
+    sentence: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The marks of one exercise."""
+
+    parts: tuple[Part, ...]
+
+    @property
+    def marks(self) -> float:
+        """The sum of the parts, to the nearest half mark."""
+        return round(2 * sum(part.marks for part in self.parts)) / 2
+
+    @property
+    def out_of(self) -> float:
+        return sum(part.out_of for part in self.parts)
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """Each sentence once, in the order of the parts."""
+        return tuple(dict.fromkeys(part.sentence for part in self.parts if part.sentence))
+
+    def report(self) -> float:
+        """Print parts and sentences; return the marks, which nbgrader reads from the cell."""
+        for part in self.parts:
+            print(f"{part.name:<12}{part.marks:.3g} of {part.out_of:g}")
+        for sentence in self.sentences:
+            print(f"- {sentence}")
+        return self.marks

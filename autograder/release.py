@@ -1,0 +1,53 @@
+"""Release an assignment: nbgrader strips solutions and hidden tests, we pack the student bundle."""
+
+import zipfile
+from pathlib import Path
+from string import Template
+
+from autograder.course import Course, read_notebook, reason, replacing
+from autograder.errors import CourseError
+from autograder.late import set_deadline
+
+# Zip files keep times; the same bundle must be the same bytes.
+NO_TIME = (1980, 1, 1, 0, 0, 0)
+
+
+def generate(course: Course, assignment: str) -> Path:
+    """Make the student version with nbgrader and return its folder."""
+    for notebook in course.notebooks(assignment):
+        read_notebook(notebook)
+    api = course.api()
+    result = api.generate_assignment(assignment)
+    if not result["success"]:
+        raise CourseError(
+            f"nbgrader could not release {assignment} ({reason(result)}). "
+            "Put that right in source/, then release again."
+        )
+    set_deadline(api.coursedir.db_url, assignment, course.late_policy())
+    return course.released(assignment)
+
+
+def release(course: Course, assignment: str, out: Path) -> Path:
+    """Release an assignment and write `out`/ASSIGNMENT.zip, the same bytes for the same source."""
+    folder = generate(course, assignment)
+    files = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.ipynb")}
+    for path in (course.root / "bundle").iterdir():
+        files[Path(path.name)] = _filled(path.read_text("utf-8"), course, assignment).encode()
+    bundle = out / f"{assignment}.zip"
+    with replacing(bundle) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for name in sorted(files):
+            entry = zipfile.ZipInfo(f"{assignment}/{name.as_posix()}", NO_TIME)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, files[name])
+    return bundle
+
+
+def _filled(text: str, course: Course, assignment: str) -> str:
+    policy = course.late_policy()
+    return Template(text).substitute(
+        assignment=assignment,
+        notebooks=", ".join(f"`{path.name}`" for path in course.notebooks(assignment)),
+        deadline=policy.deadline_in_words,
+        late_policy=policy.in_words,
+    )

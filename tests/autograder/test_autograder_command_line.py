@@ -1,0 +1,51 @@
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from autograder.__main__ import app
+from autograder.errors import CourseError
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_help_starts_without_nbgrader_and_torch():
+    code = (
+        "import sys, autograder.__main__\n"
+        "assert not {'torch', 'nbgrader', 'nbconvert'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("command", ["release", "grade", "leaks"])
+def test_help_shows_an_example(command):
+    assert f"Example: python -m autograder {command}" in run(command, "--help").output
+
+
+@pytest.mark.parametrize("command", [["release"], ["grade"], ["leaks", "."]])
+def test_a_folder_that_is_no_course_is_told_so(command, tmp_path):
+    result = run(*command, "--course", tmp_path)
+    assert isinstance(result.exception, CourseError)
+    assert "Name the folder with --course" in str(result.exception)
+
+
+def test_a_mistake_is_one_sentence_and_status_1(tmp_path):
+    command = [sys.executable, "-m", "autograder", "grade", "--course", str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_leaks_fails_on_a_leak_and_passes_without(original, tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text("residual.bottleneck(Bottleneck, seed=20261115).report()")
+    found = run("leaks", page, "--course", original.root)
+    assert found.exit_code == 1
+    assert "page.html: hidden tests of residual_learning.ipynb" in found.output
+    page.write_text("nothing")
+    clean = run("leaks", page, "--course", original.root)
+    assert clean.exit_code == 0
+    assert "None of" in clean.output
