@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-# Lecture slides 9 to 13. Each call makes a new module, since a PReLU learns.
+# Lecture slides 9 to 12. Each call makes a new module, since a PReLU learns.
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "sigmoid": nn.Sigmoid,
     "tanh": nn.Tanh,

@@ -1,12 +1,12 @@
 """AlexNet: the first convolutional network to win ILSVRC.
 
 Alex Krizhevsky, Ilya Sutskever, Geoffrey E. Hinton: "ImageNet classification with deep
-convolutional neural networks", 2012, section 3 and figure 2. Lecture slides 3 to 8.
+convolutional neural networks", 2012, section 3 and figure 2. Lecture slides 2 to 8.
 
 The idea: a deep network of ReLUs, trained on two GPUs, with dropout against overfitting.
 
 Differences from the paper: its text says 224x224 pixels; the arithmetic of its first layer needs
-227 (slide 4). The average pool before FC6 admits other sizes; at 227 it changes nothing.
+227 (slide 5). The average pool before FC6 admits other sizes; at 227 it changes nothing.
 """
 
 from collections import OrderedDict

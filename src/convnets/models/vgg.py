@@ -1,7 +1,7 @@
 """VGG: small filters, deeper networks.
 
 Karen Simonyan, Andrew Zisserman: "Very deep convolutional networks for large-scale image
-recognition", 2015, table 1. Lecture slides 17 to 21.
+recognition", 2015, table 1. Lecture slides 15 to 20.
 
 The idea: 3x3 convolutions everywhere; two of them see 5x5 pixels, three see 7x7, with fewer
 weights.

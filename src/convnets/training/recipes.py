@@ -35,8 +35,17 @@ def one_cycle(progress: float, warm_up: float = 0.25) -> float:
     return 0.5 * (1 + math.cos(math.pi * (progress - warm_up) / (1 - warm_up)))
 
 
+def step(progress: float) -> float:
+    """Divided by ten after half of the training, and again after three quarters."""
+    return 1.0 if progress < 0.5 else 0.1 if progress < 0.75 else 0.01
+
+
 # Factor on the learning rate, from progress 0 (first step) to 1 (behind the last).
-SCHEDULES: dict[str, Callable[[float], float]] = {"constant": constant, "one-cycle": one_cycle}
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "constant": constant,
+    "one-cycle": one_cycle,
+    "step": step,
+}
 
 RECIPES = {
     # What to use today for a small residual net on small images.

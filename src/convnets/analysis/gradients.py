@@ -1,0 +1,37 @@
+"""How much of the loss's gradient reaches each layer."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+
+def gradient_norms(net: nn.Module, images: Tensor, labels: Tensor) -> dict[str, float]:
+    """Root mean square of the loss's gradient by the weights of each layer, from input to output.
+
+    The network, its mode and its gradients are left as they are.
+
+    Args:
+        net: a classifier (N, C, H, W) -> (N, classes).
+        images: a batch (N, C, H, W).
+        labels: its classes (N,).
+
+    Returns:
+        For each convolution and fully connected layer its name and the root mean square over its
+        weights' gradients; a mean, so that wide and narrow layers compare.
+
+    Raises:
+        ValueError: the network has neither convolutions nor fully connected layers.
+    """
+    weights = {
+        name: module.weight
+        for name, module in net.named_modules()
+        if isinstance(module, (nn.Conv2d, nn.Linear))
+    }
+    if not weights:
+        raise ValueError("this network has no convolution and no fully connected layer to look at")
+    loss = cross_entropy(net(images), labels)
+    gradients = torch.autograd.grad(loss, list(weights.values()))
+    return {
+        name: gradient.square().mean().sqrt().item()
+        for name, gradient in zip(weights, gradients, strict=True)
+    }
