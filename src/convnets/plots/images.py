@@ -20,6 +20,6 @@ def image_grid(images: Tensor, titles: Sequence[str], columns: int = 5) -> Cours
     for ax in fig.axes:
         ax.axis("off")
     for ax, image, title in zip(fig.axes, images, titles, strict=False):
-        ax.imshow(image[0], cmap="gray", vmin=0, vmax=255)
+        ax.imshow(image[0].numpy(), cmap="gray", vmin=0, vmax=255)
         ax.set_title(title, fontsize=10, fontweight="normal")
     return fig

@@ -1,0 +1,99 @@
+"""What the pictures show, read back from the axes."""
+
+import pytest
+import torch
+from torch import nn
+
+from convnets.plots import (
+    activation_curves,
+    field_pyramid,
+    figure,
+    gradient_by_layer,
+    image_grid,
+    layer_bars,
+    loss_curves,
+    results_by_group,
+    shapes,
+    sliding_window,
+    value_and_slope,
+)
+
+
+@pytest.fixture
+def ax():
+    return figure().axes[0]
+
+
+def texts(ax) -> list[str]:
+    return [text.get_text() for text in ax.texts]
+
+
+def test_bars_have_the_values_and_the_first_layer_on_top(ax):
+    layer_bars(ax, ["a", "b"], [3, 5], "parameters")
+    assert [bar.get_width() for bar in ax.patches] == [3, 5]
+    assert ax.yaxis_inverted()
+    assert ax.get_xlabel() == "parameters"
+
+
+def test_boxes_carry_the_shapes(ax):
+    shapes(ax, ["conv1", "pool1"], [(96, 55, 55), (96, 27, 27)])
+    assert {"conv1", "pool1", "55x55\nx96", "27x27\nx96"} == set(texts(ax))
+    assert [patch.get_height() for patch in ax.patches] == [55, 27]
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel_size", "stride", "padding", "outputs"),
+    [(9, 3, 2, 0, 4), (9, 3, 1, 1, 9), (7, 3, 3, 0, 2), (3, 5, 1, 0, 0)],
+)
+def test_the_window_stops_as_often_as_the_formula_says(
+    ax, size, kernel_size, stride, padding, outputs
+):
+    sliding_window(ax, size, kernel_size, stride, padding)
+    assert sum(text.startswith("output") for text in texts(ax)) == outputs
+
+
+def test_the_pyramid_names_the_width_of_each_level(ax):
+    field_pyramid(ax, kernel_size=3, depth=2)
+    assert texts(ax) == ["output: 1", "layer 1: 3", "input: 5"]
+
+
+def test_every_run_is_a_dot_and_every_group_has_its_mean(ax):
+    results_by_group(ax, {"a": [1.0, 3.0], "b": [2.0]}, "accuracy (%)")
+    dots, mean_of_a = ax.lines[0], ax.lines[1]
+    assert list(dots.get_xdata()) == [1.0, 3.0]
+    assert list(mean_of_a.get_xdata()) == [2.0, 2.0]
+
+
+def test_groups_differ_in_marker_as_well_as_in_colour(ax):
+    results_by_group(ax, {"a": [1.0], "b": [2.0]}, "accuracy (%)")
+    assert ax.lines[0].get_marker() != ax.lines[2].get_marker()
+
+
+def test_losses_are_running_means_with_one_legend_entry_a_group(ax):
+    loss_curves(ax, {"a": [[1.0, 2.0, 3.0]] * 2, "b": [[0.0, 0.0, 0.0]]}, window=2)
+    assert list(ax.lines[0].get_ydata()) == [1.5, 2.5]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", "b"]
+
+
+def test_a_slope_is_the_derivative():
+    values, slopes = value_and_slope(nn.LeakyReLU(0.1), torch.tensor([-2.0, 3.0]))
+    assert values.tolist() == pytest.approx([-0.2, 3.0])
+    assert slopes.tolist() == pytest.approx([0.1, 1.0])
+
+
+@pytest.mark.parametrize(("derivative", "label"), [(False, "output"), (True, "derivative")])
+def test_activation_curves_are_labelled(ax, derivative, label):
+    activation_curves(ax, {"ReLU": nn.ReLU(), "tanh": nn.Tanh()}, derivative)
+    assert ax.get_ylabel() == label
+    assert len(ax.lines) == 2
+
+
+def test_gradients_are_on_a_logarithmic_scale(ax):
+    gradient_by_layer(ax, {"a": [1e-8, 1.0]})
+    assert ax.get_yscale() == "log"
+    assert list(ax.lines[0].get_xdata()) == [1, 2]
+
+
+def test_images_stand_under_their_titles():
+    fig = image_grid(torch.zeros(3, 1, 4, 4), ["a", "b", "c"], columns=2)
+    assert [ax.get_title() for ax in fig.axes] == ["a", "b", "c", ""]
