@@ -105,7 +105,7 @@ def test_an_explorer_reacts_to_the_keyboard(page, site, name):
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_folded_answers_unfold(page, site, name):
     page.goto(f"{site}/{name}.html", wait_until="networkidle")
-    answer = page.locator("article details").first
+    answer = page.locator("article section > details").first
     assert not answer.locator("p").first.is_visible()
     answer.locator("summary").click()
     assert answer.locator("p").first.is_visible()
