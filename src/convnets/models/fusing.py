@@ -2,8 +2,6 @@
 
 import copy
 
-from torch.fx.experimental import optimization
-
 from convnets.layers import ImageClassifier
 
 
@@ -22,6 +20,8 @@ def fuse(net: ImageClassifier) -> ImageClassifier:
     """
     if net.training:
         raise ValueError("batch norm is constant in evaluation mode only; call net.eval() first")
+    from torch.fx.experimental import optimization  # slow to import, and few need it
+
     fused = copy.deepcopy(net)
     fused.features = optimization.fuse(fused.features)
     return fused.eval()
