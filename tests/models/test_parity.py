@@ -20,7 +20,7 @@ SIZES = {
     "zfnet": ((224, 224), (225, 219)),  # theirs needs maps of 6x6 behind the last pool
     "zfnet_paper": ((224, 224), (225, 219)),
 }
-# Of networks that differ in depth alone, one is enough in training mode.
+# Of networks that differ in depth or width alone, one is enough in training mode.
 NOT_TRAINED = {
     *("vgg11", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn"),
     *("resnet34", "resnet101", "resnet152", "zfnet"),

@@ -2,14 +2,15 @@
 
 Christian Szegedy, Sergey Ioffe, Vincent Vanhoucke, Alexander A. Alemi: "Inception-v4,
 Inception-ResNet and the impact of residual connections on learning", 2017, sections 3.2 and 3.3,
-figures 15 to 20, table 1. Lecture slides 46 and 47.
+figures 15 to 19, table 1. Lecture slides 46 and 47.
 
 The idea: each module learns what to add; what it adds is scaled down, or networks with more than a
 thousand filters die early in training.
 
 Differences from the paper: this is the network that the authors released, from which the public
 weights come. It has an older stem, 10, 20 and 10 modules in place of 5, 10 and 5, and 1088 and 2080
-channels in place of 1154 and 2048; its last module is neither scaled nor followed by a ReLU. The public weights expect pixels from -1 to 1.
+channels in place of 1154 and 2048; its last module is neither scaled nor followed by a ReLU. The
+public weights expect pixels from -1 to 1.
 """
 
 from dataclasses import dataclass
