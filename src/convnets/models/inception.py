@@ -2,7 +2,7 @@
 
 Christian Szegedy, Sergey Ioffe, Vincent Vanhoucke, Alexander A. Alemi: "Inception-v4,
 Inception-ResNet and the impact of residual connections on learning", 2017, section 3.1, figures 3
-to 9, table 1. Lecture slides 46 and 47.
+to 9 and table 1 as numbered in arXiv:1602.07261. Lecture slides 46 and 47.
 
 The idea: a convolution of 1x7 behind one of 7x1 sees what a 7x7 sees, for two sevenths of the
 weights; the same module is repeated as long as the maps keep their size.

@@ -2,7 +2,7 @@
 
 Christian Szegedy, Sergey Ioffe, Vincent Vanhoucke, Alexander A. Alemi: "Inception-v4,
 Inception-ResNet and the impact of residual connections on learning", 2017, sections 3.2 and 3.3,
-figures 15 to 19, table 1. Lecture slides 46 and 47.
+figures 15 to 19 and table 1 as numbered in arXiv:1602.07261. Lecture slides 46 and 47.
 
 The idea: each module learns what to add; what it adds is scaled down, or networks with more than a
 thousand filters die early in training.

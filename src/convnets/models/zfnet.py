@@ -57,7 +57,11 @@ class ZFNet(AlexNet):
 
 
 def init_zfnet_(net: ZFNet) -> None:
-    """AlexNet's weights N(0, 0.01^2), but all biases 0 (section 3)."""
+    """AlexNet's weights N(0, 0.01^2), but all biases 0 (section 3).
+
+    The paper says that weights are "initialized to 10^-2"; filters that start equal would stay
+    equal, so that must be the deviation.
+    """
     for name, parameter in net.named_parameters():
         if name.endswith("bias"):
             nn.init.zeros_(parameter)
