@@ -73,3 +73,16 @@ def test_training_answers_an_unknown_network_in_one_sentence():
     assert result.returncode == 2
     assert "did you mean" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_compare_puts_networks_side_by_side():
+    output = runner.invoke(app, ["compare", "resnet18", "vgg16"]).stdout
+    parameters = next(line for line in output.splitlines() if "parameters" in line)
+    assert "11,689,512" in parameters
+    assert "138,357,544" in parameters
+
+
+def test_compare_answers_an_unknown_network_in_one_sentence():
+    result = runner.invoke(app, ["compare", "resnet18", "vgg17"])
+    assert result.exit_code == 2
+    assert "did you mean vgg1" in result.output

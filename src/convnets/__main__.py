@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 import convnets
-from convnets.analysis import trace
+from convnets.analysis import Trace, trace
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 WIDTH_IN_A_PIPE = 200
@@ -72,6 +72,44 @@ def show(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     _console().print(table)
+
+
+@app.command()
+def compare(
+    names: Annotated[list[str], typer.Argument(help="names from `python -m convnets list`")],
+) -> None:
+    """Put architectures side by side: depth, parameters, MACs, activations, published errors."""
+    columns = {}
+    try:
+        for name in names:
+            card = convnets.card(name)
+            with torch.device("meta"):
+                net = convnets.build(name, card.num_classes, card.in_channels)
+            columns[name] = _properties(card, trace(net, card.input_size))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    table = Table()
+    table.add_column("")
+    for name in columns:
+        table.add_column(name, justify="right")
+    for key in columns[names[0]]:
+        table.add_row(key, *(column[key] for column in columns.values()))
+    _console().print(table)
+
+
+def _properties(card: convnets.Card, layers: Trace) -> dict[str, str]:
+    weighted = [row for row in layers if row.macs > 0]
+    return {
+        "year": str(card.year),
+        "input": f"{card.input_size}x{card.input_size}",
+        "convolutions and fully connected layers": str(len(weighted)),
+        "parameters": f"{layers.parameters:,}",
+        "MACs": f"{layers.macs:,}",
+        "outputs of all layers, MB": f"{layers.activation_bytes / 1e6:.1f}",
+        "top-1 error %": _percent(card.top1_error),
+        "top-5 error %": _percent(card.top5_error),
+        "error measured on": card.error_source or "",
+    }
 
 
 if __name__ == "__main__":

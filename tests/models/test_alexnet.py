@@ -1,4 +1,8 @@
+import pytest
 import torch
+from pytorchcv.model_provider import get_model as get_pytorchcv_model
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 import convnets
 from convnets.analysis import trace
@@ -50,3 +54,55 @@ def test_biases_are_one_where_the_paper_says_so():
         if name.endswith("bias") and bool((parameter == 1).all())
     }
     assert ones == {"conv2", "conv4", "conv5", "fc6", "fc7"}
+
+
+def dense(conv: nn.Conv2d) -> Tensor:
+    """The weights of a grouped convolution as one over all maps: zeros between the groups."""
+    weight = conv.weight.new_zeros(conv.out_channels, conv.in_channels, *conv.kernel_size)
+    blocks = (part.chunk(conv.groups, dim=1) for part in weight.chunk(conv.groups))
+    for group, (row, part) in enumerate(zip(blocks, conv.weight.chunk(conv.groups), strict=True)):
+        row[group].copy_(part.detach())
+    return weight
+
+
+def single_tower_with_the_weights_of(ours: nn.Module) -> nn.Module:
+    """pytorchcv's AlexNet of one tower, which computes what two groups compute where the weights
+    between the groups are zero; its response normalisation has the paper's alpha."""
+    theirs = get_pytorchcv_model("alexnet")
+    stages = [theirs.features.stage1, theirs.features.stage2, theirs.features.stage3]
+    units = [unit for stage in stages for unit in stage if hasattr(unit, "conv")]
+    for unit in units[:2]:
+        unit.use_lrn = False
+        unit.activ = nn.Sequential(unit.activ, LocalResponseNorm())
+    convolutions = [module for module in ours.features if isinstance(module, nn.Conv2d)]
+    for unit, convolution in zip(units, convolutions, strict=True):
+        unit.conv.weight.data = dense(convolution)
+        unit.conv.bias.data = convolution.bias.detach().clone()
+    layers = (theirs.output.fc1.fc, theirs.output.fc2.fc, theirs.output.fc3)
+    for theirs_fc, number in zip(layers, (6, 7, 8), strict=True):
+        theirs_fc.load_state_dict(getattr(ours.classifier, f"fc{number}").state_dict())
+    return theirs
+
+
+@pytest.mark.slow
+def test_two_groups_are_pytorchcvs_tower_with_zeros_between_the_groups():
+    ours = convnets.build("alexnet").eval()
+    for parameter in ours.parameters():
+        if parameter.ndim > 1:
+            nn.init.kaiming_normal_(parameter)
+        else:
+            nn.init.normal_(parameter, std=0.1)
+    theirs = single_tower_with_the_weights_of(ours).eval()
+    for size in ((227, 227), (229, 230)):
+        images = torch.randn(2, 3, *size)
+        with torch.no_grad():
+            expected = theirs(images)
+            scale = expected.abs().max()
+            torch.testing.assert_close(ours(images) / scale, expected / scale, rtol=1e-5, atol=1e-5)
+    losses = [cross_entropy(net(images), torch.tensor([3, 7])) for net in (ours, theirs)]
+    for loss in losses:
+        loss.backward()
+    conv2, tower = ours.features.conv2, theirs.features.stage2.unit1.conv
+    halves = torch.cat([tower.weight.grad[:128, :48], tower.weight.grad[128:, 48:]])
+    scale = halves.abs().max()
+    torch.testing.assert_close(conv2.weight.grad / scale, halves / scale, rtol=1e-5, atol=1e-5)

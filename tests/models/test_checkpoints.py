@@ -1,61 +1,11 @@
-"""Our networks against torchvision's: same weights, same numbers."""
+"""What the checkpoint converter refuses, and what it forgives."""
 
 import pytest
 import torch
 import torchvision.models
-from torch import nn
 
 import convnets
 from convnets.models import checkpoints
-from convnets.models.checkpoints import torchvision as torchvision_rules
-
-
-def randomise(net: nn.Module) -> None:
-    """Random biases, and random batch-norm statistics and scales, so that each must be in place."""
-    for module in net.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.normal_(module.running_mean, std=0.1)
-            nn.init.uniform_(module.running_var, 0.5, 1.5)
-            nn.init.uniform_(module.weight, 0.5, 1.0)
-        if getattr(module, "bias", None) is not None:
-            nn.init.normal_(module.bias, std=0.1)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", torchvision_rules.NETWORKS)
-def test_outputs_agree_with_torchvision_at_two_sizes(name):
-    reference = torchvision.models.get_model(checkpoints.public(name, "torchvision").name).eval()
-    randomise(reference)
-    net = convnets.build(name).eval()
-    net.load_state_dict(checkpoints.convert(name, reference.state_dict()))
-    with torch.inference_mode():
-        for size in (224, 129):
-            images = torch.randn(2, 3, size, size + 16)
-            expected = reference(images)
-            assert expected.std() > 0.01
-            torch.testing.assert_close(net(images), expected, rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["alexnet_one_tower", "vgg11_bn", "resnet18", "resnet50"])
-def test_training_losses_and_gradients_agree_with_torchvision(name):
-    reference = torchvision.models.get_model(checkpoints.public(name, "torchvision").name).train()
-    net = convnets.build(name).train()
-    net.load_state_dict(checkpoints.convert(name, reference.state_dict()))
-    images, labels = torch.randn(2, 3, 96, 96), torch.tensor([3, 7])
-    losses = []
-    for model in (net, reference):
-        for module in model.modules():
-            if isinstance(module, nn.Dropout):
-                module.p = 0.0
-        model.double()
-        losses.append(nn.functional.cross_entropy(model(images.double()), labels))
-        losses[-1].backward()
-    torch.testing.assert_close(*losses, rtol=1e-9, atol=1e-9)
-    gradients = {key: parameter.grad for key, parameter in reference.named_parameters()}
-    for key, gradient in checkpoints.convert(name, reference.state_dict() | gradients).items():
-        if key in dict(net.named_parameters()):
-            torch.testing.assert_close(net.get_parameter(key).grad, gradient, rtol=1e-7, atol=1e-9)
 
 
 def test_a_network_that_torchvision_lacks_is_named():

@@ -37,6 +37,11 @@ class ImageClassifier(nn.Module):
         self.smallest_input = smallest_input
 
     def forward(self, x: Tensor) -> Tensor:
+        self.check(x)
+        return self.classifier(self.features(x))
+
+    def check(self, x: Tensor) -> None:
+        """Refuse what is no batch of images for this network, with a sentence that says why."""
         if x.ndim != 4:
             raise ValueError(
                 f"expected a batch of images (N, C, H, W), got the shape {tuple(x.shape)}; "
@@ -52,4 +57,3 @@ class ImageClassifier(nn.Module):
                 f"an image of {x.shape[-2]}x{x.shape[-1]} pixels is too small for this network; "
                 f"the smallest that works is {self.smallest_input}x{self.smallest_input}"
             )
-        return self.classifier(self.features(x))

@@ -1,17 +1,20 @@
 """Initialisations, as functions that a network calls once at the end of its `__init__`."""
 
+import torch
 from torch import nn
 
 
 def init_he_normal_(net: nn.Module) -> None:
     """He initialisation for ReLU networks, in place (He et al., 2015, equation 14).
 
-    Convolutions: N(0, 2 / fan_out), no bias offset; batch norm: scale 1, shift 0; fully connected
-    layers: N(0, 0.01^2).
+    Convolutions: N(0, 2 / fan_out), where fan_out counts the outputs that one input feeds, all in
+    its own group, and biases 0; batch norm: scale 1, shift 0; fully connected layers: N(0, 0.01^2).
     """
     for module in net.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            with torch.no_grad():  # PyTorch counts the outputs of all groups
+                module.weight.mul_(module.groups**0.5)
         elif isinstance(module, nn.BatchNorm2d):
             nn.init.ones_(module.weight)
         elif isinstance(module, nn.Linear):

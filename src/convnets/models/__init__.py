@@ -2,9 +2,34 @@
 
 from convnets import registry
 from convnets.layers import ImageClassifier
-from convnets.models import alexnet, checkpoints, lenet, resnet, vgg
+from convnets.models import (
+    alexnet,
+    checkpoints,
+    googlenet,
+    googlenet_auxiliary,
+    inception,
+    inception_resnet,
+    lenet,
+    resnet,
+    vgg,
+    zfnet,
+)
+from convnets.models.fusing import fuse
 
-__all__ = ["alexnet", "build", "checkpoints", "lenet", "resnet", "vgg"]
+__all__ = [
+    "alexnet",
+    "build",
+    "checkpoints",
+    "fuse",
+    "googlenet",
+    "googlenet_auxiliary",
+    "inception",
+    "inception_resnet",
+    "lenet",
+    "resnet",
+    "vgg",
+    "zfnet",
+]
 
 
 def build(

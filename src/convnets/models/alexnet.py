@@ -9,8 +9,10 @@ Differences from the paper: its text says 224x224 pixels; the arithmetic of its 
 227 (slide 5). The average pool before FC6 admits other sizes; at 227 it changes nothing.
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from torch import nn
 
@@ -27,27 +29,29 @@ class Row:
     stride: int = 1
     padding: int = 0
     groups: int = 1
-    norm: bool = False
-    pool: bool = False
+    then: tuple[tuple[str, Callable[[], nn.Module]], ...] = ()
+    """Name and maker of each layer behind its ReLU."""
 
 
+NORM = ("norm", LocalResponseNorm)
+POOL = ("pool", partial(nn.MaxPool2d, kernel_size=3, stride=2))
 # Figure 2: CONV2, CONV4 and CONV5 see only the maps of their own GPU, hence two groups.
 TWO_GROUPS = (
-    #   channels kernel stride padding groups
-    Row(96, 11, 4, 0, 1, norm=True, pool=True),
-    Row(256, 5, 1, 2, 2, norm=True, pool=True),
+    # channels kernel stride padding groups then
+    Row(96, 11, 4, 0, 1, (NORM, POOL)),
+    Row(256, 5, 1, 2, 2, (NORM, POOL)),
     Row(384, 3, 1, 1, 1),
     Row(384, 3, 1, 1, 2),
-    Row(256, 3, 1, 1, 2, pool=True),
+    Row(256, 3, 1, 1, 2, (POOL,)),
 )
 # Krizhevsky: "One weird trick for parallelizing convolutional neural networks", 2014, as
 # torchvision builds it: one tower, no normalisation, 224 pixels with padding.
 ONE_TOWER = (
-    Row(64, 11, 4, 2, pool=True),
-    Row(192, 5, 1, 2, pool=True),
+    Row(64, 11, 4, 2, then=(POOL,)),
+    Row(192, 5, 1, 2, then=(POOL,)),
     Row(384, 3, 1, 1),
     Row(256, 3, 1, 1),
-    Row(256, 3, 1, 1, pool=True),
+    Row(256, 3, 1, 1, then=(POOL,)),
 )
 
 
@@ -80,7 +84,7 @@ class AlexNet(ImageClassifier):
 
 def _features(rows: tuple[Row, ...], in_channels: int) -> nn.Sequential:
     layers: OrderedDict[str, nn.Module] = OrderedDict()
-    pools = 0
+    made: Counter[str] = Counter()
     for number, row in enumerate(rows, start=1):
         layers[f"conv{number}"] = nn.Conv2d(
             in_channels,
@@ -91,11 +95,9 @@ def _features(rows: tuple[Row, ...], in_channels: int) -> nn.Sequential:
             groups=row.groups,
         )
         layers[f"relu{number}"] = nn.ReLU(inplace=True)
-        if row.norm:
-            layers[f"norm{number}"] = LocalResponseNorm()
-        if row.pool:
-            pools += 1
-            layers[f"pool{pools}"] = nn.MaxPool2d(kernel_size=3, stride=2)
+        for name, make in row.then:
+            made[name] += 1
+            layers[f"{name}{made[name]}"] = make()
         in_channels = row.out_channels
     return nn.Sequential(layers)
 

@@ -12,10 +12,14 @@ from torch import Tensor
 
 from convnets import registry
 from convnets.layers import ImageClassifier
-from convnets.models.checkpoints import torchvision
+from convnets.models.checkpoints import pytorchcv, timm, torchvision
 from convnets.models.checkpoints.renaming import Public
 
-SOURCES: dict[str, dict[str, Public]] = {"torchvision": torchvision.NETWORKS}
+SOURCES: dict[str, dict[str, Public]] = {
+    "torchvision": torchvision.NETWORKS,
+    "timm": timm.NETWORKS,
+    "pytorchcv": pytorchcv.NETWORKS,
+}
 
 
 def convert(

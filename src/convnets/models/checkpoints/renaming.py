@@ -54,3 +54,13 @@ def by_number(classifier: dict[str, str]) -> Callable[[ImageClassifier], Rename]
         return rename
 
     return renamer
+
+
+def bn_is_norm(renamer: Callable[[ImageClassifier], Rename]) -> Callable[[ImageClassifier], Rename]:
+    """For packages that call every batch norm `bn`: first write `norm`, then rename."""
+
+    def with_norm(net: ImageClassifier) -> Rename:
+        rename = renamer(net)
+        return lambda key: rename(key.replace(".bn.", ".norm."))
+
+    return with_norm

@@ -1,0 +1,65 @@
+"""Our networks that timm has too; its published Inception weights expect pixels from -1 to 1."""
+
+from convnets.models.checkpoints.renaming import Public, bn_is_norm, by_rules
+
+
+def _branches(theirs: str, ours: str) -> tuple[tuple[str, str], ...]:
+    """Rules for the branches of an Inception module, which both sides count from 0."""
+    return (
+        (theirs + r"branch(?P<b>\d)\.(?P<i>\d)\.", ours + r"branches.\g<b>.\g<i>."),
+        (theirs + r"branch(?P<b>\d)_(?P<i>\d)a\.", ours + r"branches.\g<b>.\g<i>.branches.0.0."),
+        (theirs + r"branch(?P<b>\d)_(?P<i>\d)b\.", ours + r"branches.\g<b>.\g<i>.branches.1.0."),
+        (theirs + r"branch(?P<b>\d)_(?P<i>\d)\.", ours + r"branches.\g<b>.\g<i>."),
+        (theirs + r"branch(?P<b>\d)\.", ours + r"branches.\g<b>.0."),
+    )
+
+
+# timm numbers the parts of Inception-v4; these are ours, in the same order.
+INCEPTION_V4_PARTS = (
+    *("conv1", "conv2", "conv3", "stem1", "stem2", "stem3"),
+    *(f"inception_a.{i}" for i in range(4)),
+    "reduction_a",
+    *(f"inception_b.{i}" for i in range(7)),
+    "reduction_b",
+    *(f"inception_c.{i}" for i in range(3)),
+)
+INCEPTION_V4 = bn_is_norm(
+    by_rules(
+        *((rf"features\.{i}\.(conv|norm)\.", rf"features.conv{i + 1}.\1.") for i in range(3)),
+        (r"features\.3\.conv\.", r"features.stem1.branches.1.0."),
+        (r"features\.5\.conv\.", r"features.stem3.branches.0.0."),
+        *(
+            rule
+            for i, part in enumerate(INCEPTION_V4_PARTS)
+            for rule in _branches(rf"features\.{i}\.", f"features.{part}.")
+        ),
+        (r"last_linear\.", r"classifier.fc."),
+    )
+)
+INCEPTION_RESNET_V2 = bn_is_norm(
+    by_rules(
+        (r"conv2d_1a\.", r"features.conv1."),
+        (r"conv2d_2a\.", r"features.conv2."),
+        (r"conv2d_2b\.", r"features.conv3."),
+        (r"conv2d_3b\.", r"features.conv4."),
+        (r"conv2d_4a\.", r"features.conv5."),
+        *_branches(r"mixed_5b\.", r"features.mixed."),
+        (r"repeat\.(\d+)\.conv2d\.", r"features.block_35.\1.project."),
+        *_branches(r"repeat\.(?P<n>\d+)\.", r"features.block_35.\g<n>.residual."),
+        *_branches(r"mixed_6a\.", r"features.reduction_a."),
+        (r"repeat_1\.(\d+)\.conv2d\.", r"features.block_17.\1.project."),
+        *_branches(r"repeat_1\.(?P<n>\d+)\.", r"features.block_17.\g<n>.residual."),
+        *_branches(r"mixed_7a\.", r"features.reduction_b."),
+        (r"repeat_2\.(\d+)\.conv2d\.", r"features.block_8.\1.project."),
+        *_branches(r"repeat_2\.(?P<n>\d+)\.", r"features.block_8.\g<n>.residual."),
+        (r"block8\.conv2d\.", r"features.block_8_last.project."),
+        *_branches(r"block8\.", r"features.block_8_last.residual."),
+        (r"conv2d_7b\.", r"features.conv6."),
+        (r"classif\.", r"classifier.fc."),
+    )
+)
+
+NETWORKS = {
+    "inception_v4": Public("inception_v4", INCEPTION_V4),
+    "inception_resnet_v2": Public("inception_resnet_v2", INCEPTION_RESNET_V2),
+}

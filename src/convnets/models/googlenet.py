@@ -1,0 +1,230 @@
+"""GoogLeNet: look at several scales at once, and reduce channels before it costs.
+
+Christian Szegedy, Wei Liu, Yangqing Jia, Pierre Sermanet, Scott Reed, Dragomir Anguelov, Dumitru
+Erhan, Vincent Vanhoucke, Andrew Rabinovich: "Going deeper with convolutions", 2015, table 1 and
+figures 2 and 3. Lecture slides 22 to 35.
+
+The idea: convolutions of 1x1, 3x3 and 5x5 and a pool side by side, each behind a 1x1 convolution
+that keeps them cheap; at the end an average over each map in place of large fully connected layers.
+
+Differences from the paper: He initialisation and the constants of AlexNet's response normalisation,
+since the paper states neither. The average pools admit other sizes; at 224 pixels this changes
+nothing. `googlenet_bn` is torchvision's: batch norm, 3x3 where the paper has 5x5, a last max pool
+of 2x2, less dropout. The weights that torchvision publishes for it expect pixels from -1 to 1. The
+auxiliary classifiers, which only training needs, are in `googlenet_auxiliary.py`.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from convnets.layers import ImageClassifier, LocalResponseNorm, conv_norm_relu, init_he_normal_
+from convnets.registry import register
+
+
+@dataclass(frozen=True)
+class Row:
+    """Widths of one Inception module, a line of table 1."""
+
+    conv1x1: int
+    reduce3x3: int
+    conv3x3: int
+    reduce5x5: int
+    conv5x5: int
+    pool_projection: int
+
+    @property
+    def out_channels(self) -> int:
+        return self.conv1x1 + self.conv3x3 + self.conv5x5 + self.pool_projection
+
+
+# Table 1. The lines before the first module are `paper_stem`; a max pool follows 3b and 4e.
+TABLE_1 = {
+    #          #1x1  #3x3  #3x3  #5x5 #5x5 pool
+    #              reduce      reduce      proj
+    "3a": Row(64, 96, 128, 16, 32, 32),
+    "3b": Row(128, 128, 192, 32, 96, 64),
+    "4a": Row(192, 96, 208, 16, 48, 64),
+    "4b": Row(160, 112, 224, 24, 64, 64),
+    "4c": Row(128, 128, 256, 24, 64, 64),
+    "4d": Row(112, 144, 288, 32, 64, 64),
+    "4e": Row(256, 160, 320, 32, 128, 128),
+    "5a": Row(256, 160, 320, 32, 128, 128),
+    "5b": Row(384, 192, 384, 48, 128, 128),
+}
+
+
+def conv_relu(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1) -> nn.Module:
+    """A convolution that keeps the size, but for its stride, and ReLU."""
+    return nn.Sequential(
+        OrderedDict(
+            conv=nn.Conv2d(
+                in_channels, out_channels, kernel_size, stride, padding=kernel_size // 2
+            ),
+            relu=nn.ReLU(inplace=True),
+        )
+    )
+
+
+conv_bn_relu = partial(conv_norm_relu, eps=1e-3)
+Convolution = Callable[[int, int, int], nn.Module]
+"""in_channels, out_channels, kernel_size -> a convolution and what follows it."""
+
+
+class NaiveInception(nn.Module):
+    """The module without its 1x1 reductions (figure 2a), which the networks do not use.
+
+    (N, in_channels, H, W) -> (N, conv1x1 + conv3x3 + conv5x5 + in_channels, H, W), ever wider.
+    """
+
+    def __init__(self, in_channels: int, conv1x1: int, conv3x3: int, conv5x5: int) -> None:
+        super().__init__()
+        self.conv1x1 = conv_relu(in_channels, conv1x1, 1)
+        self.conv3x3 = conv_relu(in_channels, conv3x3, 3)
+        self.conv5x5 = conv_relu(in_channels, conv5x5, 5)
+        self.pool = nn.MaxPool2d(kernel_size=3, stride=1, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([self.conv1x1(x), self.conv3x3(x), self.conv5x5(x), self.pool(x)], dim=1)
+
+
+class Inception(nn.Module):
+    """The module with 1x1 reductions (figure 2b).
+
+    (N, in_channels, H, W) -> (N, row.out_channels, H, W)
+
+    Args:
+        row: widths of its convolutions.
+        conv: makes a convolution.
+        large_kernel: side of the largest convolution, 5 in the paper.
+    """
+
+    def __init__(
+        self, in_channels: int, row: Row, conv: Convolution = conv_relu, large_kernel: int = 5
+    ) -> None:
+        super().__init__()
+        self.branch1x1 = conv(in_channels, row.conv1x1, 1)
+        self.branch3x3 = nn.Sequential(
+            OrderedDict(
+                reduce=conv(in_channels, row.reduce3x3, 1),
+                conv=conv(row.reduce3x3, row.conv3x3, 3),
+            )
+        )
+        self.branch5x5 = nn.Sequential(
+            OrderedDict(
+                reduce=conv(in_channels, row.reduce5x5, 1),
+                conv=conv(row.reduce5x5, row.conv5x5, large_kernel),
+            )
+        )
+        self.branch_pool = nn.Sequential(
+            OrderedDict(
+                pool=nn.MaxPool2d(kernel_size=3, stride=1, padding=1),
+                project=conv(in_channels, row.pool_projection, 1),
+            )
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        branches = (self.branch1x1, self.branch3x3, self.branch5x5, self.branch_pool)
+        return torch.cat([branch(x) for branch in branches], dim=1)
+
+
+def max_pool(kernel_size: int = 3) -> nn.Module:
+    """Halves the size, rounding up: 112 -> 56 -> 28 -> 14 -> 7."""
+    return nn.MaxPool2d(kernel_size, stride=2, ceil_mode=True)
+
+
+def paper_stem(in_channels: int) -> nn.Module:
+    """The lines of table 1 before the first module, and figure 3's response normalisation."""
+    return nn.Sequential(
+        OrderedDict(
+            conv1=conv_relu(in_channels, 64, 7, stride=2),  # 112
+            pool1=max_pool(),  # 56
+            norm1=LocalResponseNorm(),
+            reduce2=conv_relu(64, 64, 1),
+            conv2=conv_relu(64, 192, 3),
+            norm2=LocalResponseNorm(),
+            pool2=max_pool(),  # 28
+        )
+    )
+
+
+def bn_stem(in_channels: int) -> nn.Module:
+    """The same with batch norm in each convolution and no response normalisation."""
+    return nn.Sequential(
+        OrderedDict(
+            conv1=conv_bn_relu(in_channels, 64, 7, stride=2),
+            pool1=max_pool(),
+            reduce2=conv_bn_relu(64, 64, 1),
+            conv2=conv_bn_relu(64, 192, 3),
+            pool2=max_pool(),
+        )
+    )
+
+
+class GoogLeNet(ImageClassifier):
+    """GoogLeNet: (N, in_channels, H, W) -> (N, num_classes).
+
+    Args:
+        stem: makes the layers before the first module from in_channels.
+        module: makes an Inception module from in_channels and a row of `TABLE_1`.
+        last_pool: side of the window of the last max pool, 3 in the paper.
+        dropout: part of the features that dropout sets to zero.
+    """
+
+    def __init__(
+        self,
+        stem: Callable[[int], nn.Module] = paper_stem,
+        module: Callable[[int, Row], nn.Module] = Inception,
+        last_pool: int = 3,
+        dropout: float = 0.4,
+        num_classes: int = 1000,
+        in_channels: int = 3,
+    ) -> None:
+        features = OrderedDict(stem=stem(in_channels))
+        channels = 192
+        for name, row in TABLE_1.items():
+            features[f"inception{name}"] = module(channels, row)  # 28, 14, 7 in stages 3, 4, 5
+            channels = row.out_channels
+            if name == "3b":
+                features["pool3"] = max_pool()
+            elif name == "4e":
+                features["pool4"] = max_pool(last_pool)
+        classifier = OrderedDict(
+            pool=nn.AdaptiveAvgPool2d(1),
+            flatten=nn.Flatten(),
+            drop=nn.Dropout(dropout),
+            fc=nn.Linear(channels, num_classes),
+        )
+        super().__init__(
+            nn.Sequential(features),
+            nn.Sequential(classifier),
+            num_classes=num_classes,
+            in_channels=in_channels,
+            # The last pool needs last_pool - 1 pixels; each of the four steps before it halves.
+            smallest_input=16 * (last_pool - 1) - 1,
+        )
+        init_googlenet_(self)
+
+
+def init_googlenet_(net: nn.Module) -> None:
+    """N(0, 2 / fan_in), biases 0 (He et al., 2015, equation 10); the last layers N(0, 0.01^2)."""
+    init_he_normal_(net)
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+
+
+register("googlenet")(GoogLeNet)
+register("googlenet_bn")(
+    partial(
+        GoogLeNet,
+        stem=bn_stem,
+        module=partial(Inception, conv=conv_bn_relu, large_kernel=3),
+        last_pool=2,
+        dropout=0.2,
+    )
+)

@@ -1,0 +1,105 @@
+"""What is searched: small chains of convolutions, each layer a few decisions.
+
+Barret Zoph, Quoc V. Le: "Neural architecture search with reinforcement learning", 2017, section 3.
+Lecture slide 64. The paper decides filter height, width, number, stride and skip connections of
+each layer; here a layer has a square kernel, a width and a stride, so a child trains in seconds.
+"""
+
+import math
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import nn
+
+from convnets.layers import ImageClassifier, init_he_normal_
+
+
+@dataclass(frozen=True)
+class LayerChoice:
+    """One convolution, followed by batch norm and ReLU."""
+
+    kernel_size: int
+    out_channels: int
+    stride: int
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A child network: its convolutions from input to output."""
+
+    layers: tuple[LayerChoice, ...]
+
+    def build(self, num_classes: int = 10, in_channels: int = 1) -> ImageClassifier:
+        """The child, freshly initialised: (N, in_channels, H, W) -> (N, num_classes)."""
+        features: OrderedDict[str, nn.Module] = OrderedDict()
+        channels = in_channels
+        for number, layer in enumerate(self.layers, start=1):
+            features[f"conv{number}"] = nn.Conv2d(
+                channels,
+                layer.out_channels,
+                layer.kernel_size,
+                layer.stride,
+                padding=layer.kernel_size // 2,
+                bias=False,
+            )
+            features[f"norm{number}"] = nn.BatchNorm2d(layer.out_channels)
+            features[f"relu{number}"] = nn.ReLU(inplace=True)
+            channels = layer.out_channels
+        classifier = OrderedDict(
+            pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), fc=nn.Linear(channels, num_classes)
+        )
+        net = ImageClassifier(
+            nn.Sequential(features),
+            nn.Sequential(classifier),
+            num_classes=num_classes,
+            in_channels=in_channels,
+        )
+        init_he_normal_(net)
+        return net
+
+    def parameters(self, num_classes: int = 10, in_channels: int = 1) -> int:
+        """Number of parameters of the child."""
+        with torch.device("meta"):
+            return sum(p.numel() for p in self.build(num_classes, in_channels).parameters())
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """All chains of `depth` layers with these kernel sizes, widths and strides."""
+
+    depth: int = 4
+    kernel_sizes: tuple[int, ...] = (1, 3, 5)
+    widths: tuple[int, ...] = (8, 16, 32)
+    strides: tuple[int, ...] = (1, 2)
+
+    def __post_init__(self) -> None:
+        if self.depth < 1 or not (self.kernel_sizes and self.widths and self.strides):
+            raise ValueError(
+                "a search space needs at least one layer and one option for each decision"
+            )
+        if any(size % 2 == 0 for size in self.kernel_sizes):
+            raise ValueError(f"kernel sizes must be odd to keep the size, got {self.kernel_sizes}")
+
+    @cached_property
+    def options(self) -> tuple[tuple[int, ...], ...]:
+        """The options of every decision, in the order in which the controller takes them."""
+        return (self.kernel_sizes, self.widths, self.strides) * self.depth
+
+    @property
+    def size(self) -> int:
+        """Number of architectures."""
+        return math.prod(len(options) for options in self.options)
+
+    def architecture(self, decisions: Sequence[int]) -> Architecture:
+        """The child that these decisions, indices into `options`, describe."""
+        if len(decisions) != len(self.options):
+            raise ValueError(
+                f"this space takes {len(self.options)} decisions, got {len(decisions)}"
+            )
+        values = [options[index] for options, index in zip(self.options, decisions, strict=True)]
+        return Architecture(
+            tuple(LayerChoice(*values[start : start + 3]) for start in range(0, len(values), 3))
+        )

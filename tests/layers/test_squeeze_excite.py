@@ -1,0 +1,30 @@
+import pytest
+import torch
+from torch import nn
+
+from convnets.layers import SqueezeExcite
+
+
+def test_a_gate_that_is_open_lets_everything_pass():
+    layer = SqueezeExcite(8, 2)
+    nn.init.zeros_(layer.expand.weight)
+    nn.init.constant_(layer.expand.bias, 100.0)  # sigmoid(100) is 1
+    x = torch.randn(2, 8, 5, 3)
+    assert torch.equal(layer(x), x)
+
+
+def test_all_pixels_of_a_map_are_scaled_alike_by_a_factor_below_one():
+    x = torch.rand(2, 8, 5, 3) + 1
+    factors = SqueezeExcite(8, 2)(x) / x
+    torch.testing.assert_close(factors, factors[:, :, :1, :1].expand_as(factors))
+    assert ((factors > 0) & (factors < 1)).all()
+
+
+def test_parameters_are_those_of_two_fully_connected_layers():
+    layer = SqueezeExcite(64, 4)
+    assert sum(p.numel() for p in layer.parameters()) == 2 * 64 * 4 + 4 + 64
+
+
+def test_a_reduction_to_nothing_is_refused():
+    with pytest.raises(ValueError, match="at least 1 hidden channel, got 0"):
+        SqueezeExcite(8, 8 // 16)

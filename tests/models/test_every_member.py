@@ -1,0 +1,85 @@
+"""Every network trains, at odd sizes and with one channel; each family compiles and exports."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD
+
+import convnets
+from convnets.layers import ImageClassifier
+
+NAMES = convnets.names()
+
+
+def lightest_of_each_family() -> list[str]:
+    lightest: dict[str, str] = {}
+    for name in NAMES:
+        family = convnets.card(name).family
+        if (
+            family not in lightest
+            or convnets.card(name).macs < convnets.card(lightest[family]).macs
+        ):
+            lightest[family] = name
+    return list(lightest.values())
+
+
+FAMILIES = lightest_of_each_family()
+
+
+def images(name: str, channels: int) -> Tensor:
+    """Three images of odd, different sides, a little larger than the smallest allowed."""
+    side = max(convnets.card(name).smallest_input, 31)
+    return torch.randn(3, channels, side + side % 2 + 1, side + side % 2 + 7)
+
+
+def step(net: ImageClassifier, batch: Tensor) -> Tensor:
+    optimizer = SGD(net.parameters(), lr=1e-3)
+    loss = nn.functional.cross_entropy(net(batch), torch.arange(len(batch)))
+    loss.backward()
+    optimizer.step()
+    return loss.detach()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_one_step_of_training_moves_the_weights_and_keeps_them_finite(name):
+    net = convnets.build(name, num_classes=5, in_channels=1).train()
+    before = next(net.parameters()).detach().clone()
+    loss = step(net, images(name, channels=1))
+    assert loss.isfinite()
+    assert not torch.equal(next(net.parameters()), before)
+    assert all(parameter.isfinite().all() for parameter in net.parameters())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAMILIES)
+def test_one_step_in_bfloat16_autocast_gives_a_finite_loss(name):
+    net = convnets.build(name, num_classes=5, in_channels=3).train()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        scores = net(images(name, channels=3))
+        loss = nn.functional.cross_entropy(scores.float(), torch.arange(3))
+    loss.backward()
+    assert loss.isfinite()
+    gradients = [p.grad for p in net.parameters() if p.grad is not None]
+    assert gradients
+    assert all(gradient.isfinite().all() for gradient in gradients)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_whole_network_is_one_graph_for_the_compiler(name):
+    net = convnets.build(name, num_classes=5, in_channels=3).eval()
+    compiled = torch.compile(net, backend="eager", fullgraph=True)
+    batch = images(name, channels=3)
+    with torch.no_grad():
+        torch.testing.assert_close(compiled(batch), net(batch))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAMILIES)
+def test_an_exported_network_computes_the_same(name):
+    net = convnets.build(name, num_classes=5, in_channels=3).eval()
+    batch = images(name, channels=3)
+    exported = torch.export.export(net, (batch,)).module()
+    with torch.no_grad():
+        torch.testing.assert_close(exported(batch), net(batch))

@@ -1,0 +1,118 @@
+"""Our networks against public ones: same weights, same numbers, same gradients."""
+
+from collections.abc import Iterator
+
+import pytest
+import timm
+import torch
+import torchvision.models
+from pytorchcv.model_provider import get_model as get_pytorchcv_model
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+import convnets
+from convnets.layers import LocalResponseNorm
+from convnets.models import checkpoints
+
+PAIRS = [(source, name) for source, networks in checkpoints.SOURCES.items() for name in networks]
+# The two input sizes, where a network does not take every one; the second is odd and not square.
+SIZES = {
+    "zfnet": ((224, 224), (225, 219)),  # theirs needs maps of 6x6 behind the last pool
+    "zfnet_paper": ((224, 224), (225, 219)),
+}
+# Of networks that differ in depth or width alone, one is enough in training mode.
+NOT_TRAINED = {
+    *("vgg11", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn"),
+    *("resnet34", "resnet101", "resnet152", "zfnet"),
+}
+
+
+def reference(source: str, name: str) -> nn.Module:
+    """The public network, with what ours does on purpose in another way put right."""
+    public = checkpoints.public(name, source).name
+    if source == "timm":
+        return timm.create_model(public, pretrained=False)
+    if source == "pytorchcv":
+        net = get_pytorchcv_model(public)
+        if name.startswith("zfnet"):
+            as_the_paper_normalises(net)
+        return net
+    known = {"init_weights": False, "aux_logits": True} if public == "googlenet" else {}
+    return torchvision.models.get_model(public, **known)
+
+
+def as_the_paper_normalises(net: nn.Module) -> None:
+    """Behind the pool, and with an alpha that is not divided by the window."""
+    for stage, pool in ((net.features.stage1, "pool1"), (net.features.stage2, "pool2")):
+        stage.unit1.use_lrn = False
+        setattr(stage, pool, nn.Sequential(getattr(stage, pool), LocalResponseNorm()))
+
+
+def randomise(net: nn.Module, batch: Tensor) -> None:
+    """Random weights, biases and scales; the statistics of `batch`, so that each must be in place.
+
+    With statistics drawn at random, deep networks would give all images the same scores.
+    """
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            module.momentum = 1.0
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            nn.init.kaiming_normal_(module.weight)
+        if getattr(module, "bias", None) is not None:
+            nn.init.normal_(module.bias, std=0.1)
+    with torch.no_grad():
+        net.train()(batch)
+    net.eval()
+
+
+def without_chance(net: nn.Module) -> nn.Module:
+    for module in net.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    return net
+
+
+def main_scores(output: Tensor | tuple[Tensor, ...]) -> Tensor:
+    """torchvision's GoogLeNet hands out its auxiliary scores, too."""
+    return output if isinstance(output, Tensor) else output[0]
+
+
+def images(name: str) -> Iterator[Tensor]:
+    for height, width in SIZES.get(name, ((96, 96), (75, 107))):
+        yield torch.randn(2, 3, height, width)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("source", "name"), PAIRS)
+def test_outputs_agree_at_two_sizes(source, name):
+    theirs = reference(source, name)
+    randomise(theirs, torch.cat([*(next(images(name)) for _ in range(3))]))
+    ours = convnets.build(name).eval()
+    ours.load_state_dict(checkpoints.convert(name, theirs.state_dict(), source))
+    with torch.inference_mode():
+        for batch in images(name):
+            expected = theirs(batch)
+            scale = expected.abs().max()
+            assert (expected[0] - expected[1]).std() > 0.01 * scale  # the images still matter
+            torch.testing.assert_close(ours(batch) / scale, expected / scale, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("source", "name"), [pair for pair in PAIRS if pair[1] not in NOT_TRAINED])
+def test_training_losses_and_gradients_agree(source, name):
+    theirs = without_chance(reference(source, name)).train().double()
+    ours = without_chance(convnets.build(name)).train().double()
+    ours.load_state_dict(checkpoints.convert(name, theirs.state_dict(), source))
+    batch, labels = next(images(name)).double(), torch.tensor([3, 7])
+    losses = [cross_entropy(main_scores(net(batch)), labels) for net in (ours, theirs)]
+    for loss in losses:
+        loss.backward()
+    torch.testing.assert_close(*losses, rtol=1e-9, atol=1e-9)
+    gradients = {
+        key: torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+        for key, parameter in theirs.named_parameters()
+    }
+    converted = checkpoints.convert(name, theirs.state_dict() | gradients, source)
+    for key, parameter in ours.named_parameters():
+        torch.testing.assert_close(parameter.grad, converted[key], rtol=1e-7, atol=1e-9)
