@@ -6,7 +6,7 @@ from convnets.layers import ImageClassifier
 
 
 def fuse(net: ImageClassifier) -> ImageClassifier:
-    """A copy of `net` for inference, with every batch norm that follows a convolution folded into it.
+    """A copy of `net` for inference, each batch norm behind a convolution folded into it.
 
     In evaluation mode a batch norm scales and shifts each map by constants, which the weights and
     the bias of the convolution can take over. Where a batch norm stands before its convolution, as

@@ -1,7 +1,7 @@
 """Who searches: a recurrent network that takes one decision after the other.
 
-Zoph & Le, 2017, section 3.1 and figure 2. Each decision is sampled from a softmax and fed back as the
-next input.
+Zoph & Le, 2017, section 3.1 and figure 2. Each decision is sampled from a softmax and fed back as
+the next input.
 """
 
 from dataclasses import dataclass
