@@ -1,16 +1,16 @@
 """Layers that several architectures share."""
 
 from convnets.layers.activations import ACTIVATIONS
+from convnets.layers.classifier import ImageClassifier
+from convnets.layers.convolution import conv_norm_act, conv_norm_relu
+from convnets.layers.initialization import init_he_normal_, init_normal_
+from convnets.layers.normalization import LocalResponseNorm
 from convnets.layers.shuffle import (
     ChannelShuffle,
     channel_shuffle,
     channel_unshuffle,
     check_groups,
 )
-from convnets.layers.classifier import ImageClassifier
-from convnets.layers.convolution import conv_norm_act, conv_norm_relu
-from convnets.layers.initialization import init_he_normal_, init_normal_
-from convnets.layers.normalization import LocalResponseNorm
 from convnets.layers.squeeze_excite import SqueezeExcite
 from convnets.layers.stochastic_depth import StochasticDepth
 
