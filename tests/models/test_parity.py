@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 import convnets
-from convnets.layers import LocalResponseNorm
+from convnets.layers import ImageClassifier, LocalResponseNorm
 from convnets.models import checkpoints
 
 PAIRS = [(source, name) for source, networks in checkpoints.SOURCES.items() for name in networks]
@@ -19,11 +19,13 @@ PAIRS = [(source, name) for source, networks in checkpoints.SOURCES.items() for 
 SIZES = {
     "zfnet": ((224, 224), (225, 219)),  # theirs needs maps of 6x6 behind the last pool
     "zfnet_paper": ((224, 224), (225, 219)),
+    "densenet_bc100_12": ((32, 32), (27, 39)),
 }
 # Of networks that differ in depth or width alone, one is enough in training mode.
 NOT_TRAINED = {
     *("vgg11", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn"),
     *("resnet34", "resnet101", "resnet152", "zfnet"),
+    *("densenet161", "densenet169", "densenet201"),
 }
 
 
@@ -36,9 +38,17 @@ def reference(source: str, name: str) -> nn.Module:
         net = get_pytorchcv_model(public)
         if name.startswith("zfnet"):
             as_the_paper_normalises(net)
+        elif hasattr(net.features, "final_pool"):  # theirs fits one input size
+            net.features.final_pool = nn.AdaptiveAvgPool2d(1)
         return net
     known = {"init_weights": False, "aux_logits": True} if public == "googlenet" else {}
     return torchvision.models.get_model(public, **known)
+
+
+def ours_like(name: str) -> ImageClassifier:
+    """Our network of the size that public weights have."""
+    card = convnets.card(name)
+    return convnets.build(name, card.num_classes, card.in_channels)
 
 
 def as_the_paper_normalises(net: nn.Module) -> None:
@@ -88,7 +98,7 @@ def images(name: str) -> Iterator[Tensor]:
 def test_outputs_agree_at_two_sizes(source, name):
     theirs = reference(source, name)
     randomise(theirs, torch.cat([*(next(images(name)) for _ in range(3))]))
-    ours = convnets.build(name).eval()
+    ours = ours_like(name).eval()
     ours.load_state_dict(checkpoints.convert(name, theirs.state_dict(), source))
     with torch.inference_mode():
         for batch in images(name):
@@ -102,7 +112,7 @@ def test_outputs_agree_at_two_sizes(source, name):
 @pytest.mark.parametrize(("source", "name"), [pair for pair in PAIRS if pair[1] not in NOT_TRAINED])
 def test_training_losses_and_gradients_agree(source, name):
     theirs = without_chance(reference(source, name)).train().double()
-    ours = without_chance(convnets.build(name)).train().double()
+    ours = without_chance(ours_like(name)).train().double()
     ours.load_state_dict(checkpoints.convert(name, theirs.state_dict(), source))
     batch, labels = next(images(name)).double(), torch.tensor([3, 7])
     losses = [cross_entropy(main_scores(net(batch)), labels) for net in (ours, theirs)]

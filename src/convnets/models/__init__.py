@@ -5,6 +5,7 @@ from convnets.layers import ImageClassifier
 from convnets.models import (
     alexnet,
     checkpoints,
+    densenet,
     googlenet,
     googlenet_auxiliary,
     inception,
@@ -20,6 +21,7 @@ __all__ = [
     "alexnet",
     "build",
     "checkpoints",
+    "densenet",
     "fuse",
     "googlenet",
     "googlenet_auxiliary",

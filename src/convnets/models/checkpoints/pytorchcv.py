@@ -1,6 +1,6 @@
 """Our networks that pytorchcv has too."""
 
-from convnets.models.checkpoints.renaming import Public, by_rules
+from convnets.models.checkpoints.renaming import Public, bn_is_norm, by_rules
 
 # Its response normalisation divides alpha by the window, and comes before the pool: with its
 # published weights our networks compute almost, but not quite, the same.
@@ -14,8 +14,32 @@ ZFNET = by_rules(
     (r"output\.fc2\.fc\.", r"classifier.fc7."),
     (r"output\.fc3\.", r"classifier.fc8."),
 )
+# Its densenet40_k12 has no counterpart here: unlike the paper's, it halves maps between blocks.
+SMALL_DENSENET = bn_is_norm(
+    by_rules(
+        (r"features\.init_block\.", r"features.stem.conv."),
+        (
+            r"features\.stage(\d+)\.unit(\d+)\.conv(\d)\.(norm|conv)\.",
+            r"features.block\1.layer\2.\4\3.",
+        ),
+        (
+            r"features\.stage(\d+)\.unit(\d+)\.conv\.(norm|conv)\.",
+            r"features.block\1.layer\2.\g<3>1.",
+        ),
+        *(
+            (
+                rf"features\.stage{stage + 1}\.trans{stage + 1}\.conv\.",
+                rf"features.transition{stage}.",
+            )
+            for stage in (1, 2)
+        ),
+        (r"features\.post_activ\.norm\.", r"features.norm."),
+        (r"output\.", r"classifier.fc."),
+    )
+)
 
 NETWORKS = {
     "zfnet": Public("zfnetb", ZFNET),
     "zfnet_paper": Public("zfnet", ZFNET),
+    "densenet_bc100_12": Public("densenet100_k12_bc_cifar10", SMALL_DENSENET),
 }

@@ -28,6 +28,17 @@ GOOGLENET = bn_is_norm(
         (r"fc\.", r"classifier.fc."),
     )
 )
+# Published files write norm.1 where the network has norm1.
+DENSENET = by_rules(
+    (r"features\.(conv|norm)0\.", r"features.stem.\1."),
+    (
+        r"features\.denseblock(\d+)\.denselayer(\d+)\.(norm|conv)\.?([12])\.",
+        r"features.block\1.layer\2.\3\4.",
+    ),
+    (r"features\.transition(\d+)\.", r"features.transition\1."),
+    (r"features\.norm5\.", r"features.norm."),
+    (r"classifier\.", r"classifier.fc."),
+)
 VGG = by_number({"0": "fc6", "3": "fc7", "6": "fc8"})
 
 NETWORKS = {
@@ -36,4 +47,5 @@ NETWORKS = {
     **{f"vgg{depth}_bn": Public(f"vgg{depth}_bn", VGG) for depth in (11, 13, 16, 19)},
     "googlenet_bn": Public("googlenet", GOOGLENET),
     **{f"resnet{depth}": Public(f"resnet{depth}", RESNET) for depth in (18, 34, 50, 101, 152)},
+    **{f"densenet{depth}": Public(f"densenet{depth}", DENSENET) for depth in (121, 161, 169, 201)},
 }

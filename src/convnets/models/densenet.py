@@ -1,0 +1,207 @@
+"""DenseNet: every layer sees the maps of all layers before it.
+
+Gao Huang, Zhuang Liu, Laurens van der Maaten, Kilian Q. Weinberger: "Densely connected
+convolutional networks", 2017, section 3 and table 1. Lecture slides 56 to 59.
+
+The idea: a block concatenates where ResNet adds, so that a layer need only write a few new maps and
+everybody behind it can read them.
+
+Differences from the paper: none. Its dropout, for training without augmentation only, is left out.
+Saving memory is from Pleiss et al.: "Memory-efficient implementation of DenseNets", 2017.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from convnets.layers import ImageClassifier, init_he_normal_
+from convnets.registry import register
+
+
+@contextmanager
+def without_counting(norm: nn.BatchNorm2d) -> Iterator[None]:
+    """Within, batch norm sees a batch without moving its running statistics."""
+    momentum, batches = norm.momentum, norm.num_batches_tracked
+    norm.momentum, norm.num_batches_tracked = 0.0, None
+    try:
+        yield
+    finally:
+        norm.momentum, norm.num_batches_tracked = momentum, batches
+
+
+class DenseLayer(nn.Module):
+    """Batch norm, ReLU, 3x3 convolution: all maps so far -> `growth_rate` new ones.
+
+    List of (N, C_i, H, W), of `in_channels` together -> (N, growth_rate, H, W)
+
+    Args:
+        save_memory: forget the concatenated maps and make them again in the backward pass.
+    """
+
+    def __init__(self, in_channels: int, growth_rate: int, save_memory: bool = False) -> None:
+        super().__init__()
+        self.norm1 = nn.BatchNorm2d(in_channels)
+        self.relu1 = nn.ReLU(inplace=True)
+        self.conv1 = self.first_convolution(in_channels, growth_rate)
+        self.save_memory = save_memory
+
+    def first_convolution(self, in_channels: int, growth_rate: int) -> nn.Conv2d:
+        return nn.Conv2d(in_channels, growth_rate, 3, padding=1, bias=False)
+
+    def concatenated(self, *maps: Tensor) -> Tensor:
+        return self.conv1(self.relu1(self.norm1(torch.cat(maps, dim=1))))
+
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        if not (self.save_memory and torch.is_grad_enabled()) or torch.compiler.is_compiling():
+            return self.concatenated(*maps)
+        return checkpoint(
+            self.concatenated, *maps, use_reentrant=False, context_fn=self._both_times
+        )
+
+    def _both_times(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+        return nullcontext(), without_counting(self.norm1)
+
+
+class BottleneckLayer(DenseLayer):
+    """DenseNet-B: a 1x1 convolution to `4 * growth_rate` maps before the 3x3."""
+
+    def __init__(self, in_channels: int, growth_rate: int, save_memory: bool = False) -> None:
+        super().__init__(in_channels, growth_rate, save_memory)
+        self.norm2 = nn.BatchNorm2d(4 * growth_rate)
+        self.relu2 = nn.ReLU(inplace=True)
+        self.conv2 = nn.Conv2d(4 * growth_rate, growth_rate, 3, padding=1, bias=False)
+
+    def first_convolution(self, in_channels: int, growth_rate: int) -> nn.Conv2d:
+        return nn.Conv2d(in_channels, 4 * growth_rate, 1, bias=False)
+
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        return self.conv2(self.relu2(self.norm2(super().forward(maps))))
+
+
+class DenseBlock(nn.Module):
+    """Dense layers: (N, in_channels, H, W) -> (N, in_channels + depth * growth_rate, H, W)."""
+
+    def __init__(self, layers: list[DenseLayer]) -> None:
+        super().__init__()
+        for number, layer in enumerate(layers, start=1):
+            self.add_module(f"layer{number}", layer)
+
+    def forward(self, x: Tensor) -> Tensor:
+        maps = [x]
+        for layer in self.children():
+            maps.append(layer(maps))
+        return torch.cat(maps, dim=1)
+
+
+def transition(in_channels: int, out_channels: int) -> nn.Module:
+    """Batch norm, ReLU, 1x1 convolution, average pool.
+
+    (N, in_channels, H, W) -> (N, out_channels, floor(H / 2), floor(W / 2))
+    """
+    return nn.Sequential(
+        OrderedDict(
+            norm=nn.BatchNorm2d(in_channels),
+            relu=nn.ReLU(inplace=True),
+            conv=nn.Conv2d(in_channels, out_channels, kernel_size=1, bias=False),
+            pool=nn.AvgPool2d(kernel_size=2, stride=2),
+        )
+    )
+
+
+def imagenet_stem(in_channels: int, width: int) -> nn.Module:
+    """A 7x7 convolution of stride 2 and a 3x3 max pool of stride 2: 224 -> 56 pixels."""
+    return nn.Sequential(
+        OrderedDict(
+            conv=nn.Conv2d(in_channels, width, kernel_size=7, stride=2, padding=3, bias=False),
+            norm=nn.BatchNorm2d(width),
+            relu=nn.ReLU(inplace=True),
+            pool=nn.MaxPool2d(kernel_size=3, stride=2, padding=1),
+        )
+    )
+
+
+def small_stem(in_channels: int, width: int) -> nn.Module:
+    """A 3x3 convolution; its batch norm is that of the first dense layer."""
+    conv = nn.Conv2d(in_channels, width, kernel_size=3, padding=1, bias=False)
+    return nn.Sequential(OrderedDict(conv=conv))
+
+
+@dataclass(frozen=True)
+class Row:
+    """One network, a column of table 1 or a row of table 2."""
+
+    depths: tuple[int, ...]
+    """Layers in each dense block."""
+    growth_rate: int
+    """Maps that a layer adds, k."""
+    stem_width: int
+    compression: float = 0.5
+    """Part of the maps that a transition keeps, theta."""
+    layer: type[DenseLayer] = BottleneckLayer
+    stem: Callable[[int, int], nn.Module] = imagenet_stem
+    smallest_input: int = 29
+    """Each transition halves and rounds down, each step of the ImageNet stem rounds up."""
+
+
+ROWS = {
+    # Table 1.
+    "densenet121": Row((6, 12, 24, 16), 32, 64),
+    "densenet161": Row((6, 12, 36, 24), 48, 96),  # not in the table, but among the authors' weights
+    "densenet169": Row((6, 12, 32, 32), 32, 64),
+    "densenet201": Row((6, 12, 48, 32), 32, 64),
+    # Table 2, and "Implementation details" in section 3. L is 40 = 3 * 12 + 4, 100 = 6 * 16 + 4.
+    "densenet40_12": Row((12, 12, 12), 12, 16, 1.0, DenseLayer, small_stem, 4),
+    "densenet_bc100_12": Row((16, 16, 16), 12, 24, stem=small_stem, smallest_input=4),
+}
+
+
+class DenseNet(ImageClassifier):
+    """Stem, dense blocks with transitions between them, global average pool, a linear layer.
+
+    (N, in_channels, H, W), H and W at least `row.smallest_input` -> (N, num_classes).
+
+    Args:
+        row: what the network is made of, as in `ROWS`.
+        save_memory: make concatenated maps again in the backward pass rather than keep them: the
+            same gradients for less memory and more time. torch.compile decides itself what to
+            keep, and is left to it.
+    """
+
+    def __init__(
+        self, row: Row, save_memory: bool = False, num_classes: int = 1000, in_channels: int = 3
+    ) -> None:
+        channels = row.stem_width
+        features = OrderedDict(stem=row.stem(in_channels, channels))
+        for number, depth in enumerate(row.depths, start=1):
+            if number > 1:
+                kept = int(row.compression * channels)
+                features[f"transition{number - 1}"] = transition(channels, kept)
+                channels = kept
+            layers = []
+            for _ in range(depth):
+                layers.append(row.layer(channels, row.growth_rate, save_memory))
+                channels += row.growth_rate
+            features[f"block{number}"] = DenseBlock(layers)
+        features["norm"] = nn.BatchNorm2d(channels)
+        features["relu"] = nn.ReLU(inplace=True)
+        classifier = OrderedDict(
+            pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), fc=nn.Linear(channels, num_classes)
+        )
+        super().__init__(
+            nn.Sequential(features),
+            nn.Sequential(classifier),
+            num_classes=num_classes,
+            in_channels=in_channels,
+            smallest_input=row.smallest_input,
+        )
+        init_he_normal_(self)
+
+
+for name, row in ROWS.items():
+    register(name)(partial(DenseNet, row))
