@@ -6,12 +6,13 @@ import pytest
 import timm
 import torch
 import torchvision.models
+import torchvision.ops
 from pytorchcv.model_provider import get_model as get_pytorchcv_model
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 import convnets
-from convnets.layers import ImageClassifier, LocalResponseNorm
+from convnets.layers import ImageClassifier, LocalResponseNorm, StochasticDepth
 from convnets.models import checkpoints
 
 PAIRS = [(source, name) for source, networks in checkpoints.SOURCES.items() for name in networks]
@@ -26,6 +27,9 @@ NOT_TRAINED = {
     *("vgg11", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn"),
     *("resnet34", "resnet101", "resnet152", "zfnet"),
     *("densenet161", "densenet169", "densenet201"),
+    *(f"shufflenet_v1_g{groups}" for groups in (1, 2, 4, 8)),
+    *("shufflenet_v2_x0_5", "shufflenet_v2_x1_5", "shufflenet_v2_x2_0"),
+    *(f"efficientnet_b{number}" for number in (1, 2, 3, 4, 6, 7)),  # B5: another batch norm
 }
 
 
@@ -33,7 +37,8 @@ def reference(source: str, name: str) -> nn.Module:
     """The public network, with what ours does on purpose in another way put right."""
     public = checkpoints.public(name, source).name
     if source == "timm":
-        return timm.create_model(public, pretrained=False)
+        net = timm.create_model(public, pretrained=False)
+        return with_plain_relu(net) if name == "mobilenet_v1" else net
     if source == "pytorchcv":
         net = get_pytorchcv_model(public)
         if name.startswith("zfnet"):
@@ -58,6 +63,15 @@ def as_the_paper_normalises(net: nn.Module) -> None:
         setattr(stage, pool, nn.Sequential(getattr(stage, pool), LocalResponseNorm()))
 
 
+def with_plain_relu(net: nn.Module) -> nn.Module:
+    """ReLU, as in the paper, for ReLU6."""
+    for module in list(net.modules()):
+        for child, layer in list(module.named_children()):
+            if isinstance(layer, nn.ReLU6):
+                setattr(module, child, nn.ReLU(inplace=True))
+    return net
+
+
 def randomise(net: nn.Module, batch: Tensor) -> None:
     """Random weights, biases and scales; the statistics of `batch`, so that each must be in place.
 
@@ -78,7 +92,7 @@ def randomise(net: nn.Module, batch: Tensor) -> None:
 
 def without_chance(net: nn.Module) -> nn.Module:
     for module in net.modules():
-        if isinstance(module, nn.Dropout):
+        if isinstance(module, (nn.Dropout, StochasticDepth, torchvision.ops.StochasticDepth)):
             module.p = 0.0
     return net
 

@@ -2,6 +2,19 @@
 
 from convnets.models.checkpoints.renaming import Public, bn_is_norm, by_rules
 
+
+def _shuffle_unit(theirs: str, ours: str) -> tuple[tuple[str, str], ...]:
+    """Rules for a unit of ShuffleNet v1."""
+    return (
+        (theirs + r"compress_conv1\.", ours + "compress.conv."),
+        (theirs + r"compress_bn1\.", ours + "compress.norm."),
+        (theirs + r"dw_conv2\.", ours + "depthwise.conv."),
+        (theirs + r"dw_bn2\.", ours + "depthwise.norm."),
+        (theirs + r"expand_conv3\.", ours + "expand.conv."),
+        (theirs + r"expand_bn3\.", ours + "expand.norm."),
+    )
+
+
 # Its response normalisation divides alpha by the window, and comes before the pool: with its
 # published weights our networks compute almost, but not quite, the same.
 ZFNET = by_rules(
@@ -37,9 +50,27 @@ SMALL_DENSENET = bn_is_norm(
         (r"output\.", r"classifier.fc."),
     )
 )
+SHUFFLENET = by_rules(
+    (r"features\.init_block\.conv\.", r"features.stem.conv."),
+    (r"features\.init_block\.bn\.", r"features.stem.norm."),
+    *(
+        rule
+        for stage in (2, 3, 4)
+        for unit in range(8)
+        for rule in _shuffle_unit(
+            rf"features\.stage{stage - 1}\.unit{unit + 1}\.",
+            f"features.stage{stage}.{unit}.residual.",
+        )
+    ),
+    (r"output\.", r"classifier.fc."),
+)
 
 NETWORKS = {
     "zfnet": Public("zfnetb", ZFNET),
     "zfnet_paper": Public("zfnet", ZFNET),
     "densenet_bc100_12": Public("densenet100_k12_bc_cifar10", SMALL_DENSENET),
+    **{
+        f"shufflenet_v1_g{groups}": Public(f"shufflenet_g{groups}_w1", SHUFFLENET)
+        for groups in (1, 2, 3, 4, 8)
+    },
 }

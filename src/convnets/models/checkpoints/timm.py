@@ -58,8 +58,32 @@ INCEPTION_RESNET_V2 = bn_is_norm(
         (r"classif\.", r"classifier.fc."),
     )
 )
+# Its published weights are for ReLU6, which is cut off at 6: with them our network, which has the
+# paper's ReLU, computes something else.
+MOBILENET = by_rules(
+    (r"conv_stem\.", r"features.stem.conv."),
+    (r"bn1\.", r"features.stem.norm."),
+    *(
+        rule
+        for stage in range(5)
+        for rule in (
+            (
+                rf"blocks\.{stage}\.(\d)\.conv_dw\.",
+                rf"features.stage{stage + 1}.\1.depthwise.conv.",
+            ),
+            (rf"blocks\.{stage}\.(\d)\.bn1\.", rf"features.stage{stage + 1}.\1.depthwise.norm."),
+            (
+                rf"blocks\.{stage}\.(\d)\.conv_pw\.",
+                rf"features.stage{stage + 1}.\1.pointwise.conv.",
+            ),
+            (rf"blocks\.{stage}\.(\d)\.bn2\.", rf"features.stage{stage + 1}.\1.pointwise.norm."),
+        )
+    ),
+    (r"classifier\.", r"classifier.fc."),
+)
 
 NETWORKS = {
     "inception_v4": Public("inception_v4", INCEPTION_V4),
     "inception_resnet_v2": Public("inception_resnet_v2", INCEPTION_RESNET_V2),
+    "mobilenet_v1": Public("mobilenetv1_100", MOBILENET),
 }

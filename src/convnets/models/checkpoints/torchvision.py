@@ -1,7 +1,60 @@
 """Our networks that torchvision has too."""
 
-from convnets.models.checkpoints.renaming import Public, bn_is_norm, by_number, by_rules
+from convnets.layers import ImageClassifier
+from convnets.models.checkpoints.renaming import Public, Rename, bn_is_norm, by_number, by_rules
 
+
+def conv_and_norm(theirs: str, number: int, ours: str) -> tuple[tuple[str, str], tuple[str, str]]:
+    """Rules for a convolution that they number, and the batch norm behind it."""
+    return (
+        (rf"{theirs}{number}\.", f"{ours}conv."),
+        (rf"{theirs}{number + 1}\.", f"{ours}norm."),
+    )
+
+
+def mobilenet_v2(net: ImageClassifier) -> Rename:
+    """They count blocks from first to last, we in stages; they number the layers of a block."""
+    features = dict(net.features.named_children())
+    blocks = [
+        f"features.{name}.{index}."
+        for name, stage in features.items()
+        if name.startswith("stage")
+        for index in range(len(list(stage.children())))
+    ]
+    rules = [
+        *conv_and_norm(r"features\.0\.", 0, "features.stem."),
+        *conv_and_norm(rf"features\.{len(blocks) + 1}\.", 0, "features.last."),
+        # The first block has no expansion.
+        *conv_and_norm(r"features\.1\.conv\.0\.", 0, f"{blocks[0]}depthwise."),
+        *conv_and_norm(r"features\.1\.conv\.", 1, f"{blocks[0]}project."),
+        (r"classifier\.1\.", "classifier.fc."),
+    ]
+    for number, block in enumerate(blocks[1:], start=2):
+        rules += conv_and_norm(rf"features\.{number}\.conv\.0\.", 0, f"{block}expand.")
+        rules += conv_and_norm(rf"features\.{number}\.conv\.1\.", 0, f"{block}depthwise.")
+        rules += conv_and_norm(rf"features\.{number}\.conv\.", 2, f"{block}project.")
+    return by_rules(*rules)(net)
+
+
+def mbconv(theirs: str, ours: str, first: int) -> tuple[tuple[str, str], ...]:
+    """Rules for a block of EfficientNet, from its depthwise convolution on."""
+    return (
+        *conv_and_norm(rf"{theirs}{first}\.", 0, f"{ours}depthwise."),
+        (rf"{theirs}{first + 1}\.fc1\.", f"{ours}gate.reduce."),
+        (rf"{theirs}{first + 1}\.fc2\.", f"{ours}gate.expand."),
+        *conv_and_norm(rf"{theirs}{first + 2}\.", 0, f"{ours}project."),
+    )
+
+
+EFFICIENTNET = by_rules(
+    *conv_and_norm(r"features\.0\.", 0, "features.stem."),
+    *conv_and_norm(r"features\.8\.", 0, "features.last."),
+    # The first stage has no expansion.
+    *mbconv(r"features\.1\.(\d+)\.block\.", r"features.stage1.\1.", 0),
+    *conv_and_norm(r"features\.(\d)\.(\d+)\.block\.0\.", 0, r"features.stage\1.\2.expand."),
+    *mbconv(r"features\.(\d)\.(\d+)\.block\.", r"features.stage\1.\2.", 1),
+    (r"classifier\.1\.", r"classifier.fc."),
+)
 RESNET = by_rules(
     (r"conv1\.", r"features.stem.conv."),
     (r"bn1\.", r"features.stem.norm."),
@@ -39,6 +92,18 @@ DENSENET = by_rules(
     (r"features\.norm5\.", r"features.norm."),
     (r"classifier\.", r"classifier.fc."),
 )
+SHUFFLENET_V2 = by_rules(
+    *conv_and_norm(r"conv1\.", 0, "features.stem."),
+    *conv_and_norm(r"conv5\.", 0, "features.conv5."),
+    *conv_and_norm(
+        r"stage(\d)\.(\d)\.branch1\.", 0, r"features.stage\1.\2.short_branch.depthwise."
+    ),
+    *conv_and_norm(r"stage(\d)\.(\d)\.branch1\.", 2, r"features.stage\1.\2.short_branch.after."),
+    *conv_and_norm(r"stage(\d)\.(\d)\.branch2\.", 0, r"features.stage\1.\2.branch.before."),
+    *conv_and_norm(r"stage(\d)\.(\d)\.branch2\.", 3, r"features.stage\1.\2.branch.depthwise."),
+    *conv_and_norm(r"stage(\d)\.(\d)\.branch2\.", 5, r"features.stage\1.\2.branch.after."),
+    (r"fc\.", r"classifier.fc."),
+)
 VGG = by_number({"0": "fc6", "3": "fc7", "6": "fc8"})
 
 NETWORKS = {
@@ -48,4 +113,13 @@ NETWORKS = {
     "googlenet_bn": Public("googlenet", GOOGLENET),
     **{f"resnet{depth}": Public(f"resnet{depth}", RESNET) for depth in (18, 34, 50, 101, 152)},
     **{f"densenet{depth}": Public(f"densenet{depth}", DENSENET) for depth in (121, 161, 169, 201)},
+    "mobilenet_v2": Public("mobilenet_v2", mobilenet_v2),
+    **{
+        f"shufflenet_v2_{scale}": Public(f"shufflenet_v2_{scale}", SHUFFLENET_V2)
+        for scale in ("x0_5", "x1_0", "x1_5", "x2_0")
+    },
+    **{
+        f"efficientnet_b{number}": Public(f"efficientnet_b{number}", EFFICIENTNET)
+        for number in range(8)
+    },
 }

@@ -1,0 +1,148 @@
+"""ShuffleNet: grouped pointwise convolutions, with their channels shuffled.
+
+Xiangyu Zhang, Xinyu Zhou, Mengxiao Lin, Jian Sun: "ShuffleNet: an extremely efficient convolutional
+neural network for mobile devices", 2018, table 1 and figure 2. Lecture slide 62.
+
+The idea: in a small network most of the cost is in 1x1 convolutions; groups make them cheap, and a
+shuffle of the channels between two of them lets the groups hear of each other.
+
+Differences from the paper: He initialisation, since the paper states none. A stem that the scale
+factor makes too thin for the groups is widened to the next width that they divide.
+"""
+
+import math
+from collections import OrderedDict
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from convnets.layers import (
+    ChannelShuffle,
+    ImageClassifier,
+    check_groups,
+    conv_norm_act,
+    init_he_normal_,
+)
+from convnets.registry import register
+
+# Table 1: units in stages 2 to 4, the first of them with stride 2, and their widths for g groups.
+DEPTHS = (4, 8, 4)  # 28, 14, 7
+WIDTHS = {
+    # g: stage 2, 3, 4
+    1: (144, 288, 576),
+    2: (200, 400, 800),
+    3: (240, 480, 960),
+    4: (272, 544, 1088),
+    8: (384, 768, 1536),
+}
+STEM_WIDTH = 24
+
+
+def residual(
+    in_channels: int, inside: int, out_channels: int, groups: tuple[int, int], stride: int = 1
+) -> nn.Module:
+    """Grouped 1x1 down, shuffle, depthwise 3x3 without ReLU, grouped 1x1 up (figure 2b and c).
+
+    (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride))
+
+    Args:
+        inside: width of the depthwise convolution.
+        groups: of the first and of the last convolution; the shuffle mixes those of the last.
+
+    Raises:
+        ValueError: groups do not divide their channels.
+    """
+    for channels, parts in (
+        (in_channels, groups[0]),
+        (inside, groups[0]),
+        (out_channels, groups[1]),
+    ):
+        check_groups(channels, parts)
+    return nn.Sequential(
+        OrderedDict(
+            compress=conv_norm_act(in_channels, inside, 1, groups=groups[0]),
+            shuffle=ChannelShuffle(inside, groups[1]),
+            depthwise=conv_norm_act(inside, inside, 3, stride, groups=inside, activation=None),
+            expand=conv_norm_act(inside, out_channels, 1, groups=groups[1], activation=None),
+        )
+    )
+
+
+class ShuffleUnit(nn.Module):
+    """A residual block (figure 2b): (N, channels, H, W) -> the same."""
+
+    def __init__(self, channels: int, groups: int) -> None:
+        super().__init__()
+        self.residual = residual(channels, channels // 4, channels, (groups, groups))
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.relu(x + self.residual(x))
+
+
+class HalvingShuffleUnit(nn.Module):
+    """A unit of stride 2, which writes new maps beside the pooled old ones (figure 2c).
+
+    (N, in_channels, H, W) -> (N, out_channels, ceil(H / 2), ceil(W / 2))
+
+    Args:
+        groups: of the first and of the last convolution.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, groups: tuple[int, int]) -> None:
+        super().__init__()
+        new = out_channels - in_channels
+        self.residual = residual(in_channels, out_channels // 4, new, groups, stride=2)
+        self.shortcut = nn.AvgPool2d(kernel_size=3, stride=2, padding=1)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.relu(torch.cat([self.residual(x), self.shortcut(x)], dim=1))
+
+
+class ShuffleNet(ImageClassifier):
+    """ShuffleNet v1: (N, in_channels, H, W) -> (N, num_classes).
+
+    Args:
+        groups: of the 1x1 convolutions, one of `WIDTHS`.
+        scale: factor for all widths, the paper's s.
+
+    Raises:
+        ValueError: a number of groups that table 1 does not have, or a scale whose widths the
+            groups do not divide.
+    """
+
+    def __init__(
+        self, groups: int = 3, scale: float = 1.0, num_classes: int = 1000, in_channels: int = 3
+    ) -> None:
+        if groups not in WIDTHS:
+            raise ValueError(f"table 1 has {', '.join(map(str, WIDTHS))} groups, got {groups}")
+        if int(STEM_WIDTH * scale) < 1:
+            raise ValueError(f"scale must be at least 1/{STEM_WIDTH}, got {scale}")
+        channels = math.ceil(int(STEM_WIDTH * scale) / groups) * groups
+        features: OrderedDict[str, nn.Module] = OrderedDict()
+        features["stem"] = conv_norm_act(in_channels, channels, 3, stride=2)  # 112
+        features["pool"] = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)  # 56
+        for stage, (depth, width) in enumerate(zip(DEPTHS, WIDTHS[groups], strict=True), start=2):
+            out_channels = int(width * scale)
+            # The stem has few channels: the first convolution on them is not grouped.
+            first = (1 if stage == 2 else groups, groups)
+            units: list[nn.Module] = [HalvingShuffleUnit(channels, out_channels, first)]
+            units += [ShuffleUnit(out_channels, groups) for _ in range(depth - 1)]
+            features[f"stage{stage}"] = nn.Sequential(*units)
+            channels = out_channels
+        classifier = OrderedDict(
+            pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), fc=nn.Linear(channels, num_classes)
+        )
+        super().__init__(
+            nn.Sequential(features),
+            nn.Sequential(classifier),
+            num_classes=num_classes,
+            in_channels=in_channels,
+        )
+        init_he_normal_(self)
+
+
+for groups in WIDTHS:
+    register(f"shufflenet_v1_g{groups}")(partial(ShuffleNet, groups))

@@ -1,0 +1,135 @@
+"""ShuffleNet v2: fast by the clock, not by the count of operations.
+
+Ningning Ma, Xiangyu Zhang, Hai-Tao Zheng, Jian Sun: "ShuffleNet V2: practical guidelines for
+efficient CNN architecture design", 2018, table 5 and figure 3. It follows lecture slide 62.
+
+The idea: groups cost memory traffic. Split the channels in two, work on one half with ungrouped
+convolutions of equal width, concatenate, and shuffle the halves.
+
+Differences from the paper: He initialisation, since the paper states none.
+"""
+
+from collections import OrderedDict
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from convnets.layers import (
+    ChannelShuffle,
+    ImageClassifier,
+    check_groups,
+    conv_norm_act,
+    init_he_normal_,
+)
+from convnets.registry import register
+
+# Table 5: units in stages 2 to 4, the first of them with stride 2; widths of these and of conv5.
+STEM_WIDTH = 24
+DEPTHS = (4, 8, 4)  # 28, 14, 7
+WIDTHS = {
+    "x0_5": (48, 96, 192, 1024),
+    "x1_0": (116, 232, 464, 1024),
+    "x1_5": (176, 352, 704, 1024),
+    "x2_0": (244, 488, 976, 2048),
+}
+
+
+def branch(in_channels: int, out_channels: int, stride: int = 1) -> nn.Module:
+    """1x1, depthwise 3x3 without ReLU, 1x1 (figure 3, the right branches).
+
+    (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride))
+    """
+    return nn.Sequential(
+        OrderedDict(
+            before=conv_norm_act(in_channels, out_channels, 1),
+            depthwise=conv_norm_act(
+                out_channels, out_channels, 3, stride, groups=out_channels, activation=None
+            ),
+            after=conv_norm_act(out_channels, out_channels, 1),
+        )
+    )
+
+
+class ShuffleUnit(nn.Module):
+    """Half of the channels pass, half are worked on (figure 3c): (N, channels, H, W) -> the same.
+
+    Raises:
+        ValueError: the channels do not split in two.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        check_groups(channels, 2)
+        self.branch = branch(channels // 2, channels // 2)
+        self.shuffle = ChannelShuffle(channels, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        passed, worked_on = x.chunk(2, dim=1)
+        return self.shuffle(torch.cat([passed, self.branch(worked_on)], dim=1))
+
+
+class HalvingShuffleUnit(nn.Module):
+    """Both branches work on all channels, with stride 2 (figure 3d).
+
+    (N, in_channels, H, W) -> (N, out_channels, ceil(H / 2), ceil(W / 2))
+
+    Raises:
+        ValueError: `out_channels` do not split in two.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        check_groups(out_channels, 2)
+        self.short_branch = nn.Sequential(
+            OrderedDict(
+                depthwise=conv_norm_act(
+                    in_channels, in_channels, 3, stride=2, groups=in_channels, activation=None
+                ),
+                after=conv_norm_act(in_channels, out_channels // 2, 1),
+            )
+        )
+        self.branch = branch(in_channels, out_channels // 2, stride=2)
+        self.shuffle = ChannelShuffle(out_channels, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.shuffle(torch.cat([self.short_branch(x), self.branch(x)], dim=1))
+
+
+class ShuffleNetV2(ImageClassifier):
+    """ShuffleNet v2: (N, in_channels, H, W) -> (N, num_classes).
+
+    Args:
+        widths: of stages 2 to 4 and of the last convolution, a row of `WIDTHS`.
+
+    Raises:
+        ValueError: a width that does not split in two.
+    """
+
+    def __init__(
+        self, widths: tuple[int, int, int, int], num_classes: int = 1000, in_channels: int = 3
+    ) -> None:
+        channels = STEM_WIDTH
+        features: OrderedDict[str, nn.Module] = OrderedDict()
+        features["stem"] = conv_norm_act(in_channels, channels, 3, stride=2)  # 112
+        features["pool"] = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)  # 56
+        for stage, (depth, width) in enumerate(zip(DEPTHS, widths[:3], strict=True), start=2):
+            units: list[nn.Module] = [HalvingShuffleUnit(channels, width)]
+            units += [ShuffleUnit(width) for _ in range(depth - 1)]
+            features[f"stage{stage}"] = nn.Sequential(*units)
+            channels = width
+        features["conv5"] = conv_norm_act(channels, widths[3], 1)
+        classifier = OrderedDict(
+            pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), fc=nn.Linear(widths[3], num_classes)
+        )
+        super().__init__(
+            nn.Sequential(features),
+            nn.Sequential(classifier),
+            num_classes=num_classes,
+            in_channels=in_channels,
+        )
+        init_he_normal_(self)
+
+
+for scale, widths in WIDTHS.items():
+    register(f"shufflenet_v2_{scale}")(partial(ShuffleNetV2, widths))
