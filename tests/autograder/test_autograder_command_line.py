@@ -7,6 +7,8 @@ from typer.testing import CliRunner
 from autograder.__main__ import app
 from autograder.errors import CourseError
 
+pytestmark = pytest.mark.slow  # real nbgrader runs
+
 
 def run(*arguments):
     return CliRunner().invoke(app, [str(argument) for argument in arguments])

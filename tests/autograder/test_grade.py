@@ -11,6 +11,8 @@ from autograder.errors import CourseError
 from autograder.grade import Marks, _marks, grade, print_outcome
 from tests.autograder.conftest import ASSIGNMENT, REPOSITORY
 
+pytestmark = pytest.mark.slow  # real nbgrader runs
+
 SAMPLES = sorted(path.parent.name for path in REPOSITORY.glob("assignments/samples/*/marks.toml"))
 
 

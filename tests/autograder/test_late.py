@@ -4,6 +4,8 @@ import pytest
 
 from autograder.late import SECONDS_A_DAY, LatePolicy
 
+pytestmark = pytest.mark.slow  # real nbgrader runs
+
 
 def policy(time_zone="UTC", percent_per_day=10):
     return LatePolicy(

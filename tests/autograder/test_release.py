@@ -10,6 +10,8 @@ from autograder.leaks import gather, search
 from autograder.release import release
 from tests.autograder.conftest import ASSIGNMENT
 
+pytestmark = pytest.mark.slow  # real nbgrader runs
+
 
 @pytest.fixture(scope="module")
 def bundle(original, tmp_path_factory):

@@ -70,6 +70,7 @@ def test_every_parameter_of_a_small_network_gets_a_finite_gradient(name):
         assert parameter.grad.abs().sum() > 0, key
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL)
 def test_a_small_network_learns_one_batch_by_heart(name):
     net = convnets.build(name, num_classes=4, in_channels=1)

@@ -32,6 +32,7 @@ def test_a_residual_network_learns_real_images():
     assert history.test_accuracy > 0.4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [name for name in convnets.names() if convnets.card(name).is_small_image]
 )
