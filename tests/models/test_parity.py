@@ -20,12 +20,16 @@ PAIRS = [(source, name) for source, networks in checkpoints.SOURCES.items() for 
 SIZES = {
     "zfnet": ((224, 224), (225, 219)),  # theirs needs maps of 6x6 behind the last pool
     "zfnet_paper": ((224, 224), (225, 219)),
+    "wrn28_10": ((16, 16), (19, 13)),
     "densenet_bc100_12": ((32, 32), (27, 39)),
 }
 # Of networks that differ in depth or width alone, one is enough in training mode.
 NOT_TRAINED = {
     *("vgg11", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn"),
-    *("resnet34", "resnet101", "resnet152", "zfnet"),
+    *("resnet34", "resnet101", "resnet152", "resnet101_v1", "resnet152_v1", "zfnet"),
+    *(f"preact_resnet{depth}" for depth in (34, 101, 152)),
+    *(f"se_resnet{depth}" for depth in (34, 101, 152)),
+    *("wide_resnet101_2", "resnext101_32x8d"),
     *("densenet161", "densenet169", "densenet201"),
     *(f"shufflenet_v1_g{groups}" for groups in (1, 2, 4, 8)),
     *("shufflenet_v2_x0_5", "shufflenet_v2_x1_5", "shufflenet_v2_x2_0"),
@@ -94,6 +98,8 @@ def without_chance(net: nn.Module) -> nn.Module:
     for module in net.modules():
         if isinstance(module, (nn.Dropout, StochasticDepth, torchvision.ops.StochasticDepth)):
             module.p = 0.0
+        if hasattr(module, "drop_rate"):  # timm's dropout without a layer
+            module.drop_rate = 0.0
     return net
 
 

@@ -1,12 +1,81 @@
+from functools import partial
+
 import pytest
 import torch
+from pytorchcv.model_provider import get_model as get_pytorchcv_model
 from torch import nn
 
 import convnets
-from convnets.models.resnet import BasicBlock, Bottleneck, PlainBlock, ZeroPadShortcut, shortcut
+from convnets.analysis import trace
+from convnets.models.checkpoints.pytorchcv import RESNET
+from convnets.models.resnet import (
+    SMALL_DEPTHS,
+    SMALL_WIDTHS,
+    BasicBlock,
+    Bottleneck,
+    PlainBlock,
+    ResNet,
+    ZeroPadShortcut,
+    shortcut,
+    small_stem,
+)
+
+BOTTLENECKS = (50, 101, 152)
 
 
-@pytest.mark.parametrize("block", [BasicBlock(8, 8), Bottleneck(8, 2)], ids=["basic", "bottleneck"])
+# Table 6, "# params", in millions.
+@pytest.mark.parametrize(
+    ("depth", "millions"), [(20, 0.27), (32, 0.46), (44, 0.66), (56, 0.85), (110, 1.7)]
+)
+def test_small_networks_have_the_papers_parameters(depth, millions):
+    parameters = convnets.card(f"resnet{depth}").parameters / 1e6
+    assert round(parameters, 1 if depth == 110 else 2) == millions
+
+
+# Table 1, "FLOPs", which counts multiply-adds, in billions; it rounds in its own way.
+@pytest.mark.parametrize(
+    ("name", "billions"),
+    [
+        *(("resnet18", 1.8), ("resnet34", 3.6)),
+        *(("resnet50_v1", 3.8), ("resnet101_v1", 7.6), ("resnet152_v1", 11.3)),
+    ],
+)
+def test_networks_cost_what_table_1_says(name, billions):
+    assert convnets.card(name).macs / 1e9 == pytest.approx(billions, abs=0.07)
+
+
+@pytest.mark.parametrize("depth", BOTTLENECKS)
+def test_the_place_of_the_stride_changes_the_cost_and_not_the_parameters(depth):
+    ours, paper = convnets.card(f"resnet{depth}"), convnets.card(f"resnet{depth}_v1")
+    assert paper.parameters == ours.parameters
+    assert paper.macs < ours.macs
+    with torch.device("meta"):
+        blocks = convnets.build(f"resnet{depth}_v1").features.stage2
+    strides = [(block.residual.conv1.stride, block.residual.conv2.stride) for block in blocks]
+    assert strides[0] == ((2, 2), (1, 1))
+    assert set(strides[1:]) == {((1, 1), (1, 1))}
+
+
+@pytest.mark.parametrize("name", ["plain34", "resnet34", "resnet50", "resnet50_v1"])
+def test_stages_have_the_sizes_of_table_1(name):
+    with torch.device("meta"):
+        net = convnets.build(name)
+        maps, shapes = torch.empty(1, 3, 224, 224), []
+        for stage in net.features:
+            maps = stage(maps)
+            shapes.append(tuple(maps.shape[1:3]))
+    wide = 4 if "50" in name else 1
+    assert shapes == [(64, 56)] + [(wide * 64 * 2**i, 56 // 2**i) for i in range(4)]
+
+
+def test_layers_are_named_after_the_paper():
+    with torch.device("meta"):
+        rows = trace(convnets.build("resnet50"), 224)
+    assert rows["stage1.0.residual.conv1"].output == (64, 56, 56)
+    assert rows["stage1.0.shortcut.conv"].output == (256, 56, 56)
+
+
+@pytest.mark.parametrize("block", [BasicBlock(8, 8), Bottleneck(8, 8)], ids=["basic", "bottleneck"])
 @pytest.mark.parametrize("training", [True, False])
 def test_a_residual_block_with_zeroed_last_norm_is_the_identity(block, training):
     last_norm = [module for module in block.modules() if isinstance(module, nn.BatchNorm2d)][-1]
@@ -18,7 +87,7 @@ def test_a_residual_block_with_zeroed_last_norm_is_the_identity(block, training)
 
 def test_a_basic_block_without_its_shortcut_is_the_plain_block():
     plain, basic = PlainBlock(4, 4), BasicBlock(4, 4)
-    basic.load_state_dict(plain.state_dict())
+    basic.residual.load_state_dict(plain.convolutions.state_dict())
 
     class Nothing(nn.Module):
         def forward(self, x):
@@ -27,6 +96,12 @@ def test_a_basic_block_without_its_shortcut_is_the_plain_block():
     basic.shortcut = Nothing()
     x = torch.randn(2, 4, 7, 7)
     assert torch.equal(basic(x), plain(x))
+
+
+def test_a_bottleneck_weighs_what_the_slide_says():
+    block = Bottleneck(256, 256)
+    weights = sum(m.weight.numel() for m in block.modules() if isinstance(m, nn.Conv2d))
+    assert weights == 69_632  # slide 43
 
 
 def test_shortcuts_follow_the_papers_options():
@@ -59,7 +134,37 @@ def test_plain_and_residual_small_networks_have_the_same_parameters():
     assert counts[0] == counts[1]
 
 
-@pytest.mark.parametrize(("name", "layers"), [("resnet34", 34), ("resnet50", 50), ("resnet56", 56)])
+def test_only_the_shortcuts_distinguish_a_network_with_option_a_from_one_with_option_b():
+    nets = [
+        ResNet(partial(BasicBlock, option=option), SMALL_DEPTHS[20], SMALL_WIDTHS, small_stem)
+        for option in "AB"
+    ]
+    without, with_projections = (set(net.state_dict()) for net in nets)
+    assert without < with_projections
+    assert all("shortcut" in key for key in with_projections - without)
+
+
+@pytest.mark.slow
+def test_resnet_20_with_projections_is_pytorchcvs():
+    theirs = get_pytorchcv_model("resnet20_cifar10")
+    theirs(torch.randn(8, 3, 32, 32))  # statistics that are not 0 and 1
+    ours = ResNet(BasicBlock, SMALL_DEPTHS[20], SMALL_WIDTHS, small_stem, num_classes=10)
+    rename = RESNET(ours)
+    ours.load_state_dict({rename(key): value for key, value in theirs.state_dict().items()})
+    images = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        expected = theirs.eval()(images)
+        torch.testing.assert_close(ours.eval()(images), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "layers"),
+    [
+        *((f"plain{depth}", depth) for depth in (18, 34, 20, 32, 44, 56)),
+        *((f"resnet{depth}", depth) for depth in (18, 34, 50, 101, 152, 20, 32, 44, 56, 110)),
+        *((f"resnet{depth}_v1", depth) for depth in BOTTLENECKS),
+    ],
+)
 def test_a_networks_number_counts_its_weighted_layers(name, layers):
     with torch.device("meta"):
         net = convnets.build(name)

@@ -12,6 +12,7 @@ from convnets.layers.shuffle import (
     check_groups,
 )
 from convnets.layers.squeeze_excite import SqueezeExcite
+from convnets.layers.stems import imagenet_stem
 from convnets.layers.stochastic_depth import StochasticDepth
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "check_groups",
     "conv_norm_act",
     "conv_norm_relu",
+    "imagenet_stem",
     "init_he_normal_",
     "init_normal_",
 ]

@@ -15,10 +15,14 @@ from convnets.models import (
     lenet,
     mobilenet,
     mobilenet_v2,
+    preact,
     resnet,
+    resnext,
+    senet,
     shufflenet,
     shufflenet_v2,
     vgg,
+    wide_resnet,
     zfnet,
 )
 from convnets.models.fusing import fuse
@@ -38,10 +42,14 @@ __all__ = [
     "lenet",
     "mobilenet",
     "mobilenet_v2",
+    "preact",
     "resnet",
+    "resnext",
+    "senet",
     "shufflenet",
     "shufflenet_v2",
     "vgg",
+    "wide_resnet",
     "zfnet",
 ]
 

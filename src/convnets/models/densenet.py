@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from convnets.layers import ImageClassifier, init_he_normal_
+from convnets.layers import ImageClassifier, imagenet_stem, init_he_normal_
 from convnets.registry import register
 
 
@@ -110,18 +110,6 @@ def transition(in_channels: int, out_channels: int) -> nn.Module:
             relu=nn.ReLU(inplace=True),
             conv=nn.Conv2d(in_channels, out_channels, kernel_size=1, bias=False),
             pool=nn.AvgPool2d(kernel_size=2, stride=2),
-        )
-    )
-
-
-def imagenet_stem(in_channels: int, width: int) -> nn.Module:
-    """A 7x7 convolution of stride 2 and a 3x3 max pool of stride 2: 224 -> 56 pixels."""
-    return nn.Sequential(
-        OrderedDict(
-            conv=nn.Conv2d(in_channels, width, kernel_size=7, stride=2, padding=3, bias=False),
-            norm=nn.BatchNorm2d(width),
-            relu=nn.ReLU(inplace=True),
-            pool=nn.MaxPool2d(kernel_size=3, stride=2, padding=1),
         )
     )
 

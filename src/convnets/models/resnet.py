@@ -6,8 +6,9 @@ Kaiming He, Xiangyu Zhang, Shaoqing Ren, Jian Sun: "Deep residual learning for i
 The idea: a block adds its convolutions' output to its input, so that doing nothing is easy to
 learn.
 
-Differences from the paper: the stride of a bottleneck stands on its 3x3 convolution, as in the
-weights that everybody uses, and not on its first 1x1.
+Differences from the paper: `resnet50`, `resnet101` and `resnet152` have the stride of a bottleneck
+on its 3x3 convolution, as in the weights that everybody uses; `resnet50_v1` and so on have it on
+the first 1x1, as the paper does.
 """
 
 from collections import OrderedDict
@@ -17,15 +18,17 @@ from functools import partial
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from convnets.layers import ImageClassifier, init_he_normal_
+from convnets.layers import ImageClassifier, imagenet_stem, init_he_normal_
 from convnets.registry import register
 
-# Table 1: blocks in conv2_x to conv5_x. Table 6: a network of 6n + 2 layers has n blocks a stage.
-IMAGENET_WIDTHS = (64, 128, 256, 512)
-SMALL_WIDTHS = (16, 32, 64)
+# Table 1: blocks in conv2_x to conv5_x; channels behind conv1 and behind each of these stages.
 BASIC_DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
+BASIC_WIDTHS = (64, 64, 128, 256, 512)
 BOTTLENECK_DEPTHS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
-SMALL_DEPTHS = {20: (3, 3, 3), 56: (9, 9, 9)}
+BOTTLENECK_WIDTHS = (64, 256, 512, 1024, 2048)
+# Section 4.2 and table 6: a network of 6n + 2 layers has n blocks in each of three stages.
+SMALL_DEPTHS = {20: (3,) * 3, 32: (5,) * 3, 44: (7,) * 3, 56: (9,) * 3, 110: (18,) * 3}
+SMALL_WIDTHS = (16, 16, 32, 64)
 
 
 class ZeroPadShortcut(nn.Module):
@@ -73,88 +76,103 @@ def shortcut(in_channels: int, out_channels: int, stride: int, option: str = "B"
     return make(in_channels, out_channels, stride)
 
 
-class Block(nn.Module):
-    """What a stage is made of: (N, in_channels, H, W) -> (N, out_channels, H', W')."""
+def two_convolutions(in_channels: int, out_channels: int, stride: int) -> nn.Sequential:
+    """3x3, batch norm, ReLU, 3x3, batch norm.
 
-    out_channels: int
-
-
-class PlainBlock(Block):
-    """Two 3x3 convolutions, each with batch norm and ReLU; no shortcut (figure 3, middle)."""
-
-    def __init__(self, in_channels: int, width: int, stride: int = 1) -> None:
-        super().__init__()
-        self.out_channels = width
-        self.conv1 = nn.Conv2d(in_channels, width, 3, stride, padding=1, bias=False)
-        self.norm1 = nn.BatchNorm2d(width)
-        self.relu1 = nn.ReLU(inplace=True)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.norm2 = nn.BatchNorm2d(width)
-        self.relu2 = nn.ReLU(inplace=True)
-
-    def residual(self, x: Tensor) -> Tensor:
-        x = self.relu1(self.norm1(self.conv1(x)))
-        return self.norm2(self.conv2(x))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.relu2(self.residual(x))
-
-
-class BasicBlock(PlainBlock):
-    """The plain block with a shortcut around it (figure 5, left): relu(residual(x) + shortcut(x)).
-
-    (N, in_channels, H, W) -> (N, width, ceil(H / stride), ceil(W / stride))
+    (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride))
     """
-
-    def __init__(self, in_channels: int, width: int, stride: int = 1, option: str = "B") -> None:
-        super().__init__(in_channels, width, stride)
-        self.shortcut = shortcut(in_channels, self.out_channels, stride, option)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.relu2(self.residual(x) + self.shortcut(x))
-
-
-class Bottleneck(Block):
-    """1x1 down to `width`, 3x3, 1x1 up to four times `width`, with a shortcut (figure 5, right).
-
-    (N, in_channels, H, W) -> (N, 4 * width, ceil(H / stride), ceil(W / stride))
-    """
-
-    expansion = 4
-
-    def __init__(self, in_channels: int, width: int, stride: int = 1, option: str = "B") -> None:
-        super().__init__()
-        self.out_channels = self.expansion * width
-        self.conv1 = nn.Conv2d(in_channels, width, 1, bias=False)
-        self.norm1 = nn.BatchNorm2d(width)
-        self.relu1 = nn.ReLU(inplace=True)
-        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
-        self.norm2 = nn.BatchNorm2d(width)
-        self.relu2 = nn.ReLU(inplace=True)
-        self.conv3 = nn.Conv2d(width, self.out_channels, 1, bias=False)
-        self.norm3 = nn.BatchNorm2d(self.out_channels)
-        self.shortcut = shortcut(in_channels, self.out_channels, stride, option)
-        self.relu3 = nn.ReLU(inplace=True)
-
-    def residual(self, x: Tensor) -> Tensor:
-        x = self.relu1(self.norm1(self.conv1(x)))
-        x = self.relu2(self.norm2(self.conv2(x)))
-        return self.norm3(self.conv3(x))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.relu3(self.residual(x) + self.shortcut(x))
-
-
-def imagenet_stem(in_channels: int, width: int) -> nn.Module:
-    """A 7x7 convolution of stride 2 and a 3x3 max pool of stride 2: 224 -> 56 pixels."""
     return nn.Sequential(
         OrderedDict(
-            conv=nn.Conv2d(in_channels, width, 7, stride=2, padding=3, bias=False),
-            norm=nn.BatchNorm2d(width),
-            relu=nn.ReLU(inplace=True),
-            pool=nn.MaxPool2d(kernel_size=3, stride=2, padding=1),
+            conv1=nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False),
+            norm1=nn.BatchNorm2d(out_channels),
+            relu1=nn.ReLU(inplace=True),
+            conv2=nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
+            norm2=nn.BatchNorm2d(out_channels),
         )
     )
+
+
+class PlainBlock(nn.Module):
+    """Two 3x3 convolutions and no shortcut (figure 3, middle): relu(convolutions(x)).
+
+    (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride))
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
+        super().__init__()
+        self.convolutions = two_convolutions(in_channels, out_channels, stride)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.relu(self.convolutions(x))
+
+
+class ResidualBlock(nn.Module):
+    """relu(residual(x) + shortcut(x)), equations 1 and 2."""
+
+    def __init__(self, residual: nn.Sequential, shortcut: nn.Module) -> None:
+        super().__init__()
+        self.residual = residual
+        self.shortcut = shortcut
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.relu(self.residual(x) + self.shortcut(x))
+
+
+class BasicBlock(ResidualBlock):
+    """The plain block with a shortcut around it (figure 5, left).
+
+    (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride))
+
+    Args:
+        option: of the shortcut, "A", "B" or "C".
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, stride: int = 1, option: str = "B"
+    ) -> None:
+        super().__init__(
+            two_convolutions(in_channels, out_channels, stride),
+            shortcut(in_channels, out_channels, stride, option),
+        )
+
+
+class Bottleneck(ResidualBlock):
+    """1x1 down to a quarter of the channels, 3x3, 1x1 up, with a shortcut (figure 5, right).
+
+    (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride))
+
+    Args:
+        inner: channels of the 3x3 convolution; `None` for the paper's quarter of `out_channels`.
+        stride_first: stride on the first 1x1 convolution, as in the paper, and not on the 3x3.
+        option: of the shortcut, "A", "B" or "C".
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        stride: int = 1,
+        inner: int | None = None,
+        stride_first: bool = False,
+        option: str = "B",
+    ) -> None:
+        inner = out_channels // 4 if inner is None else inner
+        first, second = (stride, 1) if stride_first else (1, stride)
+        residual = OrderedDict(
+            conv1=nn.Conv2d(in_channels, inner, 1, first, bias=False),
+            norm1=nn.BatchNorm2d(inner),
+            relu1=nn.ReLU(inplace=True),
+            conv2=nn.Conv2d(inner, inner, 3, second, padding=1, bias=False),
+            norm2=nn.BatchNorm2d(inner),
+            relu2=nn.ReLU(inplace=True),
+            conv3=nn.Conv2d(inner, out_channels, 1, bias=False),
+            norm3=nn.BatchNorm2d(out_channels),
+        )
+        super().__init__(
+            nn.Sequential(residual), shortcut(in_channels, out_channels, stride, option)
+        )
 
 
 def small_stem(in_channels: int, width: int) -> nn.Module:
@@ -174,30 +192,28 @@ class ResNet(ImageClassifier):
     (N, in_channels, H, W) -> (N, num_classes). Every stage but the first halves the size.
 
     Args:
-        block: makes a block from in_channels, width and stride.
+        block: makes a block from in_channels, out_channels and stride.
         depths: blocks in each stage.
-        widths: width handed to the blocks of each stage.
+        widths: channels behind the stem and behind each stage.
         stem: makes the layers before the first stage from in_channels and the first width.
     """
 
     def __init__(
         self,
-        block: Callable[[int, int, int], Block],
+        block: Callable[[int, int, int], nn.Module],
         depths: tuple[int, ...],
-        widths: tuple[int, ...] = IMAGENET_WIDTHS,
+        widths: tuple[int, ...],
         stem: Callable[[int, int], nn.Module] = imagenet_stem,
         num_classes: int = 1000,
         in_channels: int = 3,
     ) -> None:
         features = OrderedDict(stem=stem(in_channels, widths[0]))
         channels = widths[0]
-        for number, (depth, width) in enumerate(zip(depths, widths, strict=True), start=1):
-            blocks = []
-            for index in range(depth):
-                stride = 2 if number > 1 and index == 0 else 1
-                blocks.append(block(channels, width, stride))
-                channels = blocks[-1].out_channels
+        for number, (depth, width) in enumerate(zip(depths, widths[1:], strict=True), start=1):
+            blocks = [block(channels, width, 1 if number == 1 else 2)]
+            blocks += [block(width, width, 1) for _ in range(depth - 1)]
             features[f"stage{number}"] = nn.Sequential(*blocks)
+            channels = width
         classifier = OrderedDict(
             pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), fc=nn.Linear(channels, num_classes)
         )
@@ -211,11 +227,14 @@ class ResNet(ImageClassifier):
 
 
 for depth, depths in BASIC_DEPTHS.items():
-    register(f"plain{depth}")(partial(ResNet, PlainBlock, depths))
-    register(f"resnet{depth}")(partial(ResNet, BasicBlock, depths))
+    register(f"plain{depth}")(partial(ResNet, PlainBlock, depths, BASIC_WIDTHS))
+    register(f"resnet{depth}")(partial(ResNet, BasicBlock, depths, BASIC_WIDTHS))
 for depth, depths in BOTTLENECK_DEPTHS.items():
-    register(f"resnet{depth}")(partial(ResNet, Bottleneck, depths))
+    paper = partial(Bottleneck, stride_first=True)
+    register(f"resnet{depth}")(partial(ResNet, Bottleneck, depths, BOTTLENECK_WIDTHS))
+    register(f"resnet{depth}_v1")(partial(ResNet, paper, depths, BOTTLENECK_WIDTHS))
 for depth, stages in SMALL_DEPTHS.items():
     small = partial(ResNet, depths=stages, widths=SMALL_WIDTHS, stem=small_stem)
-    register(f"plain{depth}")(partial(small, PlainBlock))
     register(f"resnet{depth}")(partial(small, partial(BasicBlock, option="A")))
+    if depth <= 56:
+        register(f"plain{depth}")(partial(small, PlainBlock))

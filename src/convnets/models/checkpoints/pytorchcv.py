@@ -1,6 +1,24 @@
 """Our networks that pytorchcv has too."""
 
-from convnets.models.checkpoints.renaming import Public, bn_is_norm, by_rules
+import re
+from collections.abc import Callable
+
+from convnets.layers import ImageClassifier
+from convnets.models.checkpoints.renaming import Public, Rename, bn_is_norm, by_rules
+
+
+def units_from_0(
+    renamer: Callable[[ImageClassifier], Rename],
+) -> Callable[[ImageClassifier], Rename]:
+    """It counts the units of a stage from 1; first count them from 0, then rename."""
+
+    def from_0(net: ImageClassifier) -> Rename:
+        rename = renamer(net)
+        return lambda key: rename(
+            re.sub(r"\.unit(\d+)\.", lambda unit: f".unit{int(unit[1]) - 1}.", key)
+        )
+
+    return from_0
 
 
 def _shuffle_unit(theirs: str, ours: str) -> tuple[tuple[str, str], ...]:
@@ -26,6 +44,44 @@ ZFNET = by_rules(
     (r"output\.fc1\.fc\.", r"classifier.fc6."),
     (r"output\.fc2\.fc\.", r"classifier.fc7."),
     (r"output\.fc3\.", r"classifier.fc8."),
+)
+# Of its small ResNets none is ours: they project where the paper's shortcuts pad with zeros.
+RESNET = units_from_0(
+    bn_is_norm(
+        by_rules(
+            (r"features\.init_block\.(conv\.)?(conv|norm)\.", r"features.stem.\2."),
+            (
+                r"features\.stage(\d)\.unit(\d+)\.body\.conv(\d)\.(conv|norm)\.",
+                r"features.stage\1.\2.residual.\4\3.",
+            ),
+            (
+                r"features\.stage(\d)\.unit(\d+)\.identity_conv\.",
+                r"features.stage\1.\2.shortcut.",
+            ),
+            (r"output\.", r"classifier.fc."),
+        )
+    )
+)
+WIDE_RESNET = units_from_0(
+    bn_is_norm(
+        by_rules(
+            (r"features\.init_block\.", r"features.stem.conv."),
+            (
+                r"features\.stage(\d)\.unit(\d+)\.body\.conv1\.norm\.",
+                r"features.stage\1.\2.activation.norm1.",
+            ),
+            (
+                r"features\.stage(\d)\.unit(\d+)\.body\.conv(\d)\.(conv|norm)\.",
+                r"features.stage\1.\2.residual.\4\3.",
+            ),
+            (
+                r"features\.stage(\d)\.unit(\d+)\.identity_conv\.",
+                r"features.stage\1.\2.shortcut.",
+            ),
+            (r"features\.post_activ\.norm\.", r"features.norm."),
+            (r"output\.", r"classifier.fc."),
+        )
+    )
 )
 # Its densenet40_k12 has no counterpart here: unlike the paper's, it halves maps between blocks.
 SMALL_DENSENET = bn_is_norm(
@@ -68,6 +124,8 @@ SHUFFLENET = by_rules(
 NETWORKS = {
     "zfnet": Public("zfnetb", ZFNET),
     "zfnet_paper": Public("zfnet", ZFNET),
+    **{f"resnet{depth}_v1": Public(f"resnet{depth}", RESNET) for depth in (50, 101, 152)},
+    "wrn28_10": Public("wrn28_10_cifar10", WIDE_RESNET),
     "densenet_bc100_12": Public("densenet100_k12_bc_cifar10", SMALL_DENSENET),
     **{
         f"shufflenet_v1_g{groups}": Public(f"shufflenet_g{groups}_w1", SHUFFLENET)

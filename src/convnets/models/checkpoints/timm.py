@@ -82,8 +82,46 @@ MOBILENET = by_rules(
     (r"classifier\.", r"classifier.fc."),
 )
 
+PREACT_RESNET = by_rules(
+    (r"stem\.conv\.", r"features.stem.conv."),
+    *(
+        rule
+        for stage in range(4)
+        for theirs, ours in (
+            (rf"stages\.{stage}\.blocks\.(\d+)\.", rf"features.stage{stage + 1}.\1."),
+        )
+        for rule in (
+            (theirs + r"norm1\.", ours + "activation.norm1."),
+            (theirs + r"(norm|conv)(\d)\.", ours + r"residual.\2\3."),
+            (theirs + r"downsample\.conv\.", ours + "shortcut."),
+        )
+    ),
+    (r"norm\.", r"features.norm."),
+    (r"head\.fc\.", r"classifier.fc."),
+)
+SENET = by_rules(
+    (r"layer0\.conv1\.", r"features.stem.conv."),
+    (r"layer0\.bn1\.", r"features.stem.norm."),
+    (r"layer(\d)\.(\d+)\.conv(\d)\.", r"features.stage\1.\2.residual.conv\3."),
+    (r"layer(\d)\.(\d+)\.bn(\d)\.", r"features.stage\1.\2.residual.norm\3."),
+    (r"layer(\d)\.(\d+)\.se_module\.fc1\.", r"features.stage\1.\2.residual.gate.reduce."),
+    (r"layer(\d)\.(\d+)\.se_module\.fc2\.", r"features.stage\1.\2.residual.gate.expand."),
+    (r"layer(\d)\.(\d+)\.downsample\.0\.", r"features.stage\1.\2.shortcut.conv."),
+    (r"layer(\d)\.(\d+)\.downsample\.1\.", r"features.stage\1.\2.shortcut.norm."),
+    (r"last_linear\.", r"classifier.fc."),
+)
+
 NETWORKS = {
     "inception_v4": Public("inception_v4", INCEPTION_V4),
     "inception_resnet_v2": Public("inception_resnet_v2", INCEPTION_RESNET_V2),
+    **{
+        f"preact_resnet{depth}": Public(f"resnetv2_{depth}", PREACT_RESNET)
+        for depth in (18, 34, 50, 101, 152)
+    },
+    **{
+        f"se_resnet{depth}": Public(f"legacy_seresnet{depth}", SENET)
+        for depth in (18, 34, 50, 101, 152)
+    },
+    "se_resnext50_32x4d": Public("legacy_seresnext50_32x4d", SENET),
     "mobilenet_v1": Public("mobilenetv1_100", MOBILENET),
 }

@@ -58,8 +58,8 @@ EFFICIENTNET = by_rules(
 RESNET = by_rules(
     (r"conv1\.", r"features.stem.conv."),
     (r"bn1\.", r"features.stem.norm."),
-    (r"layer(\d+)\.(\d+)\.conv(\d)\.", r"features.stage\1.\2.conv\3."),
-    (r"layer(\d+)\.(\d+)\.bn(\d)\.", r"features.stage\1.\2.norm\3."),
+    (r"layer(\d+)\.(\d+)\.conv(\d)\.", r"features.stage\1.\2.residual.conv\3."),
+    (r"layer(\d+)\.(\d+)\.bn(\d)\.", r"features.stage\1.\2.residual.norm\3."),
     (r"layer(\d+)\.(\d+)\.downsample\.0\.", r"features.stage\1.\2.shortcut.conv."),
     (r"layer(\d+)\.(\d+)\.downsample\.1\.", r"features.stage\1.\2.shortcut.norm."),
     (r"fc\.", r"classifier.fc."),
@@ -112,6 +112,10 @@ NETWORKS = {
     **{f"vgg{depth}_bn": Public(f"vgg{depth}_bn", VGG) for depth in (11, 13, 16, 19)},
     "googlenet_bn": Public("googlenet", GOOGLENET),
     **{f"resnet{depth}": Public(f"resnet{depth}", RESNET) for depth in (18, 34, 50, 101, 152)},
+    **{
+        name: Public(name, RESNET)
+        for name in ("wide_resnet50_2", "wide_resnet101_2", "resnext50_32x4d", "resnext101_32x8d")
+    },
     **{f"densenet{depth}": Public(f"densenet{depth}", DENSENET) for depth in (121, 161, 169, 201)},
     "mobilenet_v2": Public("mobilenet_v2", mobilenet_v2),
     **{

@@ -1,0 +1,129 @@
+"""Residual networks with pre-activation: nothing stands between one addition and the next.
+
+Kaiming He, Xiangyu Zhang, Shaoqing Ren, Jian Sun: "Identity mappings in deep residual networks",
+2016, figures 1b and 4e, section 4.1. It improves on lecture slides 40 to 45.
+
+The idea: batch norm and ReLU go before each convolution, so that what one block adds reaches every
+later block, and its gradient every earlier one, unchanged.
+
+Differences from the paper: the first activation stands behind the max pool, not before it; the
+stride of a bottleneck is on its 3x3 convolution. Both are as in the weights that timm publishes.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
+
+from torch import Tensor, nn
+
+from convnets.models.resnet import (
+    BASIC_DEPTHS,
+    BASIC_WIDTHS,
+    BOTTLENECK_DEPTHS,
+    BOTTLENECK_WIDTHS,
+    ResNet,
+)
+from convnets.registry import register
+
+
+class PreactBlock(nn.Module):
+    """x + residual(relu(norm(x))).
+
+    (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride))
+
+    Where the shape changes, a 1x1 convolution of the activated input takes the place of x
+    (section 4.1: the activation comes before the two paths part).
+
+    Args:
+        residual: what follows the first activation.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, stride: int, residual: nn.Sequential
+    ) -> None:
+        super().__init__()
+        self.activation = nn.Sequential(
+            OrderedDict(norm1=nn.BatchNorm2d(in_channels), relu1=nn.ReLU(inplace=True))
+        )
+        self.residual = residual
+        self.shortcut: nn.Module | None = None
+        if stride != 1 or in_channels != out_channels:
+            self.shortcut = nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        active = self.activation(x)
+        return self.residual(active) + (x if self.shortcut is None else self.shortcut(active))
+
+
+class PreactBasicBlock(PreactBlock):
+    """Two 3x3 convolutions, each behind batch norm and ReLU."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
+        residual = OrderedDict(
+            conv1=nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False),
+            norm2=nn.BatchNorm2d(out_channels),
+            relu2=nn.ReLU(inplace=True),
+            conv2=nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
+        )
+        super().__init__(in_channels, out_channels, stride, nn.Sequential(residual))
+
+
+class PreactBottleneck(PreactBlock):
+    """1x1 down to a quarter of the channels, 3x3, 1x1 up, each behind batch norm and ReLU."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
+        inner = out_channels // 4
+        residual = OrderedDict(
+            conv1=nn.Conv2d(in_channels, inner, 1, bias=False),
+            norm2=nn.BatchNorm2d(inner),
+            relu2=nn.ReLU(inplace=True),
+            conv2=nn.Conv2d(inner, inner, 3, stride, padding=1, bias=False),
+            norm3=nn.BatchNorm2d(inner),
+            relu3=nn.ReLU(inplace=True),
+            conv3=nn.Conv2d(inner, out_channels, 1, bias=False),
+        )
+        super().__init__(in_channels, out_channels, stride, nn.Sequential(residual))
+
+
+def preact_stem(in_channels: int, width: int) -> nn.Module:
+    """ResNet's without batch norm and ReLU, which the first block has: 224 -> 56 pixels."""
+    return nn.Sequential(
+        OrderedDict(
+            conv=nn.Conv2d(in_channels, width, 7, stride=2, padding=3, bias=False),
+            pool=nn.MaxPool2d(kernel_size=3, stride=2, padding=1),
+        )
+    )
+
+
+def small_stem(in_channels: int, width: int) -> nn.Module:
+    """A 3x3 convolution that keeps the size: for images of 32 pixels."""
+    conv = nn.Conv2d(in_channels, width, 3, padding=1, bias=False)
+    return nn.Sequential(OrderedDict(conv=conv))
+
+
+class PreactResNet(ResNet):
+    """ResNet with an activation behind the last addition (section 4.1, last paragraph).
+
+    (N, in_channels, H, W) -> (N, num_classes). The arguments are those of `ResNet`.
+    """
+
+    def __init__(
+        self,
+        block: Callable[[int, int, int], nn.Module],
+        depths: tuple[int, ...],
+        widths: tuple[int, ...],
+        stem: Callable[[int, int], nn.Module] = preact_stem,
+        num_classes: int = 1000,
+        in_channels: int = 3,
+    ) -> None:
+        super().__init__(block, depths, widths, stem, num_classes, in_channels)
+        self.features.add_module("norm", nn.BatchNorm2d(widths[-1]))
+        self.features.add_module("relu", nn.ReLU(inplace=True))
+
+
+for depth, depths in BASIC_DEPTHS.items():
+    register(f"preact_resnet{depth}")(partial(PreactResNet, PreactBasicBlock, depths, BASIC_WIDTHS))
+for depth, depths in BOTTLENECK_DEPTHS.items():
+    register(f"preact_resnet{depth}")(
+        partial(PreactResNet, PreactBottleneck, depths, BOTTLENECK_WIDTHS)
+    )

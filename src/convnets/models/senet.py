@@ -1,0 +1,116 @@
+"""Squeeze-and-excitation networks: look at the whole image, then weigh each map.
+
+Jie Hu, Li Shen, Gang Sun: "Squeeze-and-excitation networks", 2018, figures 2 and 3, table 1.
+Lecture slides 49 and 50.
+
+The idea: the means of all maps decide by which factor from 0 to 1 each map counts. The layer is in
+`layers/squeeze_excite.py`; it fits into any block.
+
+Differences from the paper: none where the paper goes into detail. The layout is the authors', which
+is not quite that of ResNet: the max pool has no padding. SE-ResNet-18 and -34 are not in the paper;
+as in timm, whose weights are the public ones, a ReLU comes before the gate of a basic block.
+SE-GoogLeNet gates torchvision's GoogLeNet with batch norm, as the paper does BN-Inception.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
+
+from torch import nn
+
+from convnets.layers import SqueezeExcite
+from convnets.models.googlenet import GoogLeNet, Inception, Row, bn_stem, conv_bn_relu
+from convnets.models.resnet import (
+    BASIC_DEPTHS,
+    BASIC_WIDTHS,
+    BOTTLENECK_DEPTHS,
+    BOTTLENECK_WIDTHS,
+    BasicBlock,
+    Bottleneck,
+    ResidualBlock,
+    ResNet,
+)
+from convnets.models.resnext import ResNeXtBlock
+from convnets.registry import register
+
+REDUCTION = 16
+"""How much narrower than its maps the gate is, the paper's r (section 6.4)."""
+
+
+def gate(channels: int) -> SqueezeExcite:
+    return SqueezeExcite(channels, channels // REDUCTION)
+
+
+def gated(
+    block: Callable[[int, int, int], ResidualBlock],
+) -> Callable[[int, int, int], ResidualBlock]:
+    """`block`, with a gate at the end of its residual branch, before the addition (figure 3)."""
+
+    def make(in_channels: int, out_channels: int, stride: int) -> ResidualBlock:
+        made = block(in_channels, out_channels, stride)
+        made.residual.add_module("gate", gate(out_channels))
+        return made
+
+    return make
+
+
+def basic_block(in_channels: int, out_channels: int, stride: int) -> BasicBlock:
+    """ResNet's basic block with a ReLU at the end of its residual branch."""
+    block = BasicBlock(in_channels, out_channels, stride)
+    block.residual.add_module("relu2", nn.ReLU(inplace=True))
+    return block
+
+
+def gated_inception(in_channels: int, row: Row) -> nn.Module:
+    """An Inception module of GoogLeNet with batch norm, and a gate behind it (figure 2)."""
+    module = Inception(in_channels, row, conv=conv_bn_relu, large_kernel=3)
+    return nn.Sequential(OrderedDict(inception=module, gate=gate(row.out_channels)))
+
+
+def stem(in_channels: int, width: int) -> nn.Module:
+    """A 7x7 convolution of stride 2 and a 3x3 max pool of stride 2: 224 -> 56 pixels.
+
+    The last window of the pool may reach over the edge. The image has at least 3 x 3 pixels.
+    """
+    return nn.Sequential(
+        OrderedDict(
+            conv=nn.Conv2d(in_channels, width, 7, stride=2, padding=3, bias=False),
+            norm=nn.BatchNorm2d(width),
+            relu=nn.ReLU(inplace=True),
+            pool=nn.MaxPool2d(kernel_size=3, stride=2, ceil_mode=True),
+        )
+    )
+
+
+class SENet(ResNet):
+    """ResNet of gated blocks: (N, in_channels, H, W), H and W at least 3 -> (N, num_classes).
+
+    Args:
+        block: makes a block from in_channels, out_channels and stride; here it gets its gate.
+        depths: blocks in each stage.
+        widths: channels behind the stem and behind each stage.
+    """
+
+    def __init__(
+        self,
+        block: Callable[[int, int, int], ResidualBlock],
+        depths: tuple[int, ...],
+        widths: tuple[int, ...],
+        num_classes: int = 1000,
+        in_channels: int = 3,
+    ) -> None:
+        super().__init__(gated(block), depths, widths, stem, num_classes, in_channels)
+        self.smallest_input = 3
+
+
+for depth, depths in BASIC_DEPTHS.items():
+    register(f"se_resnet{depth}")(partial(SENet, basic_block, depths, BASIC_WIDTHS))
+for depth, depths in BOTTLENECK_DEPTHS.items():
+    bottleneck = partial(Bottleneck, stride_first=True)
+    register(f"se_resnet{depth}")(partial(SENet, bottleneck, depths, BOTTLENECK_WIDTHS))
+register("se_resnext50_32x4d")(
+    partial(SENet, ResNeXtBlock, BOTTLENECK_DEPTHS[50], BOTTLENECK_WIDTHS)
+)
+register("se_googlenet")(
+    partial(GoogLeNet, stem=bn_stem, module=gated_inception, last_pool=2, dropout=0.2)
+)

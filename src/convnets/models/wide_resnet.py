@@ -1,0 +1,66 @@
+"""Wide residual networks: fewer layers, more channels.
+
+Sergey Zagoruyko, Nikos Komodakis: "Wide residual networks", 2016, tables 1 and 8. Lecture slide
+54.
+
+The idea: width does what depth does, and a GPU computes a few wide layers faster than many thin
+ones.
+
+Differences from the paper: the dropout between the convolutions of a block, an option of the paper,
+is left out. WRN-101-2 is torchvision's; the paper stops at 50 layers.
+"""
+
+from functools import partial
+
+from convnets.models.preact import PreactBasicBlock, PreactResNet, small_stem
+from convnets.models.resnet import BOTTLENECK_DEPTHS, BOTTLENECK_WIDTHS, Bottleneck, ResNet
+from convnets.registry import register
+
+# Table 1, for images of 32 pixels: channels behind conv1, and behind conv2 to conv4 for k = 1.
+STEM_WIDTH = 16
+STAGE_WIDTHS = (16, 32, 64)
+
+
+def wide_resnet(
+    depth: int, factor: int, num_classes: int = 10, in_channels: int = 3
+) -> PreactResNet:
+    """WRN-depth-factor for small images (table 1): (N, in_channels, H, W) -> (N, num_classes).
+
+    Args:
+        depth: convolutions on the way from image to scores and, as in the paper, those of the three
+            shortcuts that change the width: 6n + 4 for n blocks in each of three stages.
+        factor: how many times wider than ResNet the stages are, the paper's k.
+
+    Raises:
+        ValueError: no whole number of blocks makes `depth`, or `factor` is below 1.
+    """
+    blocks, rest = divmod(depth - 4, 6)
+    if blocks < 1 or rest:
+        raise ValueError(
+            f"depth must be 6n + 4 for n blocks in each stage, got {depth}; "
+            f"choose {6 * max(blocks, 1) + 4} or {6 * max(blocks + 1, 2) + 4}"
+        )
+    if factor < 1:
+        raise ValueError(f"factor must be at least 1, got {factor}")
+    widths = (STEM_WIDTH, *(factor * width for width in STAGE_WIDTHS))
+    return PreactResNet(
+        PreactBasicBlock, (blocks,) * 3, widths, small_stem, num_classes, in_channels
+    )
+
+
+def wide_bottleneck(
+    in_channels: int, out_channels: int, stride: int = 1, factor: int = 2
+) -> Bottleneck:
+    """ResNet's bottleneck whose 3x3 convolution is `factor` times wider (section 3.3, ImageNet).
+
+    (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride))
+    """
+    return Bottleneck(in_channels, out_channels, stride, inner=factor * out_channels // 4)
+
+
+for depth in (50, 101):
+    register(f"wide_resnet{depth}_2")(
+        partial(ResNet, wide_bottleneck, BOTTLENECK_DEPTHS[depth], BOTTLENECK_WIDTHS)
+    )
+register("wrn16_4")(partial(wide_resnet, 16, 4))
+register("wrn28_10")(partial(wide_resnet, 28, 10))
