@@ -3,6 +3,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 READY := .venv/.ready
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadgroup
 PORT ?= 8000
 
 .PHONY: help course test check lint book serve lab release grade bench lock clean
@@ -22,10 +23,10 @@ course: book release ## set up, build the site, release Assignment 2, grade the 
 
 test: book release ## run all tests
 	@scripts/setup.sh browser
-	@$(BIN)/python -m pytest
+	@$(PYTEST)
 
 check: lint ## the fast loop: lint, types and the quick tests, under 2 minutes
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(PYTEST) -m "not slow"
 
 lint: $(READY) ## format and lint check, types
 	@$(BIN)/ruff format --check --quiet .

@@ -50,6 +50,7 @@ def test_an_impossible_input_size_is_answered_in_one_sentence():
     assert "too small" in result.output
 
 
+@pytest.mark.slow
 def test_training_prints_the_test_accuracy_and_writes_the_history(tmp_path):
     command = [
         sys.executable,

@@ -68,6 +68,7 @@ def test_one_step_in_bfloat16_autocast_gives_a_finite_loss(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
 def test_the_whole_network_is_one_graph_for_the_compiler(name):
+    torch.compiler.reset()  # the networks share forward(): one cache would count them all
     net = convnets.build(name, num_classes=5, in_channels=3).eval()
     compiled = torch.compile(net, backend="eager", fullgraph=True)
     batch = images(name, channels=3)
