@@ -1,67 +1,184 @@
-"""Forward time of our networks against torchvision's, with the same weights: `make bench`.
+"""Our networks against torchvision's and timm's, with the same weights: `make bench`.
 
-The two run in turn in one process, so that a busy machine slows both. The ratio of the medians is
-what counts; the times themselves belong to the machine.
+`python -m benchmarks.models resnet50 vgg16 --rounds 15` measures those; without names, every
+network that one of the two packages has. The table goes to `results/models.md`.
 """
 
-import platform
-import statistics
-import time
-from datetime import date
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
+import timm
 import torch
 import torchvision.models
+import typer
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.optim import SGD
 
 import convnets
-from convnets.models import checkpoints
-from convnets.training import describe
+from benchmarks import measure
+from convnets.models import checkpoints, fuse
 
-NAMES = ("alexnet_one_tower", "vgg11", "vgg16_bn", "resnet18", "resnet50")
-ROUNDS = 15
+BATCH = 2
+LARGEST_INPUT = 224
 RESULTS = Path(__file__).with_name("results")
+PEERS = ("torchvision", "timm")
+MEMBERS = [n for n in convnets.names() if any(n in checkpoints.SOURCES[peer] for peer in PEERS)]
+OPTIONS = ("resnet50", "googlenet_bn", "mobilenet_v2", "efficientnet_b0")
+HEAD = """# Our networks and their peers
+
+{machine}.
+Batches of {batch} images of at most {size}x{size} pixels, float32, {rounds} rounds in turn. Ratios
+below 1 say that ours takes less. Time: the median of the ratios of neighbouring runs, of the
+processor's time on one thread, of the wall clock's on several. Memory: the most that tensors take
+at once, beyond weights and images.
+"""
+HEADERS = (
+    *("network", "setting", "ours, ms", "by torchvision", "by timm"),
+    *("ours, MiB", "by torchvision", "by timm"),
+)
 
 
-def cpu_seconds(net: nn.Module, images: Tensor) -> float:
-    start = time.process_time()
-    with torch.inference_mode():
-        net(images)
-    return time.process_time() - start
+@dataclass(frozen=True)
+class Line:
+    """One network in one setting, by the names of the packages."""
+
+    name: str
+    setting: str
+    milliseconds: float
+    time: dict[str, float]
+    megabytes: float
+    memory: dict[str, float]
+
+    def text(self) -> str:
+        ratios = [
+            f"{values[peer]:.2f}" if peer in values else ""
+            for values in (self.time, self.memory)
+            for peer in PEERS
+        ]
+        return (
+            f"| {self.name} | {self.setting} | {self.milliseconds:.0f} | {ratios[0]} | {ratios[1]} "
+            f"| {self.megabytes:.0f} | {ratios[2]} | {ratios[3]} |"
+        )
 
 
-def compare(name: str, images: Tensor) -> tuple[float, float]:
-    """Median CPU seconds of our network and of torchvision's, with the same weights."""
-    peer = torchvision.models.get_model(checkpoints.public(name, "torchvision").name).eval()
-    ours = convnets.build(name).eval()
-    ours.load_state_dict(checkpoints.convert(name, peer.state_dict()))
-    times: dict[nn.Module, list[float]] = {ours: [], peer: []}
-    for round_number in range(ROUNDS + 2):
-        for net, measured in times.items():
-            seconds = cpu_seconds(net, images)
-            if round_number >= 2:
-                measured.append(seconds)
-    return statistics.median(times[ours]), statistics.median(times[peer])
+def evaluation(net: nn.Module, images: Tensor) -> measure.Work:
+    """A forward pass in evaluation mode."""
+
+    def work() -> None:
+        with torch.inference_mode():
+            net.eval()(images)
+
+    return work
 
 
-def main() -> None:
+def training_step(net: nn.Module, images: Tensor) -> measure.Work:
+    """Forward, backward, and one step of gradient descent that changes nothing."""
+    optimizer = SGD(net.parameters(), lr=0.0)
+    labels = torch.arange(len(images))
+
+    def work() -> None:
+        cross_entropy(net.train()(images), labels).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return work
+
+
+SETTINGS = {"eval": evaluation, "train": training_step}
+
+
+def peer(name: str, source: str) -> nn.Module:
+    """The network of `source`, without auxiliary heads, which ours does not carry."""
+    public = checkpoints.public(name, source).name
+    if source == "timm":
+        return timm.create_model(public)
+    heads = {"aux_logits": False, "init_weights": False} if public == "googlenet" else {}
+    return torchvision.models.get_model(public, **heads)
+
+
+def images_for(name: str) -> Tensor:
+    side = min(convnets.card(name).input_size, LARGEST_INPUT)
+    return torch.randn(BATCH, 3, side, side)
+
+
+def compare(name: str, rounds: int) -> Iterator[Line]:
+    """Ours and every peer's, evaluated and trained, on one thread and on all."""
+    nets = {source: peer(name, source) for source in PEERS if name in checkpoints.SOURCES[source]}
+    ours = convnets.build(name)
+    source, theirs = next(iter(nets.items()))
+    ours.load_state_dict(checkpoints.convert(name, theirs.state_dict(), source))
+    nets["ours"] = ours
+    images = images_for(name)
+    for mode, setting in SETTINGS.items():
+        works = {source: setting(net, images) for source, net in nets.items()}
+        memory = {}
+        for number in sorted({1, torch.get_num_threads()}):
+            with measure.threads(number):
+                seconds = measure.interleaved(works, rounds)
+            memory = memory or {source: measure.peak_bytes(works[source]) for source in works}
+            yield Line(
+                name,
+                f"{mode}, {number} thread{'s' if number > 1 else ''}",
+                sorted(seconds["ours"])[rounds // 2] * 1e3,
+                {p: measure.ratio(seconds["ours"], seconds[p]) for p in nets if p != "ours"},
+                memory["ours"] / 2**20,
+                {p: memory["ours"] / memory[p] for p in nets if p != "ours"},
+            )
+
+
+def options(name: str, rounds: int) -> str:
+    """Inference with channels last, with batch norm folded in, and with both, by the plain one."""
+    images = images_for(name)
+    last = images.to(memory_format=torch.channels_last)
+    net, fused = convnets.build(name).eval(), fuse(convnets.build(name).eval())
+    works = {
+        "plain": evaluation(net, images),
+        "channels_last": evaluation(
+            convnets.build(name).to(memory_format=torch.channels_last), last
+        ),
+        "fused": evaluation(fused, images),
+        "both": evaluation(
+            fuse(convnets.build(name).eval()).to(memory_format=torch.channels_last), last
+        ),
+    }
+    seconds = measure.interleaved(works, rounds)
+    ratios = (measure.ratio(seconds[way], seconds["plain"]) for way in list(works)[1:])
+    return f"| {name} | " + " | ".join(f"{ratio:.2f}" for ratio in ratios) + " |"
+
+
+def main(
+    names: Annotated[list[str] | None, typer.Argument(help="networks; all if none")] = None,
+    rounds: Annotated[int, typer.Option(min=3, help="times that each one runs")] = 7,
+) -> None:
     torch.manual_seed(0)
-    images = torch.randn(2, 3, 224, 224)
-    lines = [
-        f"Forward pass of {len(images)} images of 224x224 pixels, float32, {ROUNDS} rounds",
-        f"{date.today().isoformat()}, {platform.machine()}, {describe()}, "
-        f"torchvision {torchvision.__version__}",
-        "",
-        f"{'network':<20}{'ours, ms':>10}{'torchvision, ms':>17}{'ratio':>8}",
+    head = HEAD.format(machine=measure.machine(), batch=BATCH, size=LARGEST_INPUT, rounds=rounds)
+    text = [
+        head,
+        f"| {' | '.join(HEADERS)} |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
-    print("\n".join(lines))
-    for name in NAMES:
-        ours, peer = compare(name, images)
-        lines.append(f"{name:<20}{ours * 1e3:>10.1f}{peer * 1e3:>17.1f}{ours / peer:>8.2f}")
-        print(lines[-1])
+    print("\n".join(text))
+    for name in names or MEMBERS:
+        for line in compare(name, rounds):
+            text.append(line.text())
+            print(text[-1], flush=True)
+    text += [
+        "",
+        "## Options for inference, by the plain network",
+        "",
+        "| network | channels_last | `convnets.models.fuse` | both |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    print("\n".join(text[-5:]))
+    for name in [name for name in names or OPTIONS if name in OPTIONS]:
+        text.append(options(name, rounds))
+        print(text[-1], flush=True)
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "models.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (RESULTS / "models.md").write_text("\n".join(text) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

@@ -34,9 +34,13 @@ def test_a_residual_network_learns_real_images():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", [name for name in convnets.names() if convnets.card(name).is_small_image]
+    "name",
+    [
+        *("lenet5", "plain20", "resnet20", "wrn16_4"),
+        *("alexnet", "mobilenet_v2", "shufflenet_v2_x0_5"),
+    ],
 )
-def test_every_small_network_trains(name, few):
+def test_networks_for_small_and_for_large_images_train_on_real_ones(name, few):
     history = fitted(name, few, epochs=1)
     assert len(history.step_losses) == 576 // RECIPES["modern"].batch_size
     assert all(math.isfinite(loss) for loss in history.step_losses)

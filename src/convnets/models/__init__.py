@@ -26,6 +26,7 @@ from convnets.models import (
     zfnet,
 )
 from convnets.models.fusing import fuse
+from convnets.models.small_input import keep_small_images_
 
 __all__ = [
     "alexnet",
@@ -55,7 +56,11 @@ __all__ = [
 
 
 def build(
-    name: str, num_classes: int = 1000, in_channels: int = 3, weights: str | None = None
+    name: str,
+    num_classes: int = 1000,
+    in_channels: int = 3,
+    weights: str | None = None,
+    small_input: bool = False,
 ) -> ImageClassifier:
     """The network called `name`, freshly initialised or with public weights.
 
@@ -65,6 +70,8 @@ def build(
         in_channels: channels of the input images.
         weights: `"torchvision"` downloads the weights that torchvision publishes for this network
             (1000 classes, 3 channels); `None` leaves the initialisation.
+        small_input: for images of 28 to 32 pixels: a network made for ImageNet does without its
+            first strides. Networks made for small images stay as they are.
 
     Raises:
         ValueError: unknown name, sizes below 1, or weights that do not exist for this network.
@@ -82,4 +89,7 @@ def build(
     net: ImageClassifier = make(num_classes=num_classes, in_channels=in_channels)
     if weights is not None:
         net.load_state_dict(checkpoints.download(name, weights))
+    card = registry.card(name)
+    if small_input and not card.is_small_image:
+        keep_small_images_(net, card.input_size)
     return net

@@ -111,7 +111,12 @@ def fit(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         if isinstance(net, str):
-            net = build(net, num_classes=len(dataset.classes), in_channels=dataset.in_channels)
+            net = build(
+                net,
+                num_classes=len(dataset.classes),
+                in_channels=dataset.in_channels,
+                small_input=max(dataset.train.images.shape[-2:]) <= 32,
+            )
         net.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         history = History(
             net, recipe, dataset.name, seed, str(accelerator.device), accelerator.mixed_precision

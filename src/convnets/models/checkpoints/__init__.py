@@ -49,7 +49,7 @@ def convert(
         if key.endswith("num_batches_tracked"):  # missing in files from before PyTorch 0.4.1
             renamed.setdefault(key, torch.zeros((), dtype=torch.long))
     for key in ours.keys() & renamed.keys():
-        if renamed[key].shape == (*ours[key].shape, 1, 1):  # their last layer is a 1x1 convolution
+        if ours[key].ndim == 2:  # some write a fully connected layer as a convolution
             renamed[key] = renamed[key].flatten(start_dim=1)
     wrong = sorted(ours.keys() ^ renamed.keys())
     wrong = wrong or [key for key in ours if ours[key].shape != renamed[key].shape]

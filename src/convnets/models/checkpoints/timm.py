@@ -1,6 +1,8 @@
 """Our networks that timm has too; its published Inception weights expect pixels from -1 to 1."""
 
-from convnets.models.checkpoints.renaming import Public, bn_is_norm, by_rules
+from convnets.layers import ImageClassifier
+from convnets.models.checkpoints import torchvision
+from convnets.models.checkpoints.renaming import Public, Rename, bn_is_norm, by_number, by_rules
 
 
 def _branches(theirs: str, ours: str) -> tuple[tuple[str, str], ...]:
@@ -111,7 +113,55 @@ SENET = by_rules(
     (r"last_linear\.", r"classifier.fc."),
 )
 
+
+def vgg(net: ImageClassifier) -> Rename:
+    """Layers of `features` by number; the first fully connected layers as convolutions."""
+    numbered = by_number({})(net)
+    classifier = by_rules(
+        (r"pre_logits\.fc1\.", r"classifier.fc6."),
+        (r"pre_logits\.fc2\.", r"classifier.fc7."),
+        (r"head\.fc\.", r"classifier.fc8."),
+    )(net)
+    return lambda key: numbered(key) if key.startswith("features.") else classifier(key)
+
+
+# MobileNet v2 and EfficientNet; the first stage has no expansion. From B5 on, the batch norms of
+# timm add 1e-5 to the variance, those of the authors and ours 1e-3.
+INVERTED_RESIDUALS = by_rules(
+    (r"conv_stem\.", r"features.stem.conv."),
+    (r"bn1\.", r"features.stem.norm."),
+    (r"conv_head\.", r"features.last.conv."),
+    (r"bn2\.", r"features.last.norm."),
+    (r"classifier\.", r"classifier.fc."),
+    *(
+        (rf"blocks\.{stage}\.(\d+)\.{theirs}\.", rf"features.stage{stage + 1}.\1.{ours}.")
+        for stage in range(7)
+        for theirs, ours in (
+            ("conv_dw", "depthwise.conv"),
+            ("bn1", "expand.norm" if stage else "depthwise.norm"),
+            ("conv_pw", "expand.conv" if stage else "project.conv"),
+            ("bn2", "depthwise.norm" if stage else "project.norm"),
+            ("conv_pwl", "project.conv"),
+            ("bn3", "project.norm"),
+            (r"se\.conv_reduce", "gate.reduce"),
+            (r"se\.conv_expand", "gate.expand"),
+        )
+    ),
+)
+
 NETWORKS = {
+    **{f"vgg{depth}": Public(f"vgg{depth}", vgg) for depth in (11, 13, 16, 19)},
+    **{f"vgg{depth}_bn": Public(f"vgg{depth}_bn", vgg) for depth in (11, 13, 16, 19)},
+    **{
+        name: Public(name, network.renamer)
+        for name, network in torchvision.NETWORKS.items()
+        if name.startswith(("resnet", "wide_resnet", "resnext", "densenet"))
+    },
+    "mobilenet_v2": Public("mobilenetv2_100", INVERTED_RESIDUALS),
+    **{
+        f"efficientnet_b{number}": Public(f"efficientnet_b{number}", INVERTED_RESIDUALS)
+        for number in range(8)
+    },
     "inception_v4": Public("inception_v4", INCEPTION_V4),
     "inception_resnet_v2": Public("inception_resnet_v2", INCEPTION_RESNET_V2),
     **{

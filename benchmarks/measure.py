@@ -1,0 +1,75 @@
+"""Time and memory of several ways to do the same, in turn in one process.
+
+A busy machine slows all of them, so the ratio of two times that were taken one after the other is
+what counts; the times themselves belong to the machine.
+"""
+
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date
+
+import torch
+import torchvision
+from torch.profiler import ProfilerActivity, profile
+
+from convnets.training import describe
+
+Work = Callable[[], object]
+
+
+def interleaved(works: dict[str, Work], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each work in each round; the order turns around from round to round.
+
+    On one thread these are seconds of the processor, which neighbours disturb less; on several,
+    where threads wait for each other, they are seconds of the wall clock.
+    """
+    for work in works.values():
+        work()
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+    seconds: dict[str, list[float]] = {name: [] for name in works}
+    for round_number in range(rounds):
+        for name in list(works)[:: -1 if round_number % 2 else 1]:
+            start = clock()
+            works[name]()
+            seconds[name].append(clock() - start)
+    return seconds
+
+
+def ratio(ours: list[float], theirs: list[float]) -> float:
+    """Median over the rounds of our time by their time."""
+    return statistics.median(our / their for our, their in zip(ours, theirs, strict=True))
+
+
+def peak_bytes(work: Work) -> int:
+    """The most memory for tensors that `work` holds at once, beyond what was there before."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        work()
+    events = profiler.profiler.kineto_results.events()
+    changes = sorted((e.start_ns(), e.nbytes()) for e in events if e.name() == "[memory]")
+    held = highest = 0
+    for _, change in changes:
+        held += change
+        highest = max(highest, held)
+    return highest
+
+
+@contextmanager
+def threads(number: int) -> Iterator[None]:
+    """PyTorch uses this many threads inside the block."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def machine() -> str:
+    """Date, device and versions, for the head of a table."""
+    return (
+        f"{date.today().isoformat()}, {platform.machine()}, {describe()}, "
+        f"torchvision {torchvision.__version__}"
+    )

@@ -1,0 +1,80 @@
+"""Networks made for ImageNet, on images of 28 to 32 pixels."""
+
+from collections import defaultdict
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from convnets.layers import ImageClassifier
+
+LARGEST_FACTOR = 8
+"""Image side by side of the last maps: 32 pixels leave maps of 4x4, as usual for CIFAR."""
+_STRIDED = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
+
+
+def keep_small_images_(net: ImageClassifier, input_size: int) -> None:
+    """Take the first strides out of `net`, in place, so that it divides an image by at most 8.
+
+    No weight changes its shape, so public weights still fit. A 2x2 pool without its stride would
+    only blur; it becomes the identity.
+
+    Args:
+        net: a network of the course's contract.
+        input_size: side in pixels of an image that `net` takes as it is.
+    """
+    steps = _steps(net, input_size)
+    factor = 1
+    for side in sorted(steps):  # from the last maps back to the image
+        strides = {_stride(layer) for layer in steps[side]}
+        factor *= max(strides)
+        if factor > LARGEST_FACTOR:
+            for layer in steps[side]:
+                layer.stride = (1, 1) if isinstance(layer, nn.Conv2d) else 1
+                if not isinstance(layer, nn.Conv2d) and layer.kernel_size == 2:
+                    layer.kernel_size = 1
+    net.smallest_input = _smallest(net, input_size)
+
+
+def _steps(net: ImageClassifier, input_size: int) -> dict[int, list[Any]]:
+    """Layers with a stride, by the side of the maps that they take: a step and its branches."""
+    steps: dict[int, list[Any]] = defaultdict(list)
+
+    def note(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if _stride(layer) > 1:
+            steps[inputs[0].shape[-1]].append(layer)
+
+    layers = [layer for layer in net.features.modules() if isinstance(layer, _STRIDED)]
+    hooks = [layer.register_forward_pre_hook(note) for layer in layers]
+    try:
+        _run(net, input_size)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return steps
+
+
+def _stride(layer: Any) -> int:
+    return layer.stride[0] if isinstance(layer.stride, tuple) else layer.stride
+
+
+def _run(net: ImageClassifier, side: int) -> None:
+    """A forward pass on the meta device, which computes shapes only."""
+    state = {key: tensor.to("meta") for key, tensor in net.state_dict().items()}
+    image = torch.empty(2, net.in_channels, side, side, device="meta")
+    with torch.device("meta"), torch.no_grad():
+        torch.func.functional_call(net, state, (image,))
+
+
+def _smallest(net: ImageClassifier, works: int) -> int:
+    """Side of the smallest image that every layer can handle, by bisection."""
+    fails, net.smallest_input = 0, 1
+    while works - fails > 1:
+        middle = (fails + works) // 2
+        try:
+            _run(net, middle)
+        except RuntimeError:
+            fails = middle
+        else:
+            works = middle
+    return works
