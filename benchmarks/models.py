@@ -106,10 +106,11 @@ def images_for(name: str) -> Tensor:
 
 def compare(name: str, rounds: int) -> Iterator[Line]:
     """Ours and every peer's, evaluated and trained, on one thread and on all."""
-    nets = {source: peer(name, source) for source in PEERS if name in checkpoints.SOURCES[source]}
     ours = convnets.build(name)
-    source, theirs = next(iter(nets.items()))
-    ours.load_state_dict(checkpoints.convert(name, theirs.state_dict(), source))
+    nets = {source: peer(name, source) for source in PEERS if name in checkpoints.SOURCES[source]}
+    for source, theirs in nets.items():
+        for key, tensor in checkpoints.convert(name, theirs.state_dict(), source).items():
+            tensor.copy_(ours.state_dict()[key])  # the converted tensors share their memory
     nets["ours"] = ours
     images = images_for(name)
     for mode, setting in SETTINGS.items():
@@ -153,6 +154,10 @@ def main(
     names: Annotated[list[str] | None, typer.Argument(help="networks; all if none")] = None,
     rounds: Annotated[int, typer.Option(min=3, help="times that each one runs")] = 7,
 ) -> None:
+    if unknown := [name for name in names or () if name not in MEMBERS]:
+        raise typer.BadParameter(
+            f"neither torchvision nor timm has {', '.join(unknown)}; there are {', '.join(MEMBERS)}"
+        )
     torch.manual_seed(0)
     head = HEAD.format(machine=measure.machine(), batch=BATCH, size=LARGEST_INPUT, rounds=rounds)
     text = [
