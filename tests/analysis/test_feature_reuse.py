@@ -14,9 +14,9 @@ def test_an_entry_is_the_mean_absolute_weight_between_two_layers(densenet):
     reuse = feature_reuse(densenet, 1, relative=False)
     assert reuse.shape == (13, 13)
     third = densenet.features.block1.layer3.conv1.weight  # reads 16 + 12 + 12 maps
-    assert reuse[0, 2] == third[:, :16].abs().mean()
-    assert reuse[1, 2] == third[:, 16:28].abs().mean()
-    assert reuse[2, 2] == third[:, 28:].abs().mean()
+    assert reuse[0, 2] == pytest.approx(third[:, :16].abs().mean().item())
+    assert reuse[1, 2] == pytest.approx(third[:, 16:28].abs().mean().item())
+    assert reuse[2, 2] == pytest.approx(third[:, 28:].abs().mean().item())
 
 
 def test_only_what_comes_before_a_layer_can_be_read(densenet):
@@ -30,7 +30,7 @@ def test_only_what_comes_before_a_layer_can_be_read(densenet):
 def test_the_last_column_is_what_follows_the_block(densenet, block, after):
     weight = densenet.get_submodule(after).weight
     reuse = feature_reuse(densenet, block, relative=False)
-    assert reuse[12, 12] == weight[:, -12:].abs().mean()
+    assert reuse[12, 12] == pytest.approx(weight[:, -12:].abs().mean().item())
 
 
 def test_the_largest_source_of_each_target_is_1(densenet):
@@ -43,7 +43,7 @@ def test_the_largest_source_of_each_target_is_1(densenet):
 def test_a_layer_that_is_not_read_is_found():
     net = convnets.build("densenet_bc100_12", num_classes=10)
     with torch.no_grad():
-        net.features.block2.layer9.conv1.weight[:, 150:162] = 0  # 150 come in; layer1 follows
+        net.features.block2.layer9.conv1.weight[:, 108:120] = 0  # 108 come in; layer1 follows
     reuse = feature_reuse(net, 2)
     assert reuse[1, 8] == 0
     assert (reuse.nan_to_num(1) == 0).sum() == 1

@@ -27,7 +27,8 @@ def test_the_place_that_decides_is_found_for_each_class():
     image = red_at_the_top_green_at_the_bottom()
     maps = grad_cam(counting_net(), image.expand(2, -1, -1, -1), torch.tensor([0, 1]))
     assert maps.shape == (2, 16, 24)
-    assert maps[0, 1, 1] == maps[1, 14, 22] == 1
+    assert maps[0, 1, 1].item() == pytest.approx(1)
+    assert maps[1, 14, 22].item() == pytest.approx(1)
     assert maps[0, 8:].max() == maps[0, :, 8:].max() == 0
     assert maps[1, :8].max() == maps[1, :, :16].max() == 0
 
@@ -48,7 +49,7 @@ def test_the_weights_are_the_mean_gradients_of_the_score():
     assert torch.allclose(found, expected / expected.max(), atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["alexnet", "vgg11", "googlenet", "densenet40_12", "se_resnet18"])
+@pytest.mark.parametrize("name", ["alexnet", "googlenet", "densenet40_12", "se_resnet18"])
 def test_any_network_gives_a_map_of_the_images_size_from_0_to_1(name):
     net = convnets.build(name, num_classes=10)
     size = convnets.card(name).smallest_input + 64
@@ -77,7 +78,7 @@ def test_what_cannot_be_mapped_is_refused():
     with pytest.raises(ValueError, match="features and classifier, got a Flatten"):
         grad_cam(nn.Flatten(), image)
     with pytest.raises(ValueError, match="no places"):
-        grad_cam(convnets.build("lenet5"), torch.randn(1, 1, 32, 32))
+        grad_cam(convnets.build("lenet5", in_channels=1), torch.randn(1, 1, 32, 32))
     with pytest.raises(ValueError, match="from 0 to 1, got 2 to 2"):
         grad_cam(counting_net(), image, torch.tensor([2]))
     with pytest.raises(ValueError, match="channels"):

@@ -9,7 +9,7 @@ from convnets.training import data
 
 
 def image(*values: float) -> torch.Tensor:
-    return torch.tensor(values).view(1, 1, 1, -1)
+    return torch.tensor(values, dtype=torch.float32).view(1, 1, 1, -1)
 
 
 def test_outputs_near_each_bound_are_counted():

@@ -12,7 +12,7 @@ import convnets
 from convnets import analysis
 from convnets.analysis.watching import evaluating, watch
 
-IMAGES = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+IMAGES = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(4)
 LOOKS: dict[str, Callable[[nn.Module], object]] = {
     "activation_statistics": lambda net: analysis.activation_statistics(net, IMAGES),

@@ -95,7 +95,8 @@ def _direction(net: nn.Module, random: torch.Generator) -> Weights:
 
 def _filter_norms(weight: Tensor) -> Tensor:
     """(out, ...) -> (out, 1, ...)"""
-    return weight.detach().norm(dim=tuple(range(1, weight.ndim)), keepdim=True)
+    norms = weight.detach().flatten(1).norm(dim=1)
+    return norms.view(-1, *[1] * (weight.ndim - 1))
 
 
 def _losses(net: nn.Module, images: Tensor, labels: Tensor, points: list[Weights]) -> Tensor:
