@@ -4,6 +4,7 @@ from torch import nn
 
 import convnets
 from convnets.analysis import residual_responses
+from convnets.models.efficientnet import MBConv
 from convnets.models.inception import Conv
 from convnets.models.inception_resnet import ScaledResidual
 from convnets.models.resnext import (
@@ -69,6 +70,14 @@ def test_all_forms_of_resnexts_block_respond_alike(form):
     (expected,) = residual_responses(block, images).values()
     (found,) = residual_responses(other, images).values()
     assert found == pytest.approx(expected, rel=1e-4)
+
+
+def test_in_training_a_branch_that_is_left_out_responds_with_zeros():
+    block, images = MBConv(8, 8, drop=0.5).train(), torch.randn(16, 8, 8, 8)
+    (response,) = residual_responses(block, images).values()
+    added = block(images) - images  # draws the same branches, since looking draws none
+    assert (added.flatten(1) == 0).all(dim=1).any()
+    assert response == pytest.approx(added.std(correction=0).item(), rel=1e-3)
 
 
 def test_inception_resnets_branches_count_with_their_scale():

@@ -6,7 +6,7 @@ up and the next one down has the same network and another step size. So each fil
 gets the norm of the network's own filter.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -49,7 +49,7 @@ def loss_along_direction(
             steps, or images and labels do not fit.
     """
     direction = _direction(net, torch.Generator().manual_seed(seed))
-    points = [{name: step * part for name, part in direction.items()} for step in steps]
+    points = ({name: step * part for name, part in direction.items()} for step in steps)
     return _losses(net, images, labels, points)
 
 
@@ -70,9 +70,9 @@ def loss_surface(
     """
     random = torch.Generator().manual_seed(seed)
     first, second = _direction(net, random), _direction(net, random)
-    points = [
+    points = (
         {name: a * first[name] + b * second[name] for name in first} for a in steps for b in steps
-    ]
+    )
     return _losses(net, images, labels, points).view(len(steps), len(steps))
 
 
@@ -99,14 +99,15 @@ def _filter_norms(weight: Tensor) -> Tensor:
     return norms.view(-1, *[1] * (weight.ndim - 1))
 
 
-def _losses(net: nn.Module, images: Tensor, labels: Tensor, points: list[Weights]) -> Tensor:
+def _losses(net: nn.Module, images: Tensor, labels: Tensor, points: Iterable[Weights]) -> Tensor:
+    """The losses at weights + point; points come one by one, for each is as large as the net."""
     check_batch(images, labels)
-    if not points:
-        raise ValueError("steps is empty; give at least one, such as 0.0 for the network itself")
     weights = dict(net.named_parameters())
     losses = []
     with torch.no_grad(), evaluating(net):
         for point in points:
             moved = {name: weights[name] + offset for name, offset in point.items()}
             losses.append(cross_entropy(functional_call(net, moved, (images,)), labels))
+    if not losses:
+        raise ValueError("steps is empty; give at least one, such as 0.0 for the network itself")
     return torch.stack(losses)
