@@ -1,7 +1,13 @@
-"""Measure networks: layers, shapes, costs, receptive fields, gradients, dead units."""
+"""Measure networks: layers, shapes, costs, receptive fields; gradients, activations, dead and
+saturated units; the loss around the weights; what layers reuse, gate, share and look at."""
 
+from convnets.analysis.activation_statistics import ActivationRow, activation_statistics
 from convnets.analysis.dead_units import UnitRow, dead_units
+from convnets.analysis.excitations import excitations
+from convnets.analysis.feature_reuse import feature_reuse
+from convnets.analysis.grad_cam import grad_cam
 from convnets.analysis.gradients import gradient_norms
+from convnets.analysis.loss_landscape import loss_along_direction, loss_surface
 from convnets.analysis.receptive_field import (
     ReceptiveField,
     Window,
@@ -9,18 +15,37 @@ from convnets.analysis.receptive_field import (
     receptive_field,
     receptive_field_of_chain,
 )
+from convnets.analysis.residual_responses import residual_responses
+from convnets.analysis.saturation import SaturationRow, saturation
+from convnets.analysis.signal_propagation import INITIALIZATIONS, SignalRow, signal_propagation
+from convnets.analysis.similarity import cka, linear_cka
 from convnets.analysis.trace import LayerRow, Trace, trace
 
 __all__ = [
+    "INITIALIZATIONS",
+    "ActivationRow",
     "LayerRow",
     "ReceptiveField",
+    "SaturationRow",
+    "SignalRow",
     "Trace",
     "UnitRow",
     "Window",
+    "activation_statistics",
+    "cka",
     "dead_units",
+    "excitations",
+    "feature_reuse",
+    "grad_cam",
     "gradient_norms",
+    "linear_cka",
+    "loss_along_direction",
+    "loss_surface",
     "numerical_receptive_field",
     "receptive_field",
     "receptive_field_of_chain",
+    "residual_responses",
+    "saturation",
+    "signal_propagation",
     "trace",
 ]
