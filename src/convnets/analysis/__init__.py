@@ -3,6 +3,11 @@ saturated units; the loss around the weights; what layers reuse, gate, share and
 
 from convnets.analysis.activation_statistics import ActivationRow, activation_statistics
 from convnets.analysis.dead_units import UnitRow, dead_units
+from convnets.analysis.effective_receptive_field import (
+    EffectiveReceptiveField,
+    effective_receptive_field,
+    numerical_receptive_field,
+)
 from convnets.analysis.excitations import excitations
 from convnets.analysis.feature_reuse import feature_reuse
 from convnets.analysis.grad_cam import grad_cam
@@ -11,7 +16,6 @@ from convnets.analysis.loss_landscape import loss_along_direction, loss_surface
 from convnets.analysis.receptive_field import (
     ReceptiveField,
     Window,
-    numerical_receptive_field,
     receptive_field,
     receptive_field_of_chain,
 )
@@ -24,6 +28,7 @@ from convnets.analysis.trace import LayerRow, Trace, trace
 __all__ = [
     "INITIALIZATIONS",
     "ActivationRow",
+    "EffectiveReceptiveField",
     "LayerRow",
     "ReceptiveField",
     "SaturationRow",
@@ -34,6 +39,7 @@ __all__ = [
     "activation_statistics",
     "cka",
     "dead_units",
+    "effective_receptive_field",
     "excitations",
     "feature_reuse",
     "grad_cam",

@@ -1,31 +1,20 @@
 """Which input pixels one output value can see.
 
 The recurrence for a chain of layers is that of Araujo, Norris, Sim: "Computing receptive fields of
-convolutional neural networks", 2019, section "Single-path networks". Lecture slide 18.
+convolutional neural networks", 2019, section "Single-path networks"; branches take the largest
+field of their paths, as in its section "Arbitrary computation graphs". Lecture slide 18.
 """
 
-import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 
-# Layers that look at one position at a time.
-_POINTWISE = (
-    nn.ReLU,
-    nn.LeakyReLU,
-    nn.PReLU,
-    nn.ELU,
-    nn.SELU,
-    nn.Sigmoid,
-    nn.Tanh,
-    nn.BatchNorm2d,
-    nn.LocalResponseNorm,
-    nn.Dropout,
-    nn.Identity,
-)
-_WINDOWED = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
+from convnets.analysis.fields import Axis, Field, FieldMode, Unknown
+from convnets.analysis.meta import image_for, run
+from convnets.layers import ImageClassifier
 
 
 @dataclass(frozen=True)
@@ -33,7 +22,7 @@ class ReceptiveField:
     """The input pixels behind one output value, along one side, in input pixels."""
 
     size: int
-    """Side of the field."""
+    """Side of the field, from its first pixel to its last, with those that lie in the padding."""
     jump: int
     """Distance between the fields of two neighbouring outputs: the product of the strides."""
     start: float
@@ -64,97 +53,82 @@ def receptive_field_of_chain(windows: Iterable[Window]) -> ReceptiveField:
     return ReceptiveField(size, jump, start)
 
 
+def along(axis: Axis) -> ReceptiveField:
+    """The field along one side."""
+    return ReceptiveField(axis.high - axis.low + 1, axis.jump, (axis.low + axis.high) / 2)
+
+
 def receptive_field(
     net: nn.Module, layer: str | None = None, input_size: int = 224
 ) -> ReceptiveField:
-    """The receptive field of a layer in a network whose `features` are a chain.
+    """The receptive field of a layer's output, exact for networks with branches.
+
+    Where branches meet, the field is the largest of all paths; the field of one branch is that of
+    its last layer. Behind a gate or a global average every value sees the whole image: the field
+    is then as large as the image, and centred on it.
 
     Args:
-        net: a network of the course's contract, or a chain (`nn.Sequential`) itself.
-        layer: name of a layer of `features`, such as "conv3_1"; the last one if `None`.
-        input_size: side of the input in pixels; a larger field ends at the border.
+        net: any network that takes images (N, C, H, W).
+        layer: name of a module, such as "features.stage1" or the end of such a name, "conv3_1";
+            if `None`, `features` in a network of the course's contract, in others the last map.
+        input_size: side of the input in pixels.
 
     Raises:
-        ValueError: the network branches or holds a layer of unknown reach, there is no layer of
-            this name, or the input is empty.
+        ValueError: no module has this name, an operation on the way has no known field, maps of
+            different strides meet, or the field is not square.
     """
-    if input_size < 1:
-        raise ValueError(f"input_size must be at least 1, got {input_size}")
-    names, windows = [], []
-    for name, module in _chain(getattr(net, "features", net)):
-        names.append(name)
-        windows.append(_window(module))
-        if name == layer:
-            break
-    if layer is not None and names[-1] != layer:
-        raise ValueError(f"no layer {layer!r}; there are {', '.join(names)}")
-    return receptive_field_of_chain(window for window in windows if window is not None)
-
-
-def numerical_receptive_field(net: nn.Module, input_size: int) -> int:
-    """The side of the field of the central output, found by differentiating, in pixels.
-
-    All weights of a copy are set to one and max pools become average pools, so that every path
-    counts: the pixels with a gradient are the field.
-
-    Args:
-        net: a network of the course's contract, or a chain itself.
-        input_size: side of the input in pixels, larger than the field.
-
-    Raises:
-        ValueError: the field reaches the border, so that it may be cut off.
-    """
-    layers: list[nn.Module] = []
-    for _, module in _chain(getattr(net, "features", net)):
-        window = _window(module)
-        if isinstance(module, nn.Conv2d):
-            layers.append(_with_unit_weights(module))
-        elif window is not None:
-            layers.append(nn.AvgPool2d(window.kernel_size, window.stride, window.padding))
-    first = next(module for module in layers if isinstance(module, nn.Conv2d))
-    image = torch.ones(1, first.in_channels, input_size, input_size, dtype=torch.float64)
-    image.requires_grad_()
-    output = nn.Sequential(*layers).double()(image)
-    middle = output.shape[-1] // 2
-    output[0, 0, middle, middle].backward()
-    assert image.grad is not None
-    columns = image.grad[0, 0].abs().sum(dim=0).nonzero().flatten()
-    low, high = int(columns.min()), int(columns.max())
-    if low == 0 or high == input_size - 1:
-        raise ValueError(f"the field reaches the border of {input_size} pixels; use a larger input")
-    return high - low + 1
-
-
-def _chain(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """The leaves of nested Sequentials, in order."""
-    if not isinstance(module, nn.Sequential):
+    name, field = field_of(net, layer, input_size)
+    label = f"layer {name!r}" if name else "the network"
+    if field is None:
+        raise ValueError(f"{label} puts out no map that depends on the image")
+    if isinstance(field, Unknown):
+        raise ValueError(f"the receptive field of {label} cannot be given: {field.reason}")
+    height, width = (along(axis) for axis in field)
+    if height != width:
         raise ValueError(
-            f"{prefix or 'the network'} is a {type(module).__name__}, not a chain of layers; the "
-            "field of a network with branches has no single recurrence"
+            f"the field of {label} is not square, {height.size}x{width.size} pixels; "
+            "trace(net) gives both sides of every layer"
         )
-    for name, child in module.named_children():
-        if isinstance(child, _WINDOWED + _POINTWISE):
-            yield f"{prefix}{name}", child
-        else:
-            yield from _chain(child, f"{prefix}{name}.")
+    return height
 
 
-def _window(module: nn.Module) -> Window | None:
-    if not isinstance(module, _WINDOWED):
-        return None
-    pairs = [
-        getattr(module, attribute, 1)
-        for attribute in ("kernel_size", "stride", "padding", "dilation")
-    ]
-    sizes = [pair if isinstance(pair, tuple) else (pair, pair) for pair in pairs]
-    if any(height != width for height, width in sizes):
-        raise ValueError(f"{module} has sides of its own for height and width; ask for squares")
-    return Window(*(int(height) for height, _ in sizes))
+def field_of(net: nn.Module, layer: str | None, input_size: int) -> tuple[str, Field | None]:
+    """The full name of the layer that is meant, and its field."""
+    image = image_for(net, input_size)
+    seen: dict[str, set[Field | None]] = {}
+    maps: list[str] = []
+    with FieldMode(image) as mode:
+
+        def leave(module: nn.Module, inputs: Any, output: Any, name: str) -> None:
+            field = mode[output] if isinstance(output, Tensor) else None
+            seen.setdefault(name, set()).add(field)
+            if isinstance(field, Unknown) or (field and output.ndim == 4 and not field[0].fixed):
+                maps.append(name)
+
+        hooks = [
+            module.register_forward_hook(partial(leave, name=name))
+            for name, module in net.named_modules()
+        ]
+        try:
+            run(net, image)
+        finally:
+            for hook in hooks:
+                hook.remove()
+    name = _full_name(list(seen), layer)
+    if layer is None:
+        name = "features" if isinstance(net, ImageClassifier) else ["", *maps][-1]
+    if len(seen[name]) > 1:
+        raise ValueError(f"layer {name!r} runs more than once and sees different fields each time")
+    return name, seen[name].pop()
 
 
-def _with_unit_weights(conv: nn.Conv2d) -> nn.Conv2d:
-    twin = copy.deepcopy(conv)
-    nn.init.ones_(twin.weight)
-    if twin.bias is not None:
-        nn.init.zeros_(twin.bias)
-    return twin
+def _full_name(names: list[str], layer: str | None) -> str:
+    """The one of `names` that is `layer` or ends in it."""
+    if layer is None or layer in names:
+        return layer or ""
+    matches = [name for name in names if name.endswith(f".{layer}")]
+    if len(matches) != 1:
+        among = matches or [name.removeprefix("features.") for name in names if name]
+        problem = "more than one" if matches else "no"
+        raise ValueError(f"{problem} layer {layer!r}; there are {', '.join(among)}")
+    return matches[0]

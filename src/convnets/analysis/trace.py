@@ -6,20 +6,19 @@ The network runs on the meta device, so nothing is computed and even the largest
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import torch
 from rich.table import Table
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
+
+from convnets.analysis.fields import Field, FieldMode, Unknown
+from convnets.analysis.meta import Pair, image_for, run
+from convnets.analysis.receptive_field import along
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Pair = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,12 @@ class LayerRow:
     """Multiply-accumulates; a FLOP count is twice this."""
     activation_bytes: int
     """Bytes of the output."""
+    receptive_field: Pair | None
+    """Pixels that one value of the output sees along height and width; `None` if unknown."""
+    jump: Pair | None
+    """Pixels from the field of one value to that of the next, the product of the strides."""
+    start: tuple[float, float] | None
+    """Centre of the first value's field; the centre of the image's first pixel is 0."""
 
     @property
     def parameters(self) -> int:
@@ -60,6 +65,9 @@ _COLUMNS: tuple[tuple[str, Callable[[LayerRow], str], Literal["left", "center", 
     ("parameters", lambda row: f"{row.parameters:,}", "right"),
     ("MACs", lambda row: f"{row.macs:,}", "right"),
     ("bytes", lambda row: f"{row.activation_bytes:,}", "right"),
+    ("field", lambda row: _one(row.receptive_field), "right"),
+    ("jump", lambda row: _one(row.jump), "right"),
+    ("start", lambda row: _one(row.start), "right"),
 )
 
 
@@ -131,10 +139,9 @@ def trace(net: nn.Module, input_size: int | Pair = 224) -> Trace:
     Raises:
         ValueError: the network cannot run on an image of this size without looking at its values.
     """
-    height, width = (input_size, input_size) if isinstance(input_size, int) else input_size
-    image = torch.empty(1, _in_channels(net), height, width, device="meta")
+    image = image_for(net, input_size)
     layers = {module: name for name, module in net.named_modules() if not any(module.children())}
-    counter = FlopCounterMode(display=False)
+    counter, fields = FlopCounterMode(display=False), FieldMode(image)
     rows: list[LayerRow] = []
     flops_before: list[int] = []
     counted: set[nn.Module] = set()
@@ -143,23 +150,22 @@ def trace(net: nn.Module, input_size: int | Pair = 224) -> Trace:
         flops_before.append(counter.get_total_flops())
 
     def leave(module: nn.Module, inputs: Any, output: Any) -> None:
-        flops = counter.get_total_flops() - flops_before.pop()
+        macs = (counter.get_total_flops() - flops_before.pop()) // 2
         owned = {} if module in counted else dict(module.named_parameters())
         counted.add(module)
-        rows.append(_row(layers[module], module, output, flops // 2, owned))
+        name = layers[module]
+        if not isinstance(output, Tensor):
+            raise ValueError(
+                f"layer {name!r} returns a {type(output).__name__}, not a tensor; "
+                "trace follows tensors only"
+            )
+        rows.append(_row(name, module, output, macs, owned, fields[output]))
 
     hooks = [module.register_forward_pre_hook(enter) for module in layers]
     hooks += [module.register_forward_hook(leave) for module in layers]
-    state = dict(net.named_parameters()) | dict(net.named_buffers())
-    weightless = {name: tensor.detach().to("meta") for name, tensor in state.items()}
     try:
-        with _evaluating(net), torch.device("meta"), torch.no_grad(), counter:
-            functional_call(net, weightless, (image,))
-    except (RuntimeError, NotImplementedError) as error:
-        raise ValueError(
-            f"this network cannot take an image of {height}x{width} pixels, "
-            f"or what it does depends on the values of the pixels: {error}"
-        ) from error
+        with counter, fields:
+            run(net, image)
     finally:
         for hook in hooks:
             hook.remove()
@@ -172,13 +178,13 @@ def trace(net: nn.Module, input_size: int | Pair = 224) -> Trace:
 
 
 def _row(
-    name: str, module: nn.Module, output: Any, macs: int, parameters: dict[str, nn.Parameter]
+    name: str,
+    module: nn.Module,
+    output: Tensor,
+    macs: int,
+    parameters: dict[str, nn.Parameter],
+    field: Field | None,
 ) -> LayerRow:
-    if not isinstance(output, Tensor):
-        raise ValueError(
-            f"layer {name!r} returns a {type(output).__name__}, not a tensor; "
-            "trace follows tensors only"
-        )
     biases = sum(p.numel() for key, p in parameters.items() if key.endswith("bias"))
     return LayerRow(
         name=name,
@@ -192,7 +198,19 @@ def _row(
         biases=biases,
         macs=macs,
         activation_bytes=output[0].numel() * output.element_size(),
+        **_of_field(field if output.ndim == 4 else None),
     )
+
+
+def _of_field(field: Field | None) -> dict[str, Any]:
+    if field is None or isinstance(field, Unknown):
+        return {"receptive_field": None, "jump": None, "start": None}
+    height, width = (along(axis) for axis in field)
+    return {
+        "receptive_field": (height.size, width.size),
+        "jump": (height.jump, width.jump),
+        "start": (height.start, width.start),
+    }
 
 
 def _pair(module: nn.Module, attribute: str) -> Pair | None:
@@ -202,31 +220,9 @@ def _pair(module: nn.Module, attribute: str) -> Pair | None:
     return (value[0], value[1]) if isinstance(value, tuple) and len(value) == 2 else None
 
 
-def _by(pair: Pair | None) -> str:
-    return "" if pair is None else f"{pair[0]}x{pair[1]}"
+def _by(pair: tuple[float, float] | None) -> str:
+    return "" if pair is None else f"{pair[0]:g}x{pair[1]:g}"
 
 
-def _one(pair: Pair | None) -> str:
-    return str(pair[0]) if pair is not None and pair[0] == pair[1] else _by(pair)
-
-
-def _in_channels(net: nn.Module) -> int:
-    for module in net.modules():
-        if isinstance(channels := getattr(module, "in_channels", None), int):
-            return channels
-    raise ValueError(
-        "this network has neither in_channels nor a convolution; trace needs one of them to know "
-        "how many channels an image has"
-    )
-
-
-@contextmanager
-def _evaluating(net: nn.Module) -> Iterator[None]:
-    """Evaluation mode for the length of the block, then every module's own mode again."""
-    modes = {module: module.training for module in net.modules()}
-    net.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
+def _one(pair: tuple[float, float] | None) -> str:
+    return f"{pair[0]:g}" if pair is not None and pair[0] == pair[1] else _by(pair)

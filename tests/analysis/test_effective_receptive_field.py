@@ -1,0 +1,90 @@
+import pytest
+import torch
+from torch import nn
+
+import convnets
+from convnets.analysis import (
+    effective_receptive_field,
+    numerical_receptive_field,
+    receptive_field,
+)
+
+
+def conv(kernel_size: int, stride: int = 1, padding: int = 0, dilation: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(1, 1, kernel_size, stride, padding, dilation)
+
+
+@pytest.mark.parametrize(
+    "chain",
+    [
+        nn.Sequential(conv(3), conv(3), conv(3)),
+        nn.Sequential(conv(5, stride=2, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2), conv(3)),
+        nn.Sequential(nn.Sequential(conv(3, dilation=2), nn.BatchNorm2d(1)), nn.AvgPool2d(2)),
+        nn.Sequential(conv(7, stride=3), conv(1, stride=2), conv(3, padding=1)),
+    ],
+    ids=["plain", "strides and pool", "nested, dilated", "1x1 with stride"],
+)
+def test_the_derivative_agrees_on_chains(chain):
+    assert numerical_receptive_field(chain, 101) == receptive_field(chain).size
+
+
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [
+        *(("resnet20", None), ("plain20", None), ("preact_resnet18", "features.stage2")),
+        *(("googlenet", "inception3b"), ("googlenet_bn", "inception3a.branch5x5")),
+        *(("densenet121", "features.block1"), ("mobilenet_v2", "stage3")),
+        *(("shufflenet_v1_g3", "stage2"), ("shufflenet_v2_x0_5", "stage2")),
+        *(("inception_v4", "features.stem3"), ("resnet50_v1", "features.stage2")),
+        ("alexnet", "conv3"),
+    ],
+)
+def test_the_derivative_agrees_on_networks_with_branches(name, layer):
+    with torch.device("meta"):
+        net = convnets.build(name)
+    formula = receptive_field(net, layer).size
+    assert numerical_receptive_field(net, formula + 64, layer) == formula
+
+
+def test_differentiating_leaves_the_network_alone():
+    net = nn.Sequential(conv(3), conv(3))
+    before = net[0].weight.clone()
+    numerical_receptive_field(net, 31)
+    effective_receptive_field(net, input_size=31)
+    assert torch.equal(net[0].weight, before)
+    assert net[0].weight.grad is None
+    assert net.training
+
+
+def test_a_field_that_may_be_cut_off_is_refused():
+    with pytest.raises(ValueError, match="use a larger input"):
+        numerical_receptive_field(nn.Sequential(conv(7, padding=3)), 7)
+
+
+def test_a_stack_of_equal_averages_spreads_as_the_binomial_distribution():
+    """Luo et al. (2016), section 2: the field grows with the root of the depth."""
+    net = nn.Sequential(*(conv(3) for _ in range(16)))
+    for layer in net:
+        nn.init.constant_(layer.weight, 1 / 9)
+        nn.init.zeros_(layer.bias)
+    field = effective_receptive_field(net, input_size=65)
+    deviation = (16 * 2 / 3 / 2) ** 0.5  # squaring a normal curve halves its variance
+    rows = torch.arange(65) - 32.0
+    measured = (field.energy.sum(1) * rows.square()).sum().sqrt().item()
+    assert measured == pytest.approx(deviation, rel=0.02)
+    assert field.energy.sum().item() == pytest.approx(1)
+    assert 9 <= field.size < receptive_field(net, input_size=65).size == 33
+
+
+def test_a_random_networks_effective_field_is_smaller_than_its_theoretical_one():
+    net = convnets.build("resnet20", 10, 1)
+    field = effective_receptive_field(net, input_size=96)
+    assert field.energy.shape == (96, 96)
+    assert 1 < field.size < receptive_field(net).size
+
+
+def test_dead_networks_are_refused():
+    net = nn.Sequential(conv(3), nn.ReLU())
+    nn.init.constant_(net[0].bias, -1e6)
+    with pytest.raises(ValueError, match="no pixel has an influence"):
+        effective_receptive_field(net, input_size=9)

@@ -1,0 +1,123 @@
+"""Receptive fields of networks that are written in other ways than ours."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from convnets.analysis import receptive_field
+
+
+class Written(nn.Module):
+    """A network whose forward pass is the function given; two convolutions to use in it."""
+
+    in_channels = 4
+
+    def __init__(self, forward) -> None:
+        super().__init__()
+        self.conv3, self.conv5 = nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 5, padding=2)
+        self.run, self.last = forward, nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.run(self, x))
+
+
+def field(forward, input_size: int = 32):
+    return receptive_field(Written(forward), "last", input_size)
+
+
+def size(forward) -> int:
+    return field(forward).size
+
+
+def test_functions_count_like_modules():
+    assert size(lambda net, x: F.relu(F.max_pool2d(net.conv3(x), 2))) == 4
+    assert size(lambda net, x: F.avg_pool2d(x, 3, stride=1)) == 3
+    assert size(lambda net, x: F.conv2d(x, net.conv5.weight)) == 5
+
+
+def test_sums_products_and_concatenations_take_the_largest_path():
+    assert size(lambda net, x: net.conv3(x) + net.conv5(x)) == 5
+    assert size(lambda net, x: net.conv3(net.conv3(x)) * x) == 5
+    assert size(lambda net, x: torch.cat([x, net.conv5(x), net.conv3(x)], dim=1)) == 5
+
+
+def test_parts_of_the_channels_see_what_their_map_sees():
+    assert size(lambda net, x: torch.cat([part * 2 for part in net.conv3(x).chunk(2, 1)], 1)) == 3
+    assert size(lambda net, x: net.conv3(x)[:, 1:3]) == 3
+    assert size(lambda net, x: net.conv3(x)[:, [2, 0, 1]]) == 3
+
+
+def test_a_channel_shuffle_changes_nothing():
+    def shuffle(net, x):
+        return net.conv3(x).view(1, 2, 2, 32, 32).transpose(1, 2).reshape(1, 4, 32, 32)
+
+    assert size(shuffle) == 3
+
+
+def test_every_second_pixel_doubles_the_jump():
+    strided = field(lambda net, x: net.conv3(net.conv3(x)[:, :, ::2, ::2]))
+    assert (strided.size, strided.jump, strided.start) == (3 + 2 * 2, 2, 0)
+
+
+def test_padding_and_cropping_move_the_centre():
+    assert field(lambda net, x: F.pad(x, (2, 0, 2, 0))).start == -2
+    assert field(lambda net, x: x[..., 3:, 3:]).start == 3
+    assert field(lambda net, x: x[..., -30:, -30:]).start == 2
+
+
+def test_a_gate_of_fully_connected_layers_sees_the_whole_image():
+    def gated(net, x):
+        means = x.mean(dim=(2, 3))
+        return net.conv3(x) * torch.sigmoid(means @ net.conv3.weight[:, :, 0, 0])[:, :, None, None]
+
+    gate = field(gated)
+    assert (gate.size, gate.jump, gate.start) == (32, 1, 15.5)
+
+
+def test_a_constant_beside_the_image_adds_nothing():
+    assert size(lambda net, x: net.conv3(x) + net.conv5(torch.zeros(1, 4, 32, 32))) == 3
+
+
+def test_an_addition_in_place_counts():
+    def add(net, x):
+        y = net.conv3(x)
+        y += net.conv5(x)
+        return y
+
+    assert size(add) == 5
+
+
+def overwritten(net, x):
+    maps = torch.zeros(1, 8, 32, 32)
+    maps[:, :4] = net.conv3(x)
+    return maps
+
+
+def overwritten_in_part(net, x):
+    maps = net.conv3(x)
+    maps[:, :2] += net.conv5(x)[:, :2]
+    return maps
+
+
+@pytest.mark.parametrize(
+    ("forward", "why"),
+    [
+        (
+            lambda net, x: net.conv3(x) + F.interpolate(x[:, :, ::2, ::2], scale_factor=2),
+            "upsample",
+        ),
+        (lambda net, x: F.conv_transpose2d(x, net.conv3.weight), "transposed"),
+        (lambda net, x: x.transpose(2, 3), "transpose"),
+        (lambda net, x: x.flip(3), "flip"),
+        (lambda net, x: torch.softmax(x, dim=3), "softmax"),
+        (lambda net, x: x @ x, "mm"),
+        (lambda net, x: F.adaptive_avg_pool2d(x, 5), "uneven windows"),
+        (lambda net, x: net.conv3(x) + net.conv5(x)[:, :, ::2, ::2].repeat(1, 1, 2, 2), "repeat"),
+        (overwritten, "overwritten"),
+        (overwritten_in_part, "overwritten"),
+    ],
+)
+def test_what_is_not_known_is_refused_and_named(forward, why):
+    with pytest.raises(ValueError, match=f"cannot be given.*{why}"):
+        field(forward)
