@@ -1,10 +1,11 @@
 import pytest
 import torch
+import torchinfo
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import convnets
-from convnets.analysis import trace
+from convnets.analysis import receptive_field, trace
 
 
 def conv_net() -> nn.Sequential:
@@ -21,17 +22,65 @@ def test_a_convolutions_row_follows_the_formulas():
     assert row.activation_bytes == 8 * 16 * 16 * 4
 
 
-@pytest.mark.parametrize("name", ["alexnet", "vgg16", "resnet50", "resnet20", "lenet5"])
-def test_totals_agree_with_pytorchs_own_counter(name):
+def on_meta(name: str) -> tuple[nn.Module, torch.Tensor]:
+    """A network without numbers, and an image of its size."""
     card = convnets.card(name)
     with torch.device("meta"):
         net = convnets.build(name, card.num_classes, card.in_channels).eval()
-        image = torch.empty(1, card.in_channels, card.input_size, card.input_size)
+        return net, torch.empty(1, card.in_channels, card.input_size, card.input_size)
+
+
+@pytest.mark.parametrize("name", convnets.names())
+def test_totals_agree_with_pytorchs_own_counter(name):
+    net, image = on_meta(name)
     with FlopCounterMode(display=False) as counter:
         net(image)
-    result = trace(net, card.input_size)
+    result = trace(net, image.shape[-1])
     assert 2 * result.macs == counter.get_total_flops()
     assert sum(row.macs for row in result) == result.macs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", convnets.names())
+def test_totals_agree_with_torchinfo(name):
+    """It counts the biases too, at each place of a map, and a batch norm's parameters once."""
+    net, image = on_meta(name)
+    result = trace(net, image.shape[-1])
+    theirs = torchinfo.summary(net, input_data=image, device="meta", verbose=0)
+    places = [row.output[1] * row.output[2] if row.kind == "Conv2d" else 1 for row in result]
+    assert theirs.total_params == result.parameters
+    assert theirs.total_mult_adds == sum(
+        row.parameters * number for row, number in zip(result, places, strict=True)
+    )
+    extra = [
+        row.biases * number if row.macs else row.parameters
+        for row, number in zip(result, places, strict=True)
+    ]
+    assert theirs.total_mult_adds == result.macs + sum(extra)
+
+
+@pytest.mark.parametrize("name", convnets.names())
+def test_every_map_of_every_network_has_a_receptive_field(name):
+    net, image = on_meta(name)
+    rows = [row for row in trace(net, image.shape[-1]) if len(row.output) == 3]
+    assert all(row.receptive_field and row.jump and row.start for row in rows)
+    assert rows[0].receptive_field == rows[0].kernel
+
+
+def test_field_jump_and_centre_of_a_row_are_those_of_receptive_field():
+    net, _ = on_meta("resnet50")
+    field = receptive_field(net, "features.stage3.2.relu")
+    row = trace(net)["features.stage3.2.relu"]
+    assert row.receptive_field == (field.size, field.size)
+    assert row.jump == (field.jump, field.jump)
+    assert row.start == (field.start, field.start)
+
+
+def test_a_field_may_be_wider_than_high():
+    net = nn.Sequential(nn.Conv2d(1, 1, (1, 7), padding=(0, 3)), nn.Flatten())
+    rows = trace(net, 8).rows
+    assert (rows[0].receptive_field, rows[0].start) == ((1, 7), (0, 0))
+    assert rows[1].receptive_field is None
 
 
 def test_a_module_called_twice_has_two_rows_and_its_parameters_once():
