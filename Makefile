@@ -48,8 +48,9 @@ release: $(READY) ## make the student bundle of Assignment 2
 grade: $(READY) ## grade what lies in assignments/submitted
 	@$(BIN)/python -m autograder grade
 
-bench: $(READY) ## measure our models against torchvision's, side by side
+bench: $(READY) ## measure our models and analysis against torchvision, timm, torchinfo (an hour)
 	@$(BIN)/python -m benchmarks.models
+	@$(BIN)/python -m benchmarks.analysis
 
 lock: $(READY) ## compile requirements.lock anew from pyproject.toml
 	@CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/python -m piptools compile --quiet --all-extras \

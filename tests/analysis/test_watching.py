@@ -15,6 +15,13 @@ from convnets.analysis.watching import evaluating, watch
 IMAGES = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(4)
 LOOKS: dict[str, Callable[[nn.Module], object]] = {
+    "trace": lambda net: analysis.trace(net, 64),
+    "receptive_field": lambda net: analysis.receptive_field(net, input_size=64),
+    "effective_receptive_field": lambda net: analysis.effective_receptive_field(
+        net, "features.stage2", 64
+    ),
+    "gradient_norms": lambda net: analysis.gradient_norms(net, IMAGES, LABELS),
+    "dead_units": lambda net: analysis.dead_units(net, IMAGES),
     "activation_statistics": lambda net: analysis.activation_statistics(net, IMAGES),
     "saturation": lambda net: analysis.saturation(net, IMAGES),
     "residual_responses": lambda net: analysis.residual_responses(net, IMAGES),

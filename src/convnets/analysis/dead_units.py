@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 _ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.SELU, nn.Sigmoid, nn.Tanh)
 
@@ -27,7 +28,7 @@ def dead_units(net: nn.Module, images: Tensor) -> list[UnitRow]:
     always zero and gets no gradient, an ELU there still gets one.
 
     Args:
-        net: any network with modules for its activations; its mode is left as it is.
+        net: any network with modules for its activations; it is left as it is.
         images: a batch (N, C, H, W).
 
     Raises:
@@ -51,9 +52,10 @@ def dead_units(net: nn.Module, images: Tensor) -> list[UnitRow]:
         raise ValueError("this network has no activation modules; write nn.ReLU(), not F.relu")
     for name in modules:
         watch(name)
+    statistics = {name: buffer.clone() for name, buffer in net.named_buffers()}
     try:
-        with torch.no_grad():
-            net(images)
+        with torch.no_grad(), torch.random.fork_rng():
+            functional_call(net, statistics, (images,))
     finally:
         for hook in hooks:
             hook.remove()

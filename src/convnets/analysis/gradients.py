@@ -2,13 +2,14 @@
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 
 def gradient_norms(net: nn.Module, images: Tensor, labels: Tensor) -> dict[str, float]:
     """Root mean square of the loss's gradient by the weights of each layer, from input to output.
 
-    The network, its mode and its gradients are left as they are.
+    The network is left as it is, its mode and its batch norms' statistics too.
 
     Args:
         net: a classifier (N, C, H, W) -> (N, classes).
@@ -29,7 +30,9 @@ def gradient_norms(net: nn.Module, images: Tensor, labels: Tensor) -> dict[str, 
     }
     if not weights:
         raise ValueError("this network has no convolution and no fully connected layer to look at")
-    loss = cross_entropy(net(images), labels)
+    statistics = {name: buffer.clone() for name, buffer in net.named_buffers()}
+    with torch.random.fork_rng():
+        loss = cross_entropy(functional_call(net, statistics, (images,)), labels)
     gradients = torch.autograd.grad(loss, list(weights.values()))
     return {
         name: gradient.square().mean().sqrt().item()
