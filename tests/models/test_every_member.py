@@ -52,7 +52,7 @@ def test_one_step_of_training_moves_the_weights_and_keeps_them_finite(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", NAMES)
 def test_one_step_in_bfloat16_autocast_gives_a_finite_loss(name):
     net = convnets.build(name, num_classes=5, in_channels=3).train()
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -63,6 +63,17 @@ def test_one_step_in_bfloat16_autocast_gives_a_finite_loss(name):
     gradients = [p.grad for p in net.parameters() if p.grad is not None]
     assert gradients
     assert all(gradient.isfinite().all() for gradient in gradients)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_saved_state_dict_makes_another_network_the_same(name, tmp_path):
+    first, second = (convnets.build(name, num_classes=5, in_channels=3).eval() for _ in range(2))
+    torch.save(first.state_dict(), tmp_path / "weights.pt")
+    second.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
+    batch = images(name, channels=3)
+    with torch.no_grad():
+        assert torch.equal(first(batch), second(batch))
 
 
 @pytest.mark.slow
