@@ -2,12 +2,15 @@
 
 from convnets.training.data import Dataset, Split, load
 from convnets.training.device import choose, default_device, describe
-from convnets.training.engine import History, evaluate, fit
+from convnets.training.engine import fit
+from convnets.training.evaluation import evaluate
+from convnets.training.history import Epoch, History
 from convnets.training.recipes import RECIPES, Recipe
 
 __all__ = [
     "RECIPES",
     "Dataset",
+    "Epoch",
     "History",
     "Recipe",
     "Split",

@@ -1,78 +1,45 @@
-"""The training loop, short enough to read: `fit`, `train_one_epoch`, `evaluate`.
+"""The training loop, short enough to read: `fit`, and the steps that a `Run` takes.
 
-`accelerate` carries the device and the number format; everything else is visible here.
+`accelerate` carries the device, the processes and the number format; everything else is visible
+here. Chance (dropout, augmentation) depends on seed and step alone, so a run that goes on from a
+checkpoint is the same as one that never stopped.
 """
 
-import json
 import math
 import time
-from dataclasses import asdict, dataclass, field, replace
+from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, pad
-from torch.optim import SGD
-from torch.optim.lr_scheduler import LambdaLR
-from torch.utils.data import (
-    BatchSampler,
-    DataLoader,
-    RandomSampler,
-    SequentialSampler,
-    TensorDataset,
-)
-from torchmetrics import MeanMetric
+from torch.nn.functional import cross_entropy
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 from tqdm.auto import tqdm
 
-from convnets.layers import ImageClassifier
 from convnets.models import build
+from convnets.models.googlenet import GoogLeNet
+from convnets.models.googlenet_auxiliary import AUXILIARY_WEIGHT, WithAuxiliaries
+from convnets.training import run_folder
+from convnets.training.augmentation import make_augmentation
+from convnets.training.batches import Batches, step_seed
 from convnets.training.data import Dataset, Split, load
 from convnets.training.device import default_device, has_fast_bfloat16
-from convnets.training.recipes import RECIPES, SCHEDULES, Recipe
+from convnets.training.evaluation import BATCH, accuracy
+from convnets.training.history import Epoch, History
+from convnets.training.interrupt import StopAsked
+from convnets.training.optimization import averaged, make_optimizer, make_schedule
+from convnets.training.recipes import Recipe, chosen
 
 VALIDATION_SHARE = 0.1
-EVALUATION_BATCH = 500
-
-Batches = DataLoader[tuple[Tensor, ...]]
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What one pass over the training images gave."""
-
-    number: int
-    train_loss: float
-    """Mean over the epoch, in nats."""
-    validation_accuracy: float
-    seconds: float
-
-
-@dataclass
-class History:
-    """One training run. `net` is the trained network; accuracies are shares between 0 and 1."""
-
-    net: nn.Module
-    recipe: Recipe
-    data: str
-    seed: int
-    device: str
-    precision: str
-    epochs: list[Epoch] = field(default_factory=list)
-    step_losses: list[float] = field(default_factory=list)
-    """Training loss of every step, in nats."""
-    test_accuracy: float = math.nan
-    """Measured once, after the last epoch."""
-
-    def save(self, folder: Path | str) -> Path:
-        """Write everything but the network to `folder/history.json`."""
-        path = Path(folder) / "history.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        row = {key: value for key, value in vars(self).items() if key != "net"}
-        row |= {"recipe": asdict(self.recipe), "epochs": [asdict(epoch) for epoch in self.epochs]}
-        path.write_text(json.dumps(row, indent=1) + "\n", encoding="utf-8")
-        return path
+SAVE_SECONDS = 60
+CHECK_EVERY = 50
+"""Steps between two looks at the loss; each look makes a GPU wait."""
+NO_MEMORY = "can't allocate memory"
+"""What PyTorch says on a CPU."""
 
 
 def fit(
@@ -84,32 +51,47 @@ def fit(
     out: Path | str | None = None,
     device: torch.device | str | None = None,
     progress: bool = True,
+    *,
+    batch_size: int | None = None,
+    resume: bool = False,
+    precision: str | None = None,
+    parts: int = 1,
+    compiled: bool = False,
 ) -> History:
     """Train `net` and measure it once on the test images.
 
     A tenth of the training images, chosen by `seed`, is held out to validate after each epoch.
-    Images smaller than the network takes are padded with black. On devices with fast bfloat16 the
-    network runs in it (autocast).
+    Images smaller than the network takes are padded with black; networks made for ImageNet do
+    without their first strides on small ones. Under `accelerate launch` or `torchrun` all processes
+    share each batch.
 
     Args:
         net: a network of the course's contract, trained in place, or a registered name.
         data: a loaded data set or its name.
         recipe: a recipe or its name in `RECIPES`.
         epochs: passes over the training images; the recipe's own number if `None`.
-        seed: of initialisation (for a name), order of the images and augmentation.
-        out: folder for `history.json`; nothing is written if `None`.
+        seed: of initialisation (for a name), order of the images, augmentation and dropout.
+        out: folder for checkpoints, weights and history; nothing is written if `None`.
         device: where to train; the GPU if there is one, else the CPU.
         progress: show a progress bar.
+        batch_size: images in a step; the recipe's own number if `None`.
+        resume: go on from the checkpoint in `out`, if there is one.
+        precision: "no" (float32), "bf16" or "fp16"; bfloat16 where it is fast if `None`.
+        parts: work through each batch in so many parts, to save memory.
+        compiled: run the network through torch.compile.
 
     Raises:
-        ValueError: unknown name, fewer than one epoch, or images that do not fit the network.
+        ValueError: something cannot be trained so; the sentence says what to change.
         FloatingPointError: the loss is no longer a number.
+        MemoryError: a batch does not fit; the sentence says which size does.
+        KeyboardInterrupt: someone stopped the run; what was learnt is in the checkpoint.
     """
-    recipe = _recipe(recipe, epochs)
+    recipe = chosen(recipe, epochs, batch_size)
     dataset = load(data) if isinstance(data, str) else data
-    accelerator = _accelerator(device)
-    with torch.random.fork_rng():
+    accelerator = make_accelerator(device, precision)
+    with torch.random.fork_rng(), StopAsked() as stop:
         torch.manual_seed(seed)
+        name = net if isinstance(net, str) else type(net).__name__
         if isinstance(net, str):
             net = build(
                 net,
@@ -117,96 +99,256 @@ def fit(
                 in_channels=dataset.in_channels,
                 small_input=max(dataset.train.images.shape[-2:]) <= 32,
             )
-        net.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         history = History(
             net, recipe, dataset.name, seed, str(accelerator.device), accelerator.mixed_precision
         )
-        train, validation = split_off(dataset.train, VALIDATION_SHARE, seed)
-        batches = _batches(train, dataset, net, accelerator.device, recipe.batch_size)
-        held_out = _batches(validation, dataset, net, accelerator.device)
-        optimizer = SGD(
-            net.parameters(),
-            lr=recipe.learning_rate,
-            momentum=recipe.momentum,
-            weight_decay=recipe.weight_decay,
-            nesterov=recipe.momentum > 0,
-        )
-        steps = len(batches) * recipe.epochs
-        factor = SCHEDULES[recipe.schedule]
-        schedule = LambdaLR(optimizer, lambda step: factor(step / steps))
-        model = accelerator.prepare_model(net)
-        with tqdm(total=steps, disable=not progress, unit="step", leave=False) as bar:
-            for number in range(1, recipe.epochs + 1):
-                start = time.perf_counter()
-                losses = train_one_epoch(
-                    model, batches, recipe, optimizer, schedule, accelerator, bar
-                )
-                accuracy = _accuracy(model, held_out)
-                seconds = time.perf_counter() - start
-                history.step_losses += losses
-                history.epochs.append(Epoch(number, sum(losses) / len(losses), accuracy, seconds))
-                bar.set_postfix(loss=f"{losses[-1]:.3f}", validation=f"{accuracy:.1%}")
-                if not math.isfinite(losses[-1]):
-                    raise FloatingPointError(
-                        f"the loss is {losses[-1]} after epoch {number}; lower the learning rate "
-                        f"of {recipe.learning_rate} or normalise the activations"
-                    )
-        history.test_accuracy = _accuracy(
-            model, _batches(dataset.test, dataset, net, accelerator.device)
-        )
-        accelerator.unwrap_model(model, keep_fp32_wrapper=False)
-    if out is not None:
-        history.save(out)
+        run = Run(history, dataset, accelerator, parts, compiled)
+        if out is not None:
+            run.open(Path(out), name, resume)
+        run.train(stop, progress)
+        history.test_accuracy = run.measure(run.batches_of(dataset.test, BATCH))
+        run.close()
     return history
 
 
-def train_one_epoch(
-    model: nn.Module,
-    batches: Batches,
-    recipe: Recipe,
-    optimizer: SGD,
-    schedule: LambdaLR,
-    accelerator: Accelerator,
-    bar: tqdm,
-) -> list[float]:
-    """One pass over the training images; the loss of each step."""
-    model.train()
-    losses = []
-    for images, labels in batches:
-        if recipe.flip:
-            images = flip_half(images)
-        loss = cross_entropy(model(images), labels, label_smoothing=recipe.label_smoothing)
-        optimizer.zero_grad()
-        accelerator.backward(loss)
-        optimizer.step()
-        schedule.step()
-        losses.append(loss.detach())
-        bar.update()
-    values: list[float] = torch.stack(losses).float().tolist()
-    return values
+class Run:
+    """One training run: the network, and all that changes while it learns."""
 
+    def __init__(
+        self,
+        history: History,
+        dataset: Dataset,
+        accelerator: Accelerator,
+        parts: int = 1,
+        compiled: bool = False,
+    ) -> None:
+        self.history, self.dataset, self.accelerator = history, dataset, accelerator
+        self.recipe = history.recipe
+        shares = accelerator.num_processes * parts
+        if parts < 1 or self.recipe.batch_size % shares:
+            raise ValueError(
+                f"a batch of {self.recipe.batch_size} images cannot be shared evenly by "
+                f"{accelerator.num_processes} processes with {parts} parts each; choose a multiple "
+                f"of {shares}"
+            )
+        self.parts = parts
+        self.folder: Path | None = None
+        self.pending: list[Tensor] = []
+        """Losses of the last steps, still on the device."""
+        self.net = history.net.to(  # type: ignore[call-overload]
+            accelerator.device, memory_format=torch.channels_last
+        )
+        self.learner: nn.Module = self.net
+        if self.recipe.auxiliaries and isinstance(self.net, GoogLeNet):
+            self.learner = WithAuxiliaries(self.net).to(accelerator.device)
+        train, validation = split_off(dataset.train, VALIDATION_SHARE, history.seed)
+        self.batches = self.batches_of(train, self.recipe.batch_size, history.seed)
+        self.held_out = self.batches_of(validation, BATCH)
+        self.augment = make_augmentation(self.recipe.augmentation, dataset)
+        optimizer = make_optimizer(self.learner, self.recipe)
+        self.steps = len(self.batches) * self.recipe.epochs
+        self.schedule = make_schedule(optimizer, self.recipe, self.steps)
+        decay = self.recipe.average
+        self.average = None if decay is None else averaged(self.net, decay)
+        model = torch.compile(self.learner) if compiled else self.learner
+        self.model, self.optimizer = accelerator.prepare(model, optimizer)
 
-def evaluate(
-    net: nn.Module,
-    data: Dataset | str = "fashion-mnist-small",
-    device: torch.device | str | None = None,
-) -> float:
-    """Share of the test images, between 0 and 1, that `net` classifies right.
+    def train(self, stop: StopAsked, progress: bool) -> None:
+        """All epochs that are left."""
+        history, recipe, length = self.history, self.recipe, len(self.batches)
+        processes, rank = self.accelerator.num_processes, self.accelerator.process_index
+        bar = tqdm(
+            total=self.steps * recipe.batch_size,
+            initial=len(history.step_losses) * recipe.batch_size,
+            disable=not (progress and self.accelerator.is_main_process),
+            unit=" images",
+            unit_scale=True,
+            leave=False,
+        )
+        saved = time.monotonic()
+        with bar:
+            while len(history.epochs) < recipe.epochs:
+                number, start = len(history.epochs) + 1, time.perf_counter()
+                seen = len(history.step_losses) - (number - 1) * length
+                self.model.train()
+                for images, labels in self.batches.epoch(number, seen, rank, processes):
+                    self.step(images, labels)
+                    bar.update(recipe.batch_size)
+                    if len(self.pending) >= CHECK_EVERY:
+                        bar.set_postfix(loss=f"{self.note():.3f}", validation=self._validation())
+                    if self._any(stop.asked):
+                        self.save()
+                        raise KeyboardInterrupt(self._stopped())
+                    if self._any(time.monotonic() - saved > SAVE_SECONDS):
+                        self.save()
+                        saved = time.monotonic()
+                self.note()
+                share = self.measure(self.held_out)
+                loss = sum(history.step_losses[-length:]) / length
+                history.epochs.append(Epoch(number, loss, share, time.perf_counter() - start))
+                if isinstance(self.schedule, ReduceLROnPlateau):
+                    self.schedule.step(share)
+                bar.set_postfix(loss=f"{loss:.3f}", validation=self._validation())
+                self.save()
+                saved = time.monotonic()
 
-    Args:
-        net: a network of the course's contract; its mode is left as it is.
-        data: a loaded data set or its name.
-        device: where to compute; the GPU if there is one, else the CPU.
-    """
-    dataset = load(data) if isinstance(data, str) else data
-    target = torch.device(device) if device is not None else default_device()
-    return _accuracy(net.to(target), _batches(dataset.test, dataset, net, target))
+    def step(self, images: Tensor, labels: Tensor) -> None:
+        """One step of the optimizer on this process's share of a batch."""
+        number = len(self.history.step_losses) + len(self.pending)
+        seed = step_seed(self.history.seed, number, self.accelerator.process_index)
+        torch.manual_seed(seed)
+        images = self.augment(images, torch.Generator(images.device).manual_seed(seed))
+        losses = []
+        try:
+            pieces = list(zip(images.chunk(self.parts), labels.chunk(self.parts), strict=True))
+            for i, (some, their_labels) in enumerate(pieces, start=1):
+                alone = i < len(pieces) and self.accelerator.num_processes > 1
+                with self.accelerator.no_sync(self.model) if alone else nullcontext():
+                    loss = self.loss(self.model(some), their_labels) * (len(some) / len(images))
+                    self.accelerator.backward(loss)
+                losses.append(loss.detach())
+        except RuntimeError as error:
+            if not isinstance(error, torch.OutOfMemoryError) and NO_MEMORY not in str(error):
+                raise
+            raise MemoryError(self._too_large(images, labels)) from error
+        if self.recipe.clip_norm is not None:
+            self.accelerator.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        if not isinstance(self.schedule, ReduceLROnPlateau):
+            self.schedule.step()
+        if self.average is not None:
+            self.average.update_parameters(self.net)
+        self.pending.append(torch.stack(losses).sum())
 
+    def loss(self, scores: Tensor | tuple[Tensor, ...], labels: Tensor) -> Tensor:
+        """Cross entropy, plus that of auxiliary classifiers, if there are some, by their weight."""
+        main, *others = (scores,) if isinstance(scores, Tensor) else scores
+        smoothing = self.recipe.label_smoothing
+        loss = cross_entropy(main, labels, label_smoothing=smoothing)
+        for other in others:
+            loss = loss + AUXILIARY_WEIGHT * cross_entropy(other, labels, label_smoothing=smoothing)
+        return loss
 
-def flip_half(images: Tensor) -> Tensor:
-    """Mirror each image of (N, C, H, W) left to right with probability one half."""
-    mirror = torch.rand(len(images), 1, 1, 1, device=images.device) < 0.5
-    return torch.where(mirror, images.flip(-1), images)
+    def note(self) -> float:
+        """Put the losses of the last steps into the history, and the last one out.
+
+        Raises:
+            FloatingPointError: it is no longer a number.
+        """
+        if self.pending:
+            losses = self.accelerator.reduce(torch.stack(self.pending).float(), "mean")
+            self.pending.clear()
+            self.history.step_losses += losses.tolist()
+        last = self.history.step_losses[-1]
+        if not math.isfinite(last):
+            good = self.folder is not None and (self.folder / run_folder.CHECKPOINT).exists()
+            kept = f"; the last good checkpoint is in {self.folder}" if good else ""
+            raise FloatingPointError(
+                f"the loss is {last} at step {len(self.history.step_losses)}; lower the learning "
+                f"rate of {self.recipe.learning_rate} or normalise the activations{kept}"
+            )
+        return last
+
+    def measure(self, batches: Batches) -> float:
+        """Share of the images that the network, or its running average, classifies right."""
+        net = self.net if self.average is None else self.average.module
+        with self.accelerator.autocast():
+            return accuracy([net], batches)
+
+    def open(self, folder: Path, name: str, resume: bool) -> None:
+        """Write checkpoints to `folder` from now on, and go on from the one that is there."""
+        weights = sum(value.nbytes for value in self.learner.state_dict().values())
+        run_folder.prepare(folder, 3 * weights, resume)
+        self.folder = folder
+        self.settings = {"network": name, "images": len(self.dataset.train), "parts": self.parts}
+        self.settings |= self.history.settings()
+        state = run_folder.checkpoint(folder, self.accelerator.device)
+        if state is not None:
+            self._restore(state)
+        elif self.accelerator.is_main_process:
+            run_folder.describe(folder, self.settings)
+
+    def save(self) -> None:
+        """Replace the checkpoint by one of this step."""
+        self.note()
+        if self.folder is None or not self.accelerator.is_main_process:
+            return
+        state = {name: part.state_dict() for name, part in self._parts().items()}
+        state |= {
+            "settings": self.settings,
+            "epochs": [asdict(epoch) for epoch in self.history.epochs],
+            "step_losses": self.history.step_losses,
+        }
+        run_folder.save(self.folder, run_folder.CHECKPOINT, state)
+
+    def close(self) -> None:
+        """Leave the trained network as a plain module, and write what stays of the run."""
+        self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
+        if self.average is not None:
+            self.net.load_state_dict(self.average.module.state_dict())
+        if self.folder is not None and self.accelerator.is_main_process:
+            run_folder.finish(self.folder, self.history)
+
+    def _parts(self) -> dict[str, Any]:
+        """All that learns or counts."""
+        parts = {"net": self.learner, "optimizer": self.optimizer, "schedule": self.schedule}
+        parts |= {"average": self.average, "scaler": self.accelerator.scaler}
+        return {name: part for name, part in parts.items() if part is not None}
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        before = state["settings"]
+        wrong = [key for key in self.settings if self.settings[key] != before.get(key)]
+        if wrong := [key for key in wrong if key != "device"]:
+            raise ValueError(
+                f"{self.folder} holds a run with another {wrong[0]} ({before.get(wrong[0])}, now "
+                f"{self.settings[wrong[0]]}); go on with the same one, or choose another folder"
+            )
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+        self.history.epochs = [Epoch(**epoch) for epoch in state["epochs"]]
+        self.history.step_losses = state["step_losses"]
+
+    def _any(self, asked: bool) -> bool:
+        """Whether any process asks; several processes agree every `CHECK_EVERY` steps."""
+        if self.accelerator.num_processes == 1:
+            return asked
+        if self.pending:
+            return False
+        flag = torch.tensor(float(asked), device=self.accelerator.device)
+        return bool(self.accelerator.reduce(flag, "sum") > 0)
+
+    def _too_large(self, images: Tensor, labels: Tensor) -> str:
+        """Find a size that fits by halving, and say it."""
+        size = len(images)
+        while size > 1:
+            size //= 2
+            self.optimizer.zero_grad()
+            torch.cuda.empty_cache()
+            try:
+                self.accelerator.backward(self.loss(self.model(images[:size]), labels[:size]))
+            except RuntimeError:
+                continue
+            return (
+                f"{len(images)} images at once do not fit into the memory of {images.device}; "
+                f"{size} do: choose batch_size={size} (--batch-size), or the same batch in "
+                f"parts={math.ceil(len(images) / size) * self.parts} (--parts)"
+            )
+        return f"not even one image fits into the memory of {images.device}; take a smaller network"
+
+    def _validation(self) -> str:
+        epochs = self.history.epochs
+        return f"{epochs[-1].validation_accuracy:.1%}" if epochs else "not yet"
+
+    def _stopped(self) -> str:
+        where = f"stopped after step {len(self.history.step_losses)} of {self.steps}; "
+        if self.folder is None:
+            return where + "nothing is kept, since the run has no folder (out=…, --out)"
+        return where + f"go on with resume=True (--resume) and the folder {self.folder}"
+
+    def batches_of(self, split: Split, batch_size: int, seed: int | None = None) -> Batches:
+        """Batches of `split` as this network takes them."""
+        return Batches(split, self.dataset, self.net, self.accelerator.device, batch_size, seed)
 
 
 def split_off(split: Split, share: float, seed: int) -> tuple[Split, Split]:
@@ -220,55 +362,16 @@ def split_off(split: Split, share: float, seed: int) -> tuple[Split, Split]:
     )
 
 
-def _recipe(recipe: Recipe | str, epochs: int | None) -> Recipe:
-    if isinstance(recipe, str):
-        if recipe not in RECIPES:
-            raise ValueError(f"unknown recipe {recipe!r}; choose one of {', '.join(RECIPES)}")
-        recipe = RECIPES[recipe]
-    if epochs is not None:
-        recipe = replace(recipe, epochs=epochs)
-    if recipe.epochs < 1:
-        raise ValueError(f"training needs at least one epoch, got {recipe.epochs}")
-    return recipe
+def make_accelerator(device: torch.device | str | None, precision: str | None) -> Accelerator:
+    """An accelerator for this run; the process may have made one for another device before.
 
-
-def _accelerator(device: torch.device | str | None) -> Accelerator:
-    """An accelerator for this run; the process may have made one for another device before."""
+    Raises:
+        ValueError: unknown precision, or one that the device lacks.
+    """
     target = torch.device(device) if device is not None else default_device()
+    if precision is None:
+        precision = "bf16" if has_fast_bfloat16(target) else "no"
+    if precision not in ("no", "bf16", "fp16") or (precision, target.type) == ("fp16", "cpu"):
+        raise ValueError(f"precision {precision!r} is not for the {target.type}; choose no or bf16")
     AcceleratorState._reset_state(reset_partial_state=True)
-    precision = "bf16" if has_fast_bfloat16(target) else "no"
     return Accelerator(cpu=target.type == "cpu", mixed_precision=precision)
-
-
-def _batches(
-    split: Split,
-    dataset: Dataset,
-    net: nn.Module,
-    device: torch.device,
-    train_batch: int | None = None,
-) -> Batches:
-    """Batches of normalised images on `device`, shuffled if `train_batch` gives their size."""
-    images = split.images.to(device).float().div(255).sub(dataset.mean).div(dataset.std)
-    black = -dataset.mean / dataset.std
-    smallest = net.smallest_input if isinstance(net, ImageClassifier) else 1
-    missing = max(0, smallest - min(images.shape[-2:]))
-    before, after = missing // 2, missing - missing // 2
-    images = pad(images, (before, after, before, after), value=black)
-    tensors = TensorDataset(
-        images.contiguous(memory_format=torch.channels_last), split.labels.to(device)
-    )
-    order = SequentialSampler(tensors) if train_batch is None else RandomSampler(tensors)
-    size = train_batch or EVALUATION_BATCH
-    sampler = BatchSampler(order, size, drop_last=train_batch is not None and len(split) >= size)
-    return DataLoader(tensors, sampler=sampler, batch_size=None)
-
-
-@torch.no_grad()
-def _accuracy(model: nn.Module, batches: Batches) -> float:
-    was_training = model.training
-    model.eval()
-    correct = MeanMetric()
-    for images, labels in batches:
-        correct.update((model(images).argmax(dim=1) == labels).float().cpu())
-    model.train(was_training)
-    return correct.compute().item()
