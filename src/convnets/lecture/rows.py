@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal, TypeAlias
 
+import torch
+
 Claimed: TypeAlias = str | bool | tuple[str | bool, ...]
 """Text as on the slide, such as "35K", "5e-4" or "55x55x96"; `True` for a statement; several."""
 Value: TypeAlias = str | bool | int | float | tuple[str | bool | int | float, ...]
@@ -49,15 +51,17 @@ class Claim:
     note: str | Callable[[], str] = ""
 
     def check(self) -> Row:
-        """Compute, compare, and write the row."""
-        computed = self.compute()
+        """Compute, compare, and write the row.
+
+        Random numbers are the same each time, and the caller's are left as they are.
+        """
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            computed = self.compute()
+            note = self.note if isinstance(self.note, str) else self.note()
+        row_verdict = verdict(self.claimed, computed)
         return Row(
-            self.slide,
-            self.statement,
-            text(self.claimed),
-            text(computed),
-            verdict(self.claimed, computed),
-            self.note if isinstance(self.note, str) else self.note(),
+            self.slide, self.statement, text(self.claimed), text(computed), row_verdict, note
         )
 
 

@@ -15,6 +15,11 @@ class Unchecked:
 _PAGE = "The number of the slide, printed on it."
 
 _UNCHECKED = (
+    Unchecked(
+        3,
+        "The bars of the winners' chart, here and on slides 13, 16, 22 and 37",
+        "They are in a picture that the course does not have.",
+    ),
     Unchecked(6, "POOL1 is the second layer", "A way to count: pools are layers here."),
     Unchecked(7, "CONV2 is the third layer", "A way to count: pools are layers here."),
     Unchecked(7, "7", _PAGE),
@@ -29,6 +34,11 @@ _UNCHECKED = (
         19,
         "FC7 features generalize well to other tasks",
         "It takes other data sets; the paper's appendix B has them.",
+    ),
+    Unchecked(
+        23,
+        "A bigger network overfits more easily and is hard to train",
+        "It depends on the data and takes trainings.",
     ),
     Unchecked(
         24,
@@ -50,9 +60,15 @@ _UNCHECKED = (
     ),
     Unchecked(40, "40", _PAGE),
     Unchecked(42, "42", _PAGE),
+    Unchecked(
+        43, "The reasons for bottlenecks are practical", "An argument of the paper's authors."
+    ),
     Unchecked(44, "44", _PAGE),
     Unchecked(46, "46", _PAGE),
     Unchecked(46, "AlexNet is the father of all models", "A figure of speech; LeNet is older."),
+    Unchecked(
+        47, "The ensemble looks at several scales", "Only the team's own description says so."
+    ),
     Unchecked(49, "49", _PAGE),
     Unchecked(50, "50", _PAGE),
     Unchecked(54, "54", _PAGE),
@@ -81,6 +97,7 @@ _UNCHECKED = (
     ),
     Unchecked(61, "61", _PAGE),
     Unchecked(62, "62", _PAGE),
+    Unchecked(66, "What 1x1 convolution filters are for", "A question; chapter 5 answers it."),
     Unchecked(67, "Addresses of the other papers", "The course asks no other host for anything."),
     Unchecked(
         68,

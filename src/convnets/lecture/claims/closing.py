@@ -52,6 +52,6 @@ CLAIMS = (
         "Address of the VGG paper",
         "https://arxiv.org/pdf/1409.1556.pdf%2520http:/arxiv.org/abs/1409.1556.pdf",
         lambda: f"https://arxiv.org/pdf/{ARXIV['VGG']}.pdf",
-        "Two addresses are glued together with an escaped blank; either half would do.",
+        "Two addresses are glued together with an escaped blank; the first half is right.",
     ),
 )

@@ -8,7 +8,16 @@ import torch
 from torch import nn
 
 from convnets.analysis import Trace, trace
-from convnets.lecture.measure import convolutions, count, depth, network, size, traced, weights
+from convnets.lecture.measure import (
+    convolutions,
+    count,
+    depth,
+    network,
+    size,
+    top1_error,
+    traced,
+    weights,
+)
 from convnets.lecture.papers import TRAINING
 from convnets.lecture.rows import Claim, Value
 from convnets.models.resnet import (
@@ -105,6 +114,16 @@ CLAIMS = (
         "Bottlenecks are in ResNet-50, -101, and -152",
         "ResNet-50, ResNet-101, ResNet-152",
         with_bottlenecks,
+    ),
+    Claim(
+        43,
+        "Deeper networks without bottlenecks gain accuracy too",
+        True,
+        lambda: top1_error("resnet34") < top1_error("resnet18"),
+        lambda: (
+            f"Top-1 error of ResNet-34 {top1_error('resnet34')} %, of ResNet-18 "
+            f"{top1_error('resnet18')} % (He et al., 2016, 10 crops)."
+        ),
     ),
     Claim(
         43,
