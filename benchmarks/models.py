@@ -22,7 +22,7 @@ from benchmarks import measure
 from convnets.models import checkpoints, fuse
 
 BATCH = 2
-LARGEST_INPUT = 224
+LARGEST_INPUT = 160
 RESULTS = Path(__file__).with_name("results")
 PEERS = ("torchvision", "timm")
 MEMBERS = [n for n in convnets.names() if any(n in checkpoints.SOURCES[peer] for peer in PEERS)]
@@ -104,8 +104,8 @@ def images_for(name: str) -> Tensor:
     return torch.randn(BATCH, 3, side, side)
 
 
-def compare(name: str, rounds: int) -> Iterator[Line]:
-    """Ours and every peer's, evaluated and trained, on one thread and on all."""
+def compare(name: str, rounds: int, numbers: list[int]) -> Iterator[Line]:
+    """Ours and every peer's, evaluated and trained, on these numbers of threads."""
     ours = convnets.build(name)
     nets = {source: peer(name, source) for source in PEERS if name in checkpoints.SOURCES[source]}
     for source, theirs in nets.items():
@@ -116,7 +116,7 @@ def compare(name: str, rounds: int) -> Iterator[Line]:
     for mode, setting in SETTINGS.items():
         works = {source: setting(net, images) for source, net in nets.items()}
         memory = {}
-        for number in sorted({1, torch.get_num_threads()}):
+        for number in numbers:
             with measure.threads(number):
                 seconds = measure.interleaved(works, rounds)
             memory = memory or {source: measure.peak_bytes(works[source]) for source in works}
@@ -153,6 +153,7 @@ def options(name: str, rounds: int) -> str:
 def main(
     names: Annotated[list[str] | None, typer.Argument(help="networks; all if none")] = None,
     rounds: Annotated[int, typer.Option(min=3, help="times that each one runs")] = 7,
+    threads: Annotated[list[int] | None, typer.Option(help="[default: one, and all]")] = None,
 ) -> None:
     if unknown := [name for name in names or () if name not in MEMBERS]:
         raise typer.BadParameter(
@@ -167,7 +168,7 @@ def main(
     ]
     print("\n".join(text))
     for name in names or MEMBERS:
-        for line in compare(name, rounds):
+        for line in compare(name, rounds, threads or sorted({1, torch.get_num_threads()})):
             text.append(line.text())
             print(text[-1], flush=True)
     text += [

@@ -1,5 +1,6 @@
 """`python -m convnets`: look at the architectures from the terminal."""
 
+from dataclasses import astuple
 from typing import Annotated
 
 import torch
@@ -94,6 +95,27 @@ def compare(
         table.add_column(name, justify="right")
     for key in columns[names[0]]:
         table.add_row(key, *(column[key] for column in columns.values()))
+    _console().print(table)
+
+
+@app.command("ledger")
+def print_ledger(
+    slide: Annotated[
+        int | None, typer.Option(min=1, max=69, help="one slide only [default: all]")
+    ] = None,
+    differs: Annotated[
+        bool, typer.Option("--differs", help="only where the slide differs")
+    ] = False,
+) -> None:
+    """Print what the lecture's slides claim, and what we compute."""
+    from convnets.lecture import ledger  # the other commands start without it
+
+    table = Table(show_lines=True)
+    for header in ("slide", "statement", "claimed", "computed", "verdict", "note"):
+        table.add_column(header, overflow="fold")
+    for row in ledger():
+        if slide in (None, row.slide) and (row.verdict == "differs" or not differs):
+            table.add_row(*map(str, astuple(row)))
     _console().print(table)
 
 

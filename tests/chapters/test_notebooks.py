@@ -9,7 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CHAPTERS = sorted((ROOT / "chapters").glob("*.ipynb"))
-NOTEBOOKS = CHAPTERS + sorted((ROOT / "assignments").glob("s*/**/*.ipynb"))
+APPENDIX = sorted((ROOT / "chapters" / "appendix").glob("*.ipynb"))
+NOTEBOOKS = CHAPTERS + APPENDIX + sorted((ROOT / "assignments").glob("s*/**/*.ipynb"))
 
 
 def read(path: Path) -> nbformat.NotebookNode:

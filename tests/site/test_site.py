@@ -15,6 +15,8 @@ CHAPTERS = ("chapters/01_alexnet", "chapters/02_activations", "chapters/03_vgg")
 PAGES = (
     "intro",
     *CHAPTERS,
+    "chapters/appendix/slide_by_slide",
+    "chapters/appendix/figures_recomputed",
     "guides/student",
     "guides/instructor",
     "guides/maintainer",

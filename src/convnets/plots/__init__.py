@@ -6,6 +6,7 @@ from convnets.plots.images import image_grid
 from convnets.plots.layers import layer_bars, shapes
 from convnets.plots.style import PALETTE, CourseFigure, figure, styled
 from convnets.plots.training import loss_curves, results_by_group
+from convnets.plots.verdicts import verdict_stacks
 
 __all__ = [
     "PALETTE",
@@ -22,4 +23,5 @@ __all__ = [
     "sliding_window",
     "styled",
     "value_and_slope",
+    "verdict_stacks",
 ]

@@ -1,0 +1,57 @@
+"""Slides 66 to 69: what to take home."""
+
+from convnets.lecture.measure import top1_error
+from convnets.lecture.papers import ARXIV, VGG_LOSS_BY_5X5
+from convnets.lecture.rows import Claim
+from convnets.registry import card, names
+
+READING = ("AlexNet", "VGG", "GoogLeNet", "ResNet", "SENet", "DenseNet")
+
+
+def residual_depth_helps() -> bool:
+    errors = [top1_error(f"resnet{depth}") for depth in (18, 34, 50, 101, 152)]
+    return errors == sorted(errors, reverse=True)
+
+
+def families() -> set[str]:
+    return {card(name).family for name in names()}
+
+
+CLAIMS = (
+    Claim(
+        66,
+        "The models go from LeNet to DenseNet",
+        True,
+        lambda: names()[0] == "lenet5" and "densenet121" in names(),
+        "LeNet is on no slide; chapter 1 begins with it.",
+    ),
+    Claim(
+        66,
+        "Deeper networks perform better",
+        True,
+        residual_depth_helps,
+        "ResNet-18 to ResNet-152 do; plain networks do not (slide 38).",
+    ),
+    Claim(
+        66,
+        "Small filters perform better than large ones",
+        True,
+        lambda: VGG_LOSS_BY_5X5 > 0,
+        f"By {VGG_LOSS_BY_5X5:g} points of top-1 error in Simonyan and Zisserman, 2015, section "
+        "4.1, with an activation behind each small filter.",
+    ),
+    Claim(
+        67,
+        "Papers to read",
+        ", ".join(READING),
+        lambda: ", ".join(family for family in READING if family in families()),
+        "The course has the networks of all of them.",
+    ),
+    Claim(
+        67,
+        "Address of the VGG paper",
+        "https://arxiv.org/pdf/1409.1556.pdf%2520http:/arxiv.org/abs/1409.1556.pdf",
+        lambda: f"https://arxiv.org/pdf/{ARXIV['VGG']}.pdf",
+        "Two addresses are glued together with an escaped blank; the first half is right.",
+    ),
+)

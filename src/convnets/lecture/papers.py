@@ -1,0 +1,88 @@
+"""Figures that no code can compute: the authors of a paper measured or decided them.
+
+Errors that the cards hold (`convnets.card`) are not repeated here.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a paper trained its network on ImageNet, by stochastic gradient descent."""
+
+    source: str
+    batch_size: int
+    momentum: float
+    learning_rate: float
+    divided_by: int
+    """What the learning rate is divided by when the validation error stops improving."""
+    weight_decay: float
+    dropout: float
+    """Behind the first two fully connected layers."""
+    initialization: str
+
+
+TRAINING = {
+    "alexnet": Training(
+        "Krizhevsky et al., 2012, section 5", 128, 0.9, 0.01, 10, 0.0005, 0.5, "normal"
+    ),
+    "vgg": Training(
+        "Simonyan & Zisserman, 2015, section 3.1", 256, 0.9, 0.01, 10, 0.0005, 0.5, "normal"
+    ),
+    "resnet": Training("He et al., 2016, section 3.4", 256, 0.9, 0.1, 10, 0.0001, 0.0, "Kaiming"),
+}
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The best classification of an ILSVRC, by data of the challenge alone."""
+
+    year: int
+    team: str
+    network: str | None
+    """The convolutional network, `None` before there was one."""
+    models: tuple[str, ...] = ()
+    """What an ensemble was made of, where it was not one family."""
+
+
+# To 2014: Russakovsky et al., 2015, table 5. From 2015: results pages on image-net.org.
+WINNERS = (
+    Winner(2010, "NEC", None),
+    Winner(2011, "XRCE", None),
+    Winner(2012, "SuperVision", "AlexNet"),
+    Winner(2013, "Clarifai", "ZFNet"),
+    Winner(2014, "GoogLeNet", "GoogLeNet"),
+    Winner(2015, "MSRA", "ResNet"),
+    Winner(
+        2016,
+        "Trimps-Soushen",
+        "ensemble",
+        ("Inception", "Inception-ResNet", "ResNet", "Wide ResNet"),
+    ),
+    Winner(2017, "WMW", "SENet"),
+)
+
+VGG_PLACES = {"classification": 2, "localization": 1}
+"""In ILSVRC 2014: Simonyan & Zisserman, 2015, abstract."""
+VGG_TEAM = "Visual Geometry Group"
+"""Simonyan & Zisserman, 2015, title page; the team's name in the challenge was VGG."""
+VGG11_TOP1_ERROR = {"without LRN": 29.6, "with LRN": 29.7}
+"""Simonyan & Zisserman, 2015, table 3, configurations A and A-LRN, one scale, percent."""
+VGG_LOSS_BY_5X5 = 7.0
+"""Points of top-1 error that 5x5 layers lose to pairs of 3x3 layers: ibid., section 4.1."""
+GOOGLENET_CHALLENGE_ERROR = 6.67
+"""Top-5 error in percent of seven networks on 144 crops: Szegedy et al., 2015, section 8."""
+FIRST_RELU = 2010
+"""Year of Nair & Hinton, whom the AlexNet paper cites for its rectifier."""
+PLAIN34_TRAINS_WORSE = True
+"""Plain-34 has the higher training error from start to end: He et al., 2016, section 4.1."""
+SINGLE_CROP_TOP1_ERROR = {"WRN-50-2": 21.9, "ResNet-152": 22.16}
+"""Zagoruyko & Komodakis, 2016, table 8, percent."""
+TIME_OF_A_BATCH = {"WRN-50-2": 93, "ResNet-152": 115}
+"""Ibid., milliseconds for forward and backward of 16 images on one GPU."""
+MOBILENET_TOP1_ACCURACY = {"convolutions": 71.7, "depthwise separable": 70.6}
+"""Howard et al., 2017, table 4, percent."""
+COMPOUND_SCALING = (1.2, 1.1, 1.15)
+"""alpha, beta and gamma that the grid search found: Tan & Le, 2019, section 3.3."""
+ARXIV = {"VGG": "1409.1556"}
+"""Numbers of papers whose address the lecture gives at arxiv.org."""
