@@ -9,8 +9,7 @@ from torch import nn
 import convnets
 from convnets.training import RECIPES, Recipe, evaluate, fit, load
 from convnets.training.data import Dataset, Split
-from convnets.training.engine import flip_half, split_off
-from convnets.training.recipes import SCHEDULES, one_cycle
+from convnets.training.engine import split_off
 
 
 @pytest.fixture(scope="module")
@@ -118,20 +117,3 @@ def test_the_held_out_images_are_not_trained_on():
     assert len(second) == 10
     assert set(first.labels.tolist()) | set(second.labels.tolist()) == set(range(100))
     assert torch.equal(first.images.flatten(), first.labels)
-
-
-def test_flipping_mirrors_about_half_of_the_images():
-    images = torch.arange(4.0).expand(400, 1, 1, 4)
-    flipped = flip_half(images)[:, 0, 0, 0] == 3
-    assert 150 < flipped.sum() < 250
-
-
-def test_one_cycle_rises_to_one_and_ends_at_zero():
-    assert one_cycle(0.0) == 0
-    assert one_cycle(0.25) == 1
-    assert one_cycle(1.0) == pytest.approx(0)
-
-
-@pytest.mark.parametrize("schedule", SCHEDULES.values())
-def test_schedules_stay_between_zero_and_one(schedule):
-    assert all(0 <= schedule(step / 100) <= 1 for step in range(101))

@@ -4,32 +4,58 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from accelerate import PartialState
 from rich.console import Console
 
 from convnets.training.data import load
 from convnets.training.device import describe
 from convnets.training.engine import fit
+from convnets.training.recipes import RECIPES
+
+STOPPED = 130
+"""What a shell says of a program that Ctrl-C ended."""
 
 
 def main(
     name: Annotated[str, typer.Argument(help="a name from `python -m convnets list`")],
-    data: Annotated[str, typer.Option(help="fashion-mnist-small or fashion-mnist")] = (
-        "fashion-mnist-small"
-    ),
+    data: Annotated[str, typer.Option(help="a data set")] = "fashion-mnist-small",
     data_root: Annotated[Path | None, typer.Option(help="folder of the original files")] = None,
-    recipe: Annotated[str, typer.Option(help="modern or plain-sgd")] = "modern",
+    recipe: Annotated[str, typer.Option(help=", ".join(RECIPES))] = "modern",
     epochs: Annotated[int | None, typer.Option(help="[default: the recipe's]")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="[default: the recipe's]")] = None,
+    parts: Annotated[int, typer.Option(help="parts of a batch, to save memory")] = 1,
     seed: int = 0,
-    out: Annotated[Path | None, typer.Option(help="folder for history.json")] = None,
+    out: Annotated[Path | None, typer.Option(help="folder of the run")] = None,
+    resume: Annotated[bool, typer.Option(help="go on with the run in --out")] = False,
     device: Annotated[str | None, typer.Option(help="cpu or cuda [default: what is there]")] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="no, bf16 or fp16 [default: bf16 where it is fast]")
+    ] = None,
+    compiled: Annotated[bool, typer.Option("--compile", help="use torch.compile")] = False,
 ) -> None:
-    """Train a network on Fashion-MNIST, print its accuracies, write its history."""
-    console = Console()
-    console.print(describe())
+    """Train a network, print its accuracies, keep its checkpoints and history in --out."""
+    console = Console(quiet=not PartialState().is_main_process)
     try:
-        history = fit(name, load(data, data_root), recipe, epochs, seed, out, device)
-    except (ValueError, OSError, RuntimeError, FloatingPointError) as error:
+        history = fit(
+            name,
+            load(data, data_root),
+            recipe,
+            epochs,
+            seed,
+            out,
+            device,
+            batch_size=batch_size,
+            resume=resume,
+            precision=precision,
+            parts=parts,
+            compiled=compiled,
+        )
+    except KeyboardInterrupt as stop:
+        console.print(str(stop))
+        raise typer.Exit(STOPPED) from None
+    except (ValueError, OSError, RuntimeError, FloatingPointError, MemoryError) as error:
         raise typer.BadParameter(str(error)) from None
+    console.print(describe())
     for epoch in history.epochs:
         console.print(
             f"epoch {epoch.number}: training loss {epoch.train_loss:.3f}, "

@@ -259,7 +259,9 @@ class Run:
     def open(self, folder: Path, name: str, resume: bool) -> None:
         """Write checkpoints to `folder` from now on, and go on from the one that is there."""
         weights = sum(value.nbytes for value in self.learner.state_dict().values())
-        run_folder.prepare(folder, 3 * weights, resume)
+        if self.accelerator.is_main_process:
+            run_folder.prepare(folder, 3 * weights, resume)
+        self.accelerator.wait_for_everyone()
         self.folder = folder
         self.settings = {"network": name, "images": len(self.dataset.train), "parts": self.parts}
         self.settings |= self.history.settings()

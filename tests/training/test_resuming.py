@@ -1,0 +1,198 @@
+"""A run that is killed, stopped or starved loses nothing."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from convnets.training import Recipe, fit, load, run_folder
+from convnets.training.data import Dataset, Split
+
+RECIPE = Recipe(
+    epochs=3,
+    batch_size=32,
+    learning_rate=0.05,
+    schedule="one-cycle",
+    augmentation=("flip",),
+    average=0.9,
+)
+SCRIPT = """
+import sys
+from dataclasses import replace
+from convnets.training import Recipe, engine, fit, load
+from convnets.training.data import Split
+engine.SAVE_SECONDS = 0.2
+full = load("fashion-mnist-small")
+few = replace(full, train=Split(full.train.images[:640], full.train.labels[:640]),
+              test=Split(full.test.images[:100], full.test.labels[:100]))
+recipe = Recipe(epochs=3, batch_size=32, learning_rate=0.05, schedule="one-cycle",
+                augmentation=("flip",), average=0.9)
+fit("resnet20", few, recipe, out=sys.argv[1], device="cpu", resume=True, progress=False)
+"""
+
+
+@pytest.fixture(scope="module")
+def few() -> Dataset:
+    full = load("fashion-mnist-small")
+    train = Split(full.train.images[:640], full.train.labels[:640])
+    test = Split(full.test.images[:100], full.test.labels[:100])
+    return replace(full, train=train, test=test)
+
+
+def weights(folder) -> dict[str, torch.Tensor]:
+    return torch.load(folder / "weights.pt", weights_only=True)
+
+
+def equal(first, second) -> bool:
+    return first.keys() == second.keys() and all(
+        torch.equal(first[key], second[key]) for key in first
+    )
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_a_run_ends_with_the_same_bits(tmp_path):
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", SCRIPT]
+    whole = subprocess.run([*command, tmp_path / "whole"], env=environment, capture_output=True)
+    assert whole.returncode == 0, whole.stderr
+    chance, kills = random.Random(0), 0
+    checkpoint = tmp_path / "killed" / run_folder.CHECKPOINT
+    while not (tmp_path / "killed" / "weights.pt").exists():
+        run = subprocess.Popen([*command, tmp_path / "killed"], env=environment)
+        if kills < 4:
+            before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+            while not (checkpoint.exists() and checkpoint.stat().st_mtime_ns > before):
+                assert run.poll() in (None, 0)
+                time.sleep(0.01)
+            time.sleep(chance.uniform(0, 0.4))
+            run.kill()
+            kills += 1
+        run.wait()
+    assert kills == 4
+    assert equal(weights(tmp_path / "whole"), weights(tmp_path / "killed"))
+    whole, killed = (
+        json.loads((tmp_path / name / "history.json").read_text()) for name in ("whole", "killed")
+    )
+    assert whole["step_losses"] == killed["step_losses"]
+    assert whole["test_accuracy"] == killed["test_accuracy"]
+
+
+@pytest.mark.slow
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
+    run = subprocess.Popen(
+        [sys.executable, "-m", "convnets.training", "resnet20", "--out", tmp_path / "run"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    time.sleep(1)
+    while not (tmp_path / "run" / "config.json").exists():
+        time.sleep(0.1)
+    time.sleep(3)
+    run.send_signal(signal.SIGINT)
+    output, _ = run.communicate(timeout=120)
+    assert "--resume" in output
+    assert run.returncode == 130
+    assert (tmp_path / "run" / run_folder.CHECKPOINT).is_file()
+
+
+def test_a_finished_run_is_not_trained_again(few, tmp_path):
+    options = {"recipe": replace(RECIPE, epochs=1), "out": tmp_path, "device": "cpu"}
+    first = fit("lenet5", few, progress=False, **options)
+    before = weights(tmp_path)
+    again = fit("lenet5", few, progress=False, resume=True, **options)
+    assert again.step_losses == first.step_losses
+    assert equal(before, weights(tmp_path))
+
+
+def test_a_folder_with_a_run_is_not_overwritten(few, tmp_path):
+    options = {"recipe": replace(RECIPE, epochs=1), "out": tmp_path, "device": "cpu"}
+    fit("lenet5", few, progress=False, **options)
+    with pytest.raises(ValueError, match="holds a run already; go on with it by resume=True"):
+        fit("lenet5", few, progress=False, **options)
+    with pytest.raises(ValueError, match="a run with another network"):
+        fit("resnet20", few, progress=False, resume=True, **options)
+    with pytest.raises(ValueError, match="a run with another seed"):
+        fit("lenet5", few, progress=False, resume=True, seed=4, **options)
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_the_first_epoch(few, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="cannot be written to"):
+        fit("lenet5", few, RECIPE, out=tmp_path / "file" / "run", device="cpu")
+
+
+def test_too_little_space_is_said_before_the_first_epoch(few, tmp_path, monkeypatch):
+    usage = run_folder.shutil.disk_usage(tmp_path)._replace(free=10_000)
+    monkeypatch.setattr(run_folder.shutil, "disk_usage", lambda folder: usage)
+    with pytest.raises(ValueError, match="0 MB free, a run needs"):
+        fit("lenet5", few, RECIPE, out=tmp_path, device="cpu")
+
+
+def test_a_disk_that_fills_up_leaves_the_last_checkpoint_whole(tmp_path, monkeypatch):
+    run_folder.save(tmp_path, "checkpoint.pt", {"step": 1})
+
+    def full(state, file):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(run_folder.torch, "save", full)
+    with pytest.raises(OSError, match="the one before is still there"):
+        run_folder.save(tmp_path, "checkpoint.pt", {"step": 2})
+    assert run_folder.checkpoint(tmp_path, torch.device("cpu")) == {"step": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
+
+
+def test_a_damaged_checkpoint_is_named(few, tmp_path):
+    (tmp_path / run_folder.CHECKPOINT).write_bytes(b"no checkpoint")
+    with pytest.raises(ValueError, match=r"checkpoint\.pt is damaged"):
+        fit("lenet5", few, RECIPE, out=tmp_path, device="cpu", resume=True)
+
+
+def test_a_loss_that_is_no_number_keeps_the_last_good_checkpoint(few, tmp_path):
+    class Breaks(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net, self.calls = nn.Sequential(nn.Flatten(), nn.Linear(784, 10)), 0
+
+        def forward(self, x):
+            self.calls += self.training
+            return self.net(x) * (float("nan") if self.calls > 25 else 1)
+
+    with pytest.raises(FloatingPointError, match=f"last good checkpoint is in {tmp_path}"):
+        fit(Breaks(), few, RECIPE, out=tmp_path, device="cpu", progress=False)
+    state = run_folder.checkpoint(tmp_path, torch.device("cpu"))
+    assert len(state["epochs"]) == 1
+    assert all(value.isfinite().all() for value in state["net"].values())
+
+
+def test_a_batch_that_does_not_fit_is_answered_with_one_that_does(few):
+    class Small(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+
+        def forward(self, x):
+            if self.training and len(x) > 10:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return self.net(x)
+
+    with pytest.raises(MemoryError, match=r"8 do: choose batch_size=8 .* or .* in parts=4"):
+        fit(Small(), few, RECIPE, device="cpu", progress=False)
+    assert fit(Small(), few, replace(RECIPE, epochs=1), device="cpu", progress=False, parts=4)
+
+
+def test_a_batch_in_parts_gives_the_same_steps(few):
+    recipe = replace(RECIPE, epochs=1)
+    one, four = (
+        fit("lenet5", few, recipe, device="cpu", progress=False, parts=parts) for parts in (1, 4)
+    )
+    assert one.step_losses == pytest.approx(four.step_losses, abs=1e-5)
