@@ -9,7 +9,7 @@ from torch import nn
 import convnets
 from convnets.training import RECIPES, Recipe, evaluate, fit, load
 from convnets.training.data import Dataset, Split
-from convnets.training.engine import split_off
+from convnets.training.run import split_off
 
 
 @pytest.fixture(scope="module")

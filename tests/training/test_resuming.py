@@ -27,9 +27,9 @@ RECIPE = Recipe(
 SCRIPT = """
 import sys
 from dataclasses import replace
-from convnets.training import Recipe, engine, fit, load
+from convnets.training import Recipe, fit, load, run
 from convnets.training.data import Split
-engine.SAVE_SECONDS = 0.2
+run.SAVE_SECONDS = 0.2
 full = load("fashion-mnist-small")
 few = replace(full, train=Split(full.train.images[:640], full.train.labels[:640]),
               test=Split(full.test.images[:100], full.test.labels[:100]))

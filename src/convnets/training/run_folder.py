@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import json
 import os
 import platform
@@ -106,6 +107,19 @@ def describe(folder: Path, settings: dict[str, Any]) -> None:
         "torchvision": torchvision.__version__,
     }
     (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+
+
+def board(folder: Path, first_step: int) -> Any:
+    """A writer for TensorBoard, where that is installed, else `None`.
+
+    Args:
+        first_step: of this process; what an earlier one wrote behind it is forgotten.
+    """
+    if importlib.util.find_spec("tensorboard") is None:
+        return None
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(folder / "tensorboard", purge_step=first_step)
 
 
 def finish(folder: Path, history: History) -> None:
