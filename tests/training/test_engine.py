@@ -117,3 +117,85 @@ def test_the_held_out_images_are_not_trained_on():
     assert len(second) == 10
     assert set(first.labels.tolist()) | set(second.labels.tolist()) == set(range(100))
     assert torch.equal(first.images.flatten(), first.labels)
+
+
+def test_the_folder_of_a_run_says_how_it_was_made(few, tmp_path):
+    fitted("lenet5", few, epochs=2, out=tmp_path, seed=7)
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert (config["network"], config["data"], config["seed"]) == ("lenet5", few.name, 7)
+    assert config["torch"] == torch.__version__
+    assert config["recipe"]["epochs"] == 2
+    rows = (tmp_path / "history.csv").read_text().splitlines()
+    assert rows[0] == "epoch,train_loss,validation_accuracy,seconds"
+    assert len(rows) == 3
+    assert (tmp_path / "history.png").read_bytes().startswith(b"\x89PNG")
+    again = convnets.build("lenet5", 10, 1)
+    again.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
+
+
+def test_the_network_is_left_as_a_plain_module_with_the_averaged_weights(few):
+    recipe = Recipe(epochs=1, batch_size=64, learning_rate=0.05, average=0.5, clip_norm=1.0)
+    net = convnets.build("lenet5", 10, 1)
+    history = fitted(net, few, recipe=recipe)
+    assert history.net is net
+    assert "forward" not in vars(net)
+    assert evaluate(net, few, "cpu") == pytest.approx(history.test_accuracy, abs=0.02)
+
+
+def test_gradients_are_clipped_to_the_recipes_norm(few):
+    still = Recipe(epochs=1, batch_size=64, learning_rate=0.1, momentum=0, clip_norm=1e-9)
+    net = convnets.build("lenet5", 10, 1)
+    before = net.features.c1.weight.clone()
+    fitted(net, few, recipe=still)
+    torch.testing.assert_close(net.features.c1.weight, before, rtol=0, atol=1e-6)
+
+
+def test_a_googlenet_learns_with_its_auxiliary_classifiers(few):
+    recipe = Recipe(epochs=1, batch_size=8, learning_rate=0.01, auxiliaries=True)
+    tiny = replace(few, train=Split(few.train.images[:20], few.train.labels[:20]))
+    alone = fitted("googlenet_bn", tiny, recipe=replace(recipe, auxiliaries=False))
+    helped = fitted("googlenet_bn", tiny, recipe=recipe)
+    assert helped.step_losses[0] > 1.4 * alone.step_losses[0]  # 1 + 2 * 0.3 losses of about ln 10
+    assert helped.net.state_dict().keys() == alone.net.state_dict().keys()
+
+
+def test_bfloat16_gives_nearly_the_same_losses(few):
+    full, half = (fitted("lenet5", few, epochs=1, precision=p) for p in ("no", "bf16"))
+    assert half.precision == "bf16"
+    assert half.step_losses == pytest.approx(full.step_losses, abs=0.1)
+
+
+def test_a_precision_that_the_device_lacks_is_refused(few):
+    for precision in ("fp16", "int8"):
+        with pytest.raises(ValueError, match=f"'{precision}' is not for the cpu"):
+            fitted("lenet5", few, epochs=1, precision=precision)
+
+
+@pytest.mark.parametrize(("name", "value"), [("optimizer", "adam"), ("schedule", "soon")])
+def test_unknown_parts_of_a_recipe_are_refused(few, name, value):
+    recipe = replace(Recipe(epochs=1, batch_size=64, learning_rate=0.1), **{name: value})
+    with pytest.raises(ValueError, match=f"unknown {name} '{value}'; choose"):
+        fitted("lenet5", few, recipe=recipe)
+
+
+def test_the_plateau_schedule_lowers_the_rate_when_validation_stands_still(few, monkeypatch):
+    from convnets.training import optimization
+
+    monkeypatch.setattr(optimization, "PLATEAU_PATIENCE", 0)
+    recipe = Recipe(epochs=4, batch_size=288, learning_rate=1e-6, schedule="plateau")
+    rates = []
+    step = torch.optim.SGD.step
+
+    def watched(self, *args, **kwargs):
+        rates.append(self.param_groups[0]["lr"])
+        return step(self, *args, **kwargs)
+
+    monkeypatch.setattr(torch.optim.SGD, "step", watched)
+    fitted("lenet5", few, recipe=recipe)
+    assert rates[0] == 1e-6
+    assert rates[-1] < 1e-6
+
+
+def test_more_parts_than_images_are_refused(few):
+    with pytest.raises(ValueError, match="cannot be shared evenly"):
+        fitted("lenet5", few, epochs=1, parts=3)

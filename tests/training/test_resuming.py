@@ -195,4 +195,4 @@ def test_a_batch_in_parts_gives_the_same_steps(few):
     one, four = (
         fit("lenet5", few, recipe, device="cpu", progress=False, parts=parts) for parts in (1, 4)
     )
-    assert one.step_losses == pytest.approx(four.step_losses, abs=1e-5)
+    assert one.step_losses == pytest.approx(four.step_losses, abs=1e-4)

@@ -227,7 +227,8 @@ class Run:
 
     def close(self) -> None:
         """Leave the trained network as a plain module, and write what stays of the run."""
-        self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
+        for wrapper in ("forward", "_original_forward"):  # what accelerate put over the class's own
+            vars(self.learner).pop(wrapper, None)
         if self.average is not None:
             self.net.load_state_dict(self.average.module.state_dict())
         if self.board is not None:
