@@ -3,7 +3,7 @@
 from convnets.plots.activations import activation_curves, gradient_by_layer, value_and_slope
 from convnets.plots.bubbles import accuracy_bubbles
 from convnets.plots.convolution import field_pyramid, sliding_window
-from convnets.plots.features import feature_reuse, heatmap_on_image
+from convnets.plots.features import feature_reuse, gate_bars, heatmap_on_image
 from convnets.plots.images import image_grid
 from convnets.plots.layers import layer_bars, lines_by_layer, shapes
 from convnets.plots.network import block_skyline, dense_connections, stacked_bars
@@ -23,6 +23,7 @@ __all__ = [
     "feature_reuse",
     "field_pyramid",
     "figure",
+    "gate_bars",
     "gradient_by_layer",
     "heatmap_on_image",
     "ilsvrc_winners",

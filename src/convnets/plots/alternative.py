@@ -80,8 +80,12 @@ def _bars(ax: Axes) -> list[str]:
             name = ticks.get(round(float(middle), 6))
             if name is not None and length:
                 kind = "" if group.startswith("_") else f", {group}"
-                parts.append(f"{name}{kind}: {length:.4g}")
+                parts.append(f"{name}{kind}: {_number(float(length))}")
     return parts
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _pair(x: float, y: float) -> str:

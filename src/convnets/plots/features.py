@@ -66,3 +66,26 @@ def heatmap_on_image(ax: Axes, image: Tensor, heat: Tensor, title: str = "") -> 
     ax.set_title(title, fontsize=10, fontweight="normal")
     ax.axis("off")
     return ax
+
+
+@styled
+def gate_bars(ax: Axes, gates: Tensor, mean: Tensor) -> Axes:
+    """How far each gate of a squeeze-and-excitation layer opens, against a mean.
+
+    Args:
+        ax: where to draw.
+        gates: (channels,), each from 0 to 1.
+        mean: the same over many images.
+    """
+    maps = range(1, len(gates) + 1)
+    ax.bar(
+        maps, gates.tolist(), color=PALETTE[4], edgecolor="black", linewidth=0.5, label="this image"
+    )
+    ax.plot(maps, mean.tolist(), "D", color=PALETTE[1], markersize=5, label="mean of all images")
+    ax.set_ylim(0, 1.25)
+    ax.set_xticks(maps[:: max(1, len(gates) // 8)])
+    ax.grid(axis="x", visible=False)
+    ax.set_xlabel("map")
+    ax.set_ylabel("gate")
+    ax.legend(loc="upper right", ncols=2)
+    return ax

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Arc, Rectangle
 
@@ -75,7 +74,7 @@ def dense_connections(ax: Axes, channels: Sequence[int]) -> Axes:
                 )
             )
     for position in range(layers + 1):
-        face = "white" if position == 0 else PALETTE[(position) % (len(PALETTE) - 1)]
+        face = PALETTE[position % (len(PALETTE) - 1)]
         ax.add_patch(
             Rectangle((position - 0.25, -0.25), 0.5, 0.5, facecolor=face, edgecolor="black")
         )
@@ -90,19 +89,19 @@ def dense_connections(ax: Axes, channels: Sequence[int]) -> Axes:
 
 @styled
 def block_skyline(ax: Axes, blocks: Sequence[tuple[int, int]]) -> Axes:
-    """A network as a row of boxes, one a block: height is the side of its maps, thickness their
-    number.
+    """A network as a row of bars, one a block: height is the number of its maps.
+
+    The title names the side of the first and the last maps.
 
     Args:
         ax: where to draw.
-        blocks: channels and side in pixels behind each block, from input to output.
+        blocks: channels and side behind each block, from input to output.
     """
-    channels = np.array([width for width, _ in blocks])
-    sides = np.array([side for _, side in blocks])
-    gap = 0.1 * channels.mean()
-    left = np.concatenate([[0], np.cumsum(channels + gap)[:-1]])
-    ax.bar(left, sides, channels, align="edge", color=PALETTE[4], edgecolor="black", linewidth=0.5)
+    numbers = range(1, len(blocks) + 1)
+    channels = [width for width, _ in blocks]
+    ax.bar(numbers, channels, width=1, color=PALETTE[4], edgecolor="black", linewidth=0.5)
+    ax.set_title(f"maps of {blocks[0][1]} to {blocks[-1][1]} pixels", fontsize=10)
     ax.grid(axis="x", visible=False)
-    ax.set_xlabel("channels, block after block")
-    ax.set_ylabel("side of the maps (pixels)")
+    ax.set_xlabel("block")
+    ax.set_ylabel("maps")
     return ax
