@@ -16,7 +16,9 @@ def test_pyplot_does_not_know_the_figure_so_a_notebook_shows_it_once():
 
 
 def test_a_notebook_shows_it_as_png():
-    assert figure()._repr_png_().startswith(b"\x89PNG")
+    data, metadata = figure()._repr_mimebundle_()
+    assert data["image/png"].startswith(b"\x89PNG")
+    assert metadata["image/png"]["alt"] == data["text/plain"]
 
 
 def test_a_styled_function_leaves_the_readers_settings_alone():

@@ -1,15 +1,36 @@
+import re
+
 import pytest
 
+import convnets.widgets
 from convnets.widgets import activation_function, convolution_arithmetic, receptive_field_growth
 
 MOST_KILOBYTES = 300
+QUICK = ["activation_function", "gate_cost", "receptive_field_growth"]
+SLOW = [
+    "channel_gates",
+    "compound_scaling_growth",
+    "convolution_arithmetic",
+    "densenet_connections",
+    "depthwise_cost",
+    "inception_cost",
+    "residual_gradients",
+]
+
+
+def test_every_explorer_is_weighed():
+    assert sorted(QUICK + SLOW) == [name for name in convnets.widgets.__all__ if name.islower()]
 
 
 @pytest.mark.parametrize(
-    "make", [activation_function, convolution_arithmetic, receptive_field_growth]
+    "name", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
 )
-def test_an_explorer_stays_light_enough_for_a_page(make):
-    assert len(make().html()) < MOST_KILOBYTES * 1024
+def test_an_explorer_stays_light_enough_for_a_page(name):
+    explorer = getattr(convnets.widgets, name)()
+    page = explorer.html()
+    assert len(page) < MOST_KILOBYTES * 1024
+    texts = re.findall(r'"text": "(.*?)"', page)
+    assert len(texts) == len(set(texts)) > 1, "two settings have the same text alternative"
 
 
 def test_convolution_arithmetic_says_what_fits():

@@ -1,26 +1,41 @@
 """The course's pictures: functions that draw on axes, in one style, without global state."""
 
 from convnets.plots.activations import activation_curves, gradient_by_layer, value_and_slope
+from convnets.plots.bubbles import accuracy_bubbles
 from convnets.plots.convolution import field_pyramid, sliding_window
+from convnets.plots.features import feature_reuse, gate_bars, heatmap_on_image
 from convnets.plots.images import image_grid
-from convnets.plots.layers import layer_bars, shapes
+from convnets.plots.layers import layer_bars, lines_by_layer, shapes
+from convnets.plots.network import block_skyline, dense_connections, stacked_bars
 from convnets.plots.style import PALETTE, CourseFigure, figure, styled
 from convnets.plots.training import loss_curves, results_by_group
 from convnets.plots.verdicts import verdict_stacks
+from convnets.plots.winners import HUMAN_ERROR, WINNERS, ilsvrc_winners
 
 __all__ = [
+    "HUMAN_ERROR",
     "PALETTE",
+    "WINNERS",
     "CourseFigure",
+    "accuracy_bubbles",
     "activation_curves",
+    "block_skyline",
+    "dense_connections",
+    "feature_reuse",
     "field_pyramid",
     "figure",
+    "gate_bars",
     "gradient_by_layer",
+    "heatmap_on_image",
+    "ilsvrc_winners",
     "image_grid",
     "layer_bars",
+    "lines_by_layer",
     "loss_curves",
     "results_by_group",
     "shapes",
     "sliding_window",
+    "stacked_bars",
     "styled",
     "value_and_slope",
     "verdict_stacks",

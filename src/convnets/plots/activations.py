@@ -6,10 +6,8 @@ import torch
 from matplotlib.axes import Axes
 from torch import nn
 
-from convnets.plots.style import PALETTE, styled
-from convnets.plots.training import MARKERS
-
-STYLES = ("-", "--", "-.", ":")
+from convnets.plots.layers import lines_by_layer
+from convnets.plots.style import LINE_STYLES, PALETTE, styled
 
 
 def value_and_slope(activation: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -38,7 +36,7 @@ def activation_curves(
             x,
             y,
             color=PALETTE[index % len(PALETTE)],
-            linestyle=STYLES[index % len(STYLES)],
+            linestyle=LINE_STYLES[index % len(LINE_STYLES)],
             label=name,
         )
     ax.set_xlabel("input")
@@ -47,7 +45,6 @@ def activation_curves(
     return ax
 
 
-@styled
 def gradient_by_layer(ax: Axes, gradients: Mapping[str, Sequence[float]]) -> Axes:
     """The size of the gradient in each layer, on a logarithmic scale.
 
@@ -55,16 +52,4 @@ def gradient_by_layer(ax: Axes, gradients: Mapping[str, Sequence[float]]) -> Axe
         ax: where to draw.
         gradients: network -> root mean square gradient of each layer, from input to output.
     """
-    for index, (name, values) in enumerate(gradients.items()):
-        ax.semilogy(
-            range(1, len(values) + 1),
-            values,
-            marker=MARKERS[index % len(MARKERS)],
-            color=PALETTE[index % len(PALETTE)],
-            linestyle=STYLES[index % len(STYLES)],
-            label=name,
-        )
-    ax.set_xlabel("layer, from input to output")
-    ax.set_ylabel("root mean square of\nthe weights' gradients")
-    ax.legend()
-    return ax
+    return lines_by_layer(ax, gradients, "root mean square of\nthe weights' gradients", log=True)

@@ -1,11 +1,13 @@
 """Pictures of a network's layers: how large their outputs are, what they cost."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from convnets.plots.style import PALETTE, styled
+from convnets.plots.style import LINE_STYLES, MARKERS, PALETTE, styled
+
+MOST_MARKERS = 12
 
 
 @styled
@@ -53,4 +55,39 @@ def shapes(ax: Axes, names: Sequence[str], outputs: Sequence[tuple[int, int, int
     ax.set_xlim(-gap, left)
     ax.set_ylim(-0.7 * tallest, 0.75 * tallest)
     ax.axis("off")
+    return ax
+
+
+@styled
+def lines_by_layer(
+    ax: Axes, values: Mapping[str, Sequence[float]], label: str, log: bool = False
+) -> Axes:
+    """A value of each layer, from input to output; a line for each network.
+
+    Args:
+        ax: where to draw.
+        values: network -> one value for each layer, in the unit that `label` names.
+        label: of the axis of values, with its unit.
+        log: a logarithmic scale; a 0 leaves a gap.
+
+    Raises:
+        ValueError: a logarithmic scale for values below 0.
+    """
+    if log and any(value < 0 for line in values.values() for value in line):
+        raise ValueError("a logarithmic scale shows no values below 0; draw with log=False")
+    for index, (name, line) in enumerate(values.items()):
+        ax.plot(
+            range(1, len(line) + 1),
+            line,
+            marker=MARKERS[index % len(MARKERS)],
+            markevery=max(1, len(line) // MOST_MARKERS),
+            color=PALETTE[index % len(PALETTE)],
+            linestyle=LINE_STYLES[index % len(LINE_STYLES)],
+            label=name,
+        )
+    if log:
+        ax.set_yscale("log")
+    ax.set_xlabel("layer, from input to output")
+    ax.set_ylabel(label)
+    ax.legend()
     return ax

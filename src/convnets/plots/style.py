@@ -13,12 +13,15 @@ import matplotlib
 from cycler import cycler
 from matplotlib.figure import Figure
 
+from convnets.plots.alternative import alternative
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
 # Okabe & Ito, "Color universal design", 2008, without the yellow, which is too faint on white.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 LINE_STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 1)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 PIXELS_PER_INCH = 144
 
 STYLE: dict[str, Any] = {
@@ -43,7 +46,7 @@ STYLE: dict[str, Any] = {
 
 
 class CourseFigure(Figure):
-    """A matplotlib figure that a notebook shows as a PNG."""
+    """A matplotlib figure that a notebook shows as a PNG, with a text alternative."""
 
     def png(self) -> bytes:
         """The figure as PNG bytes, trimmed to its content."""
@@ -51,8 +54,14 @@ class CourseFigure(Figure):
         self.savefig(buffer, format="png", dpi=PIXELS_PER_INCH, bbox_inches="tight")
         return buffer.getvalue()
 
-    def _repr_png_(self) -> bytes:
-        return self.png()
+    @property
+    def alternative(self) -> str:
+        """What the figure shows in words and numbers, read from its axes."""
+        return alternative(self)
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        text = self.alternative
+        return {"image/png": self.png(), "text/plain": text}, {"image/png": {"alt": text}}
 
 
 def styled(draw: Callable[P, R]) -> Callable[P, R]:

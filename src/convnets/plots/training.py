@@ -5,9 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from convnets.plots.style import PALETTE, styled
-
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+from convnets.plots.style import LINE_STYLES, MARKERS, PALETTE, styled
 
 
 @styled
@@ -42,7 +40,6 @@ def loss_curves(
         losses: group -> for each seed the loss of every step, in nats.
         window: steps over which the running mean is taken.
     """
-    styles = ("-", "--", "-.", ":")
     for index, (name, runs) in enumerate(losses.items()):
         for number, run in enumerate(runs):
             smooth = np.convolve(run, np.ones(window) / window, mode="valid")
@@ -50,7 +47,7 @@ def loss_curves(
                 np.arange(len(smooth)) + window,
                 smooth,
                 color=PALETTE[index % len(PALETTE)],
-                linestyle=styles[index % len(styles)],
+                linestyle=LINE_STYLES[index % len(LINE_STYLES)],
                 label=name if number == 0 else None,
             )
     ax.set_xlabel("training step")

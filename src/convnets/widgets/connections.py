@@ -1,0 +1,94 @@
+"""Explorers of how layers are connected: shortcuts and dense blocks."""
+
+from functools import cache
+
+import torch
+
+from convnets.analysis import gradient_norms
+from convnets.models import build
+from convnets.models.densenet import BottleneckLayer, DenseBlock, DenseLayer
+from convnets.plots import CourseFigure, dense_connections, figure, gradient_by_layer
+from convnets.training import load
+from convnets.widgets.explorer import Explorer
+
+BATCH = 32
+
+
+def residual_gradients() -> Explorer:
+    """Gradients of fresh plain and residual networks of the same depth, layer by layer."""
+
+    @cache
+    def gradients(depth: int) -> dict[str, list[float]]:
+        data = load("fashion-mnist-small")
+        images = (data.train.images[:BATCH] / 255 - data.mean) / data.std
+        norms = {}
+        for kind in ("plain", "resnet"):
+            with torch.random.fork_rng():
+                torch.manual_seed(0)
+                net = build(f"{kind}{depth}", num_classes=10, in_channels=1)
+            found = gradient_norms(net, images, data.train.labels[:BATCH])
+            norms[f"{kind}-{depth}"] = list(found.values())
+        return norms
+
+    def draw(depth: int) -> CourseFigure:
+        fig = figure(width=6.5, height=3)
+        ax = gradient_by_layer(fig.axes[0], gradients(depth))
+        ax.set_xlim(0, 57)
+        ax.set_ylim(1e-5, 1e2)
+        return fig
+
+    def describe(depth: int) -> str:
+        ratios = {name: norms[0] / norms[-2] for name, norms in gradients(depth).items()}
+        each = " and ".join(f"{ratio:,.0f} times in {name}" for name, ratio in ratios.items())
+        return (
+            f"{depth} layers with batch norm before training, {BATCH} images of Fashion-MNIST: "
+            f"the gradient in the first layer is that of the last convolution {each}."
+        )
+
+    return Explorer(
+        "Gradients of plain and residual networks before training",
+        draw,
+        describe,
+        {"depth": [20, 32, 44, 56]},
+        start={"depth": 56},
+    )
+
+
+def densenet_connections() -> Explorer:
+    """A dense block on twice its growth rate of channels: number of layers, growth rate."""
+
+    def reads(layers: int, growth_rate: int) -> list[int]:
+        """Channels before each layer and behind the last."""
+        return [(2 + number) * growth_rate for number in range(layers + 1)]
+
+    def parameters(layers: int, growth_rate: int, layer: type[DenseLayer]) -> int:
+        with torch.device("meta"):
+            block = DenseBlock(
+                [layer(channels, growth_rate) for channels in reads(layers, growth_rate)[:-1]]
+            )
+        return sum(parameter.numel() for parameter in block.parameters())
+
+    def draw(layers: int, growth_rate: int) -> CourseFigure:
+        fig = figure(width=6.5, height=1.4 + 0.28 * layers)
+        dense_connections(fig.axes[0], reads(layers, growth_rate))
+        return fig
+
+    def describe(layers: int, growth_rate: int) -> str:
+        channels = reads(layers, growth_rate)
+        plain, bottleneck = (
+            parameters(layers, growth_rate, layer) for layer in (DenseLayer, BottleneckLayer)
+        )
+        return (
+            f"{layers} layer(s) with growth rate {growth_rate} on {channels[0]} channels: l(l+1)/2 "
+            f"= {layers * (layers + 1) // 2} connections. The last layer reads {channels[-2]} "
+            f"channels; behind the block there are {channels[-1]}. {plain:,} parameters; "
+            f"{bottleneck:,} if each layer has a 1x1 convolution to {4 * growth_rate} maps first."
+        )
+
+    return Explorer(
+        "Connections in a dense block",
+        draw,
+        describe,
+        {"layers": [1, 2, 3, 4, 5, 6], "growth_rate": [12, 24, 32]},
+        start={"layers": 4},
+    )

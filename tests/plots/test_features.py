@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+import torch
+
+import convnets
+from convnets.analysis import feature_reuse as measured_reuse
+from convnets.plots import feature_reuse, figure, gate_bars, heatmap_on_image, lines_by_layer
+
+
+@pytest.fixture
+def ax():
+    return figure().axes[0]
+
+
+def test_reuse_is_drawn_as_measured_with_nothing_where_nothing_is_read(ax):
+    net = convnets.build("densenet40_12", num_classes=10, in_channels=1)
+    matrix = measured_reuse(net, block=1)
+    feature_reuse(ax, matrix)
+    drawn = np.ma.filled(ax.images[0].get_array(), np.nan)
+    np.testing.assert_array_equal(drawn, matrix.numpy())
+    assert np.isnan(drawn[5, 0])
+    assert ax.get_yticklabels()[0].get_text() == "input"
+    assert ax.get_xticklabels()[-1].get_text() == "next"
+
+
+def test_a_matrix_that_is_not_square_is_refused(ax):
+    with pytest.raises(ValueError, match="square matrix"):
+        feature_reuse(ax, torch.zeros(3, 2))
+
+
+def test_heat_is_drawn_over_the_image_and_clear_where_there_is_none(ax):
+    heat = torch.tensor([[0.0, 1.0]])
+    heatmap_on_image(ax, torch.tensor([[[0.0, 1.0]]]), heat, "Bag")
+    over = ax.images[1]
+    assert over.get_array().tolist() == heat.tolist()
+    assert over.cmap(0.0)[3] == 0
+    assert over.cmap(1.0)[3] > 0.5
+    assert ax.get_title() == "Bag"
+
+
+def test_heat_of_another_size_is_refused(ax):
+    with pytest.raises(ValueError, match="same size"):
+        heatmap_on_image(ax, torch.zeros(1, 4, 4), torch.zeros(2, 2))
+
+
+def test_gates_are_bars_and_their_mean_is_marked(ax):
+    gate_bars(ax, torch.tensor([0.25, 0.5]), torch.tensor([0.5, 0.5]))
+    assert [bar.get_height() for bar in ax.patches] == [0.25, 0.5]
+    assert list(ax.lines[0].get_ydata()) == [0.5, 0.5]
+
+
+@pytest.mark.parametrize(("log", "scale"), [(False, "linear"), (True, "log")])
+def test_lines_have_a_point_for_each_layer_and_the_scale_that_is_asked_for(ax, log, scale):
+    lines_by_layer(ax, {"a": [3.0, 2.0, 1.0], "b": [1.0]}, "MACs (millions)", log)
+    assert [len(line.get_xdata()) for line in ax.lines] == [3, 1]
+    assert (ax.get_yscale(), ax.get_ylabel()) == (scale, "MACs (millions)")
+
+
+def test_values_below_0_are_refused_on_a_logarithmic_scale(ax):
+    with pytest.raises(ValueError, match="log=False"):
+        lines_by_layer(ax, {"a": [1.0, -1.0]}, "mean", log=True)
