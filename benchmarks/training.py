@@ -4,16 +4,21 @@
 a step divides, peak memory, the share of the device's peak rate, and the time to an accuracy.
 """
 
+import statistics
+import time
 from pathlib import Path
 
+import timm
 import torch
 import torchvision.models
 from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.optim import SGD
 
+import convnets
 from benchmarks import measure
-from convnets.training import RECIPES, History, load
+from convnets.analysis import trace
+from convnets.training import RECIPES, History, fit, load
 from convnets.training.augmentation import flip_half
 from convnets.training.engine import make_accelerator
 from convnets.training.run import Run
@@ -22,9 +27,15 @@ STEPS = 10
 """Steps in a round."""
 ROUNDS = 9
 BATCH = RECIPES["modern"].batch_size
+SIDE = 64
+"""Of the images for the networks that have peers."""
+PEERS = {
+    "resnet18": (torchvision.models.resnet18, "resnet18"),
+    "densenet121": (torchvision.models.densenet121, "densenet121"),
+    "mobilenet_v2": (torchvision.models.mobilenet_v2, "mobilenetv2_100"),
+}
+OWN = ("resnet20", "wrn16_4", "densenet40_12")
 RESULTS = Path(__file__).with_name("results") / "training.md"
-SMALL = ("resnet20", "mobilenet_v2", "densenet_bc100_12")
-LARGE = {"resnet18": (torchvision.models.resnet18, "resnet18")}
 
 
 def engine(net: nn.Module) -> measure.Work:
@@ -69,3 +80,107 @@ def bare(net: nn.Module) -> measure.Work:
         loss.item()
 
     return work
+
+
+def parts_of_a_step(net: nn.Module, batch: int = 16, rounds: int = 7) -> dict[str, float]:
+    """Median seconds of the four parts of a step, on images of `SIDE` pixels."""
+    pool, labels = torch.randint(256, (512, 3, SIDE, SIDE), dtype=torch.uint8), torch.arange(batch)
+    optimizer = SGD(net.train().parameters(), lr=0.01, momentum=0.9)
+    times: dict[str, list[float]] = {"data": [], "forward": [], "backward": [], "optimizer": []}
+    for _ in range(rounds + 1):
+        marks = [time.process_time()]
+        images = flip_half(pool[torch.randperm(512)[:batch]].float() / 255, torch.default_generator)
+        marks.append(time.process_time())
+        loss = cross_entropy(net(images), labels)
+        marks.append(time.process_time())
+        loss.backward()
+        marks.append(time.process_time())
+        optimizer.step()
+        optimizer.zero_grad()
+        marks.append(time.process_time())
+        for part, start, end in zip(times, marks, marks[1:], strict=False):
+            times[part].append(end - start)
+    return {part: statistics.median(seconds[1:]) for part, seconds in times.items()}
+
+
+def peak_rate(side: int = 1024, rounds: int = 9) -> float:
+    """Multiply-accumulates a second of a large matrix product: what the device can do at best."""
+    a, b = torch.randn(side, side), torch.randn(side, side)
+    seconds = []
+    for _ in range(rounds):
+        start = time.process_time()
+        a @ b
+        seconds.append(time.process_time() - start)
+    return side**3 / min(seconds)
+
+
+def overhead_lines() -> list[str]:
+    lines = ["| network | images/s | engine by bare loop |", "| --- | ---: | ---: |"]
+    for name in OWN:
+        works = {
+            "engine": engine(convnets.build(name, 10, 1)),
+            "bare": bare(convnets.build(name, 10, 1)),
+        }
+        seconds = measure.interleaved(works, ROUNDS)
+        rate = STEPS * BATCH / statistics.median(seconds["engine"])
+        ratio = measure.ratio(seconds["engine"], seconds["bare"])
+        lines.append(f"| {name} | {rate:.0f} | {ratio:.3f} |")
+    return lines
+
+
+def peer_lines() -> list[str]:
+    head = "| network | data, ms | forward | backward | optimizer | MiB | share of peak |"
+    lines = [head, "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"]
+    best = peak_rate()
+    images, labels = torch.randn(16, 3, SIDE, SIDE), torch.arange(16)
+    for name, (theirs, timms) in PEERS.items():
+        nets = {
+            name: convnets.build(name),
+            f"torchvision's {name}": theirs(),
+            f"timm's {name}": timm.create_model(timms),
+        }
+        macs = trace(nets[name], SIDE).macs * 16
+        for label, net in nets.items():
+            part = parts_of_a_step(net)
+            memory = measure.peak_bytes(lambda: cross_entropy(net(images), labels).backward())  # noqa: B023
+            share = 3 * macs / (part["forward"] + part["backward"]) / best
+            times = " | ".join(f"{1e3 * seconds:.1f}" for seconds in part.values())
+            lines.append(f"| {label} | {times} | {memory / 2**20:.0f} | {share:.0%} |")
+    return lines
+
+
+def accuracy_lines() -> list[str]:
+    """The modern recipe on the course's subset; on the full set where that is installed."""
+    lines = ["| data | epochs | seconds | test accuracy |", "| --- | ---: | ---: | ---: |"]
+    for name, epochs in (("fashion-mnist-small", 5), ("fashion-mnist", 3)):
+        try:
+            dataset = load(name)
+        except FileNotFoundError:
+            continue
+        start = time.process_time()
+        history = fit("resnet20", dataset, epochs=epochs, progress=False)
+        seconds = time.process_time() - start
+        lines.append(f"| {name} | {epochs} | {seconds:.0f} | {history.test_accuracy:.1%} |")
+    return lines
+
+
+def main() -> None:
+    torch.manual_seed(0)
+    with measure.threads(1):
+        text = [
+            "# Training\n",
+            f"{measure.machine()}; one thread, processor's time.\n",
+            f"## The engine by a bare loop, batches of {BATCH}, float32\n",
+            *overhead_lines(),
+            f"\n## The parts of a step of 16 images of {SIDE}x{SIDE}, in the same bare loop\n",
+            *peer_lines(),
+            "\n## Time to an accuracy: resnet20, modern recipe\n",
+            *accuracy_lines(),
+        ]
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text("\n".join(text) + "\n", encoding="utf-8")
+    print("\n".join(text))
+
+
+if __name__ == "__main__":
+    main()
