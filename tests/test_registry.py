@@ -2,9 +2,11 @@ import re
 from pathlib import Path
 
 import pytest
+from torchvision.models import get_model_weights
 
 import convnets
 from convnets import registry
+from convnets.models import checkpoints
 
 ROOT = Path(__file__).parents[1]
 
@@ -45,3 +47,36 @@ def test_a_published_error_always_has_its_source():
         card = convnets.card(name)
         has_error = card.top1_error is not None or card.top5_error is not None
         assert has_error == (card.error_source is not None), name
+
+
+def test_errors_of_torchvision_are_those_of_the_installed_package():
+    sources = {name: convnets.card(name).error_source or "" for name in convnets.names()}
+    quoted = {name: source for name, source in sources.items() if "torchvision" in source}
+    assert len(quoted) > 0
+    for name, source in quoted.items():
+        network, weights = source.split("torchvision ")[1].split()
+        assert network == checkpoints.public(name, "torchvision").name, name
+        metrics = get_model_weights(network)[weights].meta["_metrics"]["ImageNet-1K"]
+        card = convnets.card(name)
+        errors = (card.top1_error, card.top5_error)
+        assert errors == pytest.approx((100 - metrics["acc@1"], 100 - metrics["acc@5"])), name
+
+
+def test_errors_of_a_paper_say_the_cards_year_and_a_table_or_section():
+    packages = ("torchvision ", "timm ", "TF-Slim ")
+    papers = [
+        card
+        for card in map(convnets.card, convnets.names())
+        if card.error_source is not None and not any(p in card.error_source for p in packages)
+    ]
+    assert len(papers) > 0
+    for card in papers:
+        pattern = rf"; \w+ {card.year}( \(arXiv( v\d)?\))?, (tables? \d|section )"
+        assert re.search(pattern, card.error_source), card.name
+
+
+def test_top5_errors_are_below_top1_errors():
+    for name in convnets.names():
+        card = convnets.card(name)
+        if card.top1_error is not None and card.top5_error is not None:
+            assert 0 < card.top5_error < card.top1_error < 100, name

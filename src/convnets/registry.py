@@ -22,7 +22,7 @@ class Card:
     """What is known of one architecture before it is built.
 
     Parameters and MACs are for the network as published: `num_classes`, `in_channels` and
-    `input_size` of this card. A published error is in percent, `None` where nobody published one.
+    `input_size` of this card. A published error is in percent, `None` where its source has none.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Card:
     top1_error: float | None = None
     top5_error: float | None = None
     error_source: str | None = None
-    """Where the error is published: paper and table, test protocol."""
+    """Images and test protocol; then who published it: paper and table, or package and weights."""
 
     @property
     def is_small_image(self) -> bool:
