@@ -23,8 +23,8 @@ class Recipe:
     label_smoothing: float = 0.0
     schedule: str = "constant"
     """A name in `SCHEDULES`, or "plateau": divided by ten when validation no longer improves."""
-    optimizer: str = "sgd"
-    """"sgd" with momentum, "nesterov", or "rmsprop"."""
+    optimizer: str = "nesterov"
+    """What moves the weights: "sgd" with momentum, "nesterov" or "rmsprop"."""
     augmentation: tuple[str, ...] = ()
     """Names in `AUGMENTATIONS`, applied in this order to the training images."""
     clip_norm: float | None = None
@@ -88,6 +88,7 @@ _RESNET = Recipe(
     learning_rate=0.1,
     weight_decay=1e-4,
     schedule="plateau",
+    optimizer="sgd",
     augmentation=("crop", "flip"),
     source="He et al. (2016), section 3.4",
 )
@@ -100,18 +101,18 @@ RECIPES = {
         weight_decay=5e-4,
         label_smoothing=0.05,
         schedule="one-cycle",
-        optimizer="nesterov",
         augmentation=("flip",),
         source="Smith (2018), one cycle",
     ),
     # Nothing but descent, to compare architectures and activations under equal conditions.
-    "plain-sgd": Recipe(epochs=5, batch_size=128, learning_rate=0.05, optimizer="nesterov"),
+    "plain-sgd": Recipe(epochs=5, batch_size=128, learning_rate=0.05),
     "alexnet": Recipe(
         epochs=90,
         batch_size=128,
         learning_rate=0.01,
         weight_decay=5e-4,
         schedule="plateau",
+        optimizer="sgd",
         augmentation=("crop", "flip", "pca-colour"),
         source="Krizhevsky et al. (2012), sections 4 and 5; lecture slide 8",
     ),
@@ -121,6 +122,7 @@ RECIPES = {
         learning_rate=0.01,
         weight_decay=5e-4,
         schedule="plateau",
+        optimizer="sgd",
         augmentation=("crop", "flip", "pca-colour"),
         source="Simonyan & Zisserman (2015), section 3.1",
     ),
@@ -130,6 +132,7 @@ RECIPES = {
         batch_size=256,
         learning_rate=0.01,
         schedule="4% every 8 epochs",
+        optimizer="sgd",
         augmentation=("crop", "flip"),
         auxiliaries=True,
         average=0.999,
@@ -143,6 +146,7 @@ RECIPES = {
         learning_rate=0.6,
         weight_decay=1e-4,
         schedule="a tenth every 30 epochs",
+        optimizer="sgd",
         augmentation=("crop", "flip"),
         source="Hu et al. (2018), section 5",
     ),
@@ -152,7 +156,6 @@ RECIPES = {
         learning_rate=0.1,
         weight_decay=5e-4,
         schedule="wide-resnet",
-        optimizer="nesterov",
         augmentation=("crop", "flip"),
         source="Zagoruyko & Komodakis (2016), section 3, CIFAR",
     ),
@@ -162,7 +165,6 @@ RECIPES = {
         learning_rate=0.1,
         weight_decay=1e-4,
         schedule="step",
-        optimizer="nesterov",
         augmentation=("crop", "flip"),
         source="Huang et al. (2017), section 4.2, CIFAR",
     ),
