@@ -51,6 +51,7 @@ grade: $(READY) ## grade what lies in assignments/submitted
 bench: $(READY) ## measure our models and analysis against torchvision, timm, torchinfo (an hour)
 	@$(BIN)/python -m benchmarks.models
 	@$(BIN)/python -m benchmarks.analysis
+	@$(BIN)/python -m benchmarks.training
 
 lock: $(READY) ## compile requirements.lock anew from pyproject.toml
 	@CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/python -m piptools compile --quiet --all-extras \
