@@ -36,7 +36,8 @@ def check_groups(channels: int, groups: int) -> None:
 
 
 def _read_by_columns(x: Tensor, groups: int) -> Tensor:
-    return x.unflatten(1, (groups, -1)).transpose(1, 2).flatten(1, 2)
+    n, _, height, width = x.shape
+    return x.reshape(n, groups, -1, height, width).transpose(1, 2).reshape(x.shape)
 
 
 class ChannelShuffle(nn.Module):
