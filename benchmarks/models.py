@@ -1,7 +1,8 @@
 """Our networks against torchvision's and timm's, with the same weights: `make bench`.
 
 `python -m benchmarks.models resnet50 vgg16 --rounds 15` measures those; without names, every
-network that one of the two packages has. The table goes to `results/models.md`.
+network that one of the two packages has. The table goes to `results/models_1_and_2_threads.md`,
+or whatever numbers of threads it is for.
 """
 
 from collections.abc import Iterator
@@ -160,6 +161,7 @@ def main(
             f"neither torchvision nor timm has {', '.join(unknown)}; there are {', '.join(MEMBERS)}"
         )
     torch.manual_seed(0)
+    numbers = threads or sorted({1, torch.get_num_threads()})
     head = HEAD.format(machine=measure.machine(), batch=BATCH, size=LARGEST_INPUT, rounds=rounds)
     text = [
         head,
@@ -168,7 +170,7 @@ def main(
     ]
     print("\n".join(text))
     for name in names or MEMBERS:
-        for line in compare(name, rounds, threads or sorted({1, torch.get_num_threads()})):
+        for line in compare(name, rounds, numbers):
             text.append(line.text())
             print(text[-1], flush=True)
     text += [
@@ -183,7 +185,8 @@ def main(
         text.append(options(name, rounds))
         print(text[-1], flush=True)
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "models.md").write_text("\n".join(text) + "\n", encoding="utf-8")
+    file = f"models_{'_and_'.join(map(str, numbers))}_threads.md"
+    (RESULTS / file).write_text("\n".join(text) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
