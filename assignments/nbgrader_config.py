@@ -6,6 +6,7 @@ from nbgrader.converters import Autograde
 from nbgrader.preprocessors import AssignLatePenalties
 
 from autograder.late import LatePenalties, LatePolicy
+from autograder.secret import use_release_secret
 
 # What an instructor sets.
 COURSE_ID = "convnets"
@@ -16,6 +17,7 @@ LATE_LAST_DAY = 5  # nothing counts after so many days
 CELL_SECONDS = 60  # a cell that runs longer is stopped
 
 HERE = Path(__file__).resolve().parent
+use_release_secret(HERE)
 
 c = get_config()  # noqa: F821  (nbgrader provides it)
 c.CourseDirectory.root = str(HERE)

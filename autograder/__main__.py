@@ -1,4 +1,4 @@
-"""`python -m autograder`: release, grade and search for leaks, from the terminal.
+"""`python -m autograder`: release, grade, search for leaks, test the tests, from the terminal.
 
 What a command needs is imported inside it: nbgrader alone takes three seconds.
 """
@@ -88,6 +88,28 @@ def leaks(
     if findings:
         raise typer.Exit(1)
     print(f"None of {len(secrets)} secrets is in {', '.join(map(str, paths))}.")
+
+
+@app.command()
+def selftest(
+    assignment: Assignment = ASSIGNMENT,
+    course: CourseFolder = COURSE,
+    exercise: Annotated[str | None, typer.Option(help="Only this one.")] = None,
+    seed: Annotated[int, typer.Option(help="Chooses the hidden tests' inputs.")] = 0,
+) -> None:
+    """Test the hidden tests on wrong and right answers, and print what they found.
+
+    Example: python -m autograder selftest --exercise basic_block
+    """
+    from rich.console import Console
+
+    from autograder.course import Course
+    from autograder.selftest import print_judged, selftest
+
+    judged = selftest(Course.at(course), assignment, exercise, seed)
+    print_judged(judged, Console(width=None if sys.stdout.isatty() else WIDTH_IN_A_PIPE))
+    if any(one.problem for one in judged):
+        raise typer.Exit(1)
 
 
 def main() -> None:

@@ -2,28 +2,22 @@
 
 The student chooses names, registration order and style. So we read only names and shapes, look for
 a layer of the student's for each layer of the reference, copy the reference's weights over, and
-compare what comes out. `Block` is the one place that touches student code: it exchanges strings,
-numbers and tensors, so that the module behind it may later live in another process.
+compare what comes out.
 
 Everything is computed in float64. In float32 two right implementations can differ by a rounding
 error just where a ReLU has its kink, and then their gradients differ by much more.
 """
 
 import copy
-import io
 import itertools
 import math
-import warnings
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-# Layer name -> {tensor name -> shape}, e.g. {"conv1": {"weight": (8, 4, 3, 3)}}.
-Layers = dict[str, dict[str, tuple[int, ...]]]
+from autograder.checks.student import Block, Layers, StudentError, gradients_of, layers_of
+
 # Reference layer -> the student's layer that plays its part.
 Assignment = dict[str, str]
 
@@ -35,103 +29,21 @@ TOLERANCE = 1e-9
 MAX_TRIES = 200
 
 
-class StudentError(Exception):
-    """The student's code failed; the message is a sentence for the student."""
+def kind_of(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """A layer's shapes, where a fully connected layer counts as a 1x1 convolution."""
+    weight = shapes.get("weight", ())
+    return {**shapes, "weight": (*weight, 1, 1)} if len(weight) == 2 else dict(shapes)
 
 
-@contextmanager
-def student_code(action: str) -> Iterator[None]:
-    """Run student code quietly, and turn whatever it raises into a `StudentError`.
-
-    Quietly, because nbgrader gives no marks to a test cell that writes a warning to stderr.
-    """
-    swallow = io.StringIO()
-    try:
-        with redirect_stdout(swallow), redirect_stderr(swallow), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    except StudentError:
-        raise
-    except NotImplementedError:
-        raise StudentError(f"{action} is not written yet.") from None
-    except (Exception, SystemExit) as error:
-        reason = (str(error).splitlines() or [""])[0]
-        raise StudentError(f"{action} raised {type(error).__name__}: {reason}") from None
+def without_bias(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """The kind of a layer less a convolution's bias."""
+    kind = kind_of(shapes)
+    return {key: kind[key] for key in kind if key != "bias" or len(kind.get("weight", ())) != 4}
 
 
-class Block:
-    """A student's module: its layers, its weights, and what it computes."""
-
-    def __init__(self, block_class: Any, *channels: int, stride: int) -> None:
-        name = getattr(block_class, "__name__", "The class")
-        #: How the student would write it, for messages: "BasicBlock(4, 8, stride=2)".
-        self.label = f"{name}({', '.join(map(str, channels))}, stride={stride})"
-        self.changed_its_input = False
-        with student_code(self.label):
-            self._module = block_class(*channels, stride=stride)
-            if not isinstance(self._module, nn.Module):
-                raise StudentError(
-                    f"{self.label} is a {type(self._module).__name__}, not a torch.nn.Module."
-                )
-            self._module.double()
-
-    def layers(self) -> Layers:
-        with student_code(f"the state_dict of {self.label}"):
-            return layers_of(self._module)
-
-    def convolutions(self) -> list[tuple[tuple[int, ...], int]]:
-        """(weight shape, stride) of every nn.Conv2d; for hints only, never for marks."""
-        return [
-            (tuple(module.weight.shape), max(module.stride))
-            for module in self._module.modules()
-            if isinstance(module, nn.Conv2d)
-        ]
-
-    def load(self, weights: Mapping[str, Tensor]) -> None:
-        with student_code(f"loading weights into {self.label}"):
-            self._module.load_state_dict(weights, strict=False)
-
-    def state(self) -> dict[str, Tensor]:
-        with student_code(f"the state_dict of {self.label}"):
-            return {name: tensor.clone() for name, tensor in self._module.state_dict().items()}
-
-    def forward(self, x: Tensor, *, training: bool = False) -> Tensor:
-        given = x.clone()
-        with student_code(f"{self.label} on an input of shape {tuple(x.shape)}"), torch.no_grad():
-            output = self._module.train(training)(given)
-        self._check_tensor(output)
-        self.changed_its_input |= not torch.equal(given, x)
-        return output
-
-    def gradients(self, x: Tensor) -> dict[str, Tensor]:
-        """Train-mode gradients of `probe_loss` by parameter name; "" is the input's."""
-        leaf = x.clone().requires_grad_()
-        with student_code(f"the backward pass of {self.label}"), torch.enable_grad():
-            # The extra step lets a module that works in place run: autograd forbids it on a leaf.
-            output = self._module.train()(leaf * 1)
-            self._check_tensor(output)
-            named = {"": leaf, **dict(self._module.named_parameters())}
-            return gradients_of(output, named)
-
-    def _check_tensor(self, output: object) -> None:
-        if not isinstance(output, Tensor):
-            raise StudentError(f"{self.label} returns a {type(output).__name__}, not a tensor.")
-
-
-def layers_of(module: nn.Module) -> Layers:
-    """The layers that own a module's tensors, by name."""
-    layers: Layers = defaultdict(dict)
-    for name, tensor in module.state_dict().items():
-        owner, _, leaf = name.rpartition(".")
-        layers[owner][leaf] = tuple(tensor.shape)
-    return dict(layers)
-
-
-def without_free_bias(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
-    """A convolution's tensors less its bias: batch norm follows and takes any bias away again."""
-    if len(shapes.get("weight", ())) == 4:
-        return {name: shape for name, shape in shapes.items() if name != "bias"}
-    return dict(shapes)
+def fits(theirs: Mapping[str, tuple[int, ...]], ours: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether a student's layer can play the part of ours; a bias that ours lacks is free."""
+    return kind_of(ours) in (kind_of(theirs), without_bias(theirs))
 
 
 def randomize_(module: nn.Module, generator: torch.Generator) -> nn.Module:
@@ -142,8 +54,10 @@ def randomize_(module: nn.Module, generator: torch.Generator) -> nn.Module:
 
     with torch.no_grad():
         for layer in module.modules():
-            if isinstance(layer, nn.Conv2d):
+            if isinstance(layer, nn.Conv2d | nn.Linear):
                 normal(layer.weight, math.sqrt(2 / layer.weight[0].numel()))
+                if layer.bias is not None:
+                    normal(layer.bias, 0.5)
             elif isinstance(layer, nn.BatchNorm2d):
                 assert layer.running_mean is not None
                 assert layer.running_var is not None
@@ -178,7 +92,8 @@ def copy_weights(reference: nn.Module, block: Block, assignment: Assignment) -> 
     state = reference.state_dict()
     for ours, theirs in assignment.items():
         for leaf, shape in shapes[theirs].items():
-            weights[_join(theirs, leaf)] = state.get(_join(ours, leaf), torch.zeros(shape))
+            weight = state.get(_join(ours, leaf), torch.zeros(shape))
+            weights[_join(theirs, leaf)] = weight.reshape(shape)
     block.load(weights)
 
 
@@ -198,9 +113,9 @@ def same_training(
             return False
     ours, theirs = trained.state_dict(), block.state()
     pairs = _tensor_pairs(trained, assignment)
-    return all(close(theirs[b], ours[a]) for a, b in pairs) and same_values(
-        trained, block, batches[0]
-    )
+    return all(
+        close(theirs[b], ours[a].reshape(theirs[b].shape)) for a, b in pairs
+    ) and same_values(trained, block, batches[0])
 
 
 def same_gradients(reference: nn.Module, block: Block, assignment: Assignment, x: Tensor) -> bool:
@@ -212,21 +127,15 @@ def same_gradients(reference: nn.Module, block: Block, assignment: Assignment, x
     ours = gradients_of(twin(leaf), {"": leaf, **parameters})
     theirs = block.gradients(x)
     pairs = [pair for pair in _tensor_pairs(reference, assignment) if pair[0] in parameters]
-    return all(b in theirs and close(theirs[b], ours[a]) for a, b in [("", ""), *pairs])
+    return all(
+        b in theirs and close(theirs[b], ours[a].reshape(theirs[b].shape))
+        for a, b in [("", ""), *pairs]
+    )
 
 
 def reference_forward(reference: nn.Module, x: Tensor, *, training: bool = False) -> Tensor:
     with torch.no_grad():
         return reference.train(training)(x)
-
-
-def gradients_of(output: Tensor, named: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Gradients of a fixed weighted sum of `output`; zero for what it does not depend on."""
-    weights = torch.cos(torch.arange(output.numel(), dtype=output.dtype)).reshape(output.shape)
-    gradients = torch.autograd.grad(
-        (output * weights).sum(), list(named.values()), allow_unused=True, materialize_grads=True
-    )
-    return dict(zip(named, gradients, strict=True))
 
 
 def close(theirs: Tensor, ours: Tensor) -> bool:
@@ -244,7 +153,7 @@ def _assignments(reference: Layers, student: Layers) -> Iterator[Assignment]:
         return
     (ours, shapes), *rest = reference.items()
     for theirs, their_shapes in student.items():
-        if without_free_bias(their_shapes) == shapes:
+        if fits(their_shapes, shapes):
             others = {name: layer for name, layer in student.items() if name != theirs}
             for assignment in _assignments(dict(rest), others):
                 yield {ours: theirs, **assignment}

@@ -1,6 +1,6 @@
-"""Hidden tests of the residual blocks, one function an exercise.
+"""Hidden tests of the residual blocks: slides 36 to 45.
 
-Slides 36 to 45. The references are plain and private; the course's own package is not used.
+The references are plain and private; the course's own package is not used.
 """
 
 from collections.abc import Callable
@@ -8,28 +8,8 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from autograder.checks.equivalence import Block
-from autograder.checks.examination import Build, Case, Exercise, Mistake, examine
-from autograder.checks.verdict import Verdict
-
-
-def identity_shortcut(block_class: object, seed: int) -> Verdict:
-    """BasicBlock where input and output have the same shape. 8 marks."""
-    cases = (Case(5, 5, 1), Case(8, 8, 1))
-    return examine(_exercise("BasicBlock", cases, (1, 2, 3, 1, 1)), block_class, seed)
-
-
-def projection_shortcut(block_class: object, seed: int) -> Verdict:
-    """BasicBlock where the channels change, the size changes, or both. 8 marks."""
-    cases = (Case(4, 6, 1), Case(5, 5, 2), Case(3, 8, 2))
-    return examine(_exercise("BasicBlock", cases, (1, 2, 3, 1, 1)), block_class, seed)
-
-
-def bottleneck(block_class: object, seed: int) -> Verdict:
-    """Bottleneck with identity and with projection shortcuts. 10 marks."""
-    cases = (Case(16, 4, 1), Case(6, 4, 1), Case(16, 4, 2), Case(10, 3, 2))
-    return examine(_exercise("Bottleneck", cases, (1, 3, 4, 1, 1)), block_class, seed)
-
+from autograder.checks.blocks import BlockExercise, Build, Case, Mistake, case
+from autograder.checks.student import Block
 
 # The residual branches.
 
@@ -39,35 +19,35 @@ def _conv(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1
     return nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=False)
 
 
-def _basic(case: Case) -> nn.Module:
+def _basic(in_channels: int, width: int, stride: int) -> nn.Module:
     return nn.Sequential(
-        _conv(case.in_channels, case.width, 3, case.stride),
-        nn.BatchNorm2d(case.width),
+        _conv(in_channels, width, 3, stride),
+        nn.BatchNorm2d(width),
         nn.ReLU(),
-        _conv(case.width, case.width, 3),
-        nn.BatchNorm2d(case.width),
+        _conv(width, width, 3),
+        nn.BatchNorm2d(width),
     )
 
 
-def _bottleneck(case: Case, stride_1x1: int, stride_3x3: int) -> nn.Module:
+def _bottleneck(in_channels: int, width: int, stride_1x1: int, stride_3x3: int) -> nn.Module:
     return nn.Sequential(
-        _conv(case.in_channels, case.width, 1, stride_1x1),
-        nn.BatchNorm2d(case.width),
+        _conv(in_channels, width, 1, stride_1x1),
+        nn.BatchNorm2d(width),
         nn.ReLU(),
-        _conv(case.width, case.width, 3, stride_3x3),
-        nn.BatchNorm2d(case.width),
+        _conv(width, width, 3, stride_3x3),
+        nn.BatchNorm2d(width),
         nn.ReLU(),
-        _conv(case.width, 4 * case.width, 1),
-        nn.BatchNorm2d(4 * case.width),
+        _conv(width, 4 * width, 1),
+        nn.BatchNorm2d(4 * width),
     )
 
 
-def _stride_on_3x3(case: Case) -> nn.Module:
-    return _bottleneck(case, 1, case.stride)
+def _stride_on_3x3(in_channels: int, width: int, stride: int) -> nn.Module:
+    return _bottleneck(in_channels, width, 1, stride)
 
 
-def _stride_on_1x1(case: Case) -> nn.Module:
-    return _bottleneck(case, case.stride, 1)
+def _stride_on_1x1(in_channels: int, width: int, stride: int) -> nn.Module:
+    return _bottleneck(in_channels, width, stride, 1)
 
 
 EXPANSION = {"BasicBlock": 1, "Bottleneck": 4}
@@ -177,37 +157,41 @@ MISTAKES: tuple[tuple[Shortcut, Join, set[str], str], ...] = (
 )
 
 
-def _exercise(name: str, cases: tuple[Case, ...], marks: tuple[int, ...]) -> Exercise:
-    expansion = EXPANSION[name]
+def _exercise(
+    name: str, answer: str, cases: tuple[Case, ...], marks: tuple[float, ...]
+) -> BlockExercise:
+    expansion = EXPANSION[answer]
 
     def builder(branch: Build, shortcut: Shortcut, join: Join) -> Build:
-        def build(case: Case) -> nn.Module:
-            out_channels = expansion * case.width
-            path = shortcut(case.in_channels, out_channels, case.stride)
-            return _Block(branch(case), path, join)
+        def build(in_channels: int, width: int, stride: int = 1) -> nn.Module:
+            path = shortcut(in_channels, expansion * width, stride)
+            return _Block(branch(in_channels, width, stride), path, join)
 
         return build
 
-    return Exercise(
+    return BlockExercise(
         name,
+        answer,
         cases,
         marks,
-        right=tuple(builder(branch, _shortcut, _add_then_relu) for branch in BRANCHES[name]),
+        right=tuple(builder(branch, _shortcut, _add_then_relu) for branch in BRANCHES[answer]),
         mistakes=tuple(
             Mistake(sentence, frozenset(costs), builder(branch, shortcut, join))
             for shortcut, join, costs, sentence in MISTAKES
-            for branch in BRANCHES[name]
+            for branch in BRANCHES[answer]
         ),
-        shape_hint=lambda case, block: _why_paths_differ(case, expansion * case.width, block),
+        shape_hint=lambda case, block: _why_paths_differ(case, expansion, block),
     )
 
 
-def _why_paths_differ(case: Case, out_channels: int, block: Block) -> str | None:
+def _why_paths_differ(case: Case, expansion: int, block: Block) -> str | None:
     """Why branch and shortcut do not fit, from the shapes and strides of the convolutions."""
-    if not _needs_projection(case.in_channels, out_channels, case.stride):
+    in_channels, out_channels = case.channels, expansion * case.arguments[1]
+    needs_stride = case.options.get("stride", 1) > 1
+    if in_channels == out_channels and not needs_stride:
         return None
     convolutions = block.convolutions()
-    one_by_one = (out_channels, case.in_channels, 1, 1)
+    one_by_one = (out_channels, in_channels, 1, 1)
     shortcut_strides = [stride for shape, stride in convolutions if shape == one_by_one]
     strided = sum(stride > 1 for _, stride in convolutions)
     if not shortcut_strides:
@@ -215,7 +199,7 @@ def _why_paths_differ(case: Case, out_channels: int, block: Block) -> str | None
             f"{block.label} has no convolution on its shortcut, so the input does not fit what it "
             "is added to: new channels or a new size call for a projection (slide 42)."
         )
-    if case.stride > 1 and max(shortcut_strides) == 1:
+    if needs_stride and max(shortcut_strides) == 1:
         return (
             f"The shortcut of {block.label} ignores the stride, so it stays larger than what it "
             "is added to: both paths must shrink the image alike (slide 42)."
@@ -226,3 +210,18 @@ def _why_paths_differ(case: Case, out_channels: int, block: Block) -> str | None
             "one of them has the stride, the others keep the size (slide 42)."
         )
     return None
+
+
+BASIC_BLOCK = _exercise(
+    "basic_block",
+    "BasicBlock",
+    (case(5, 5), case(8, 8, stride=1), case(4, 6), case(5, 5, stride=2), case(3, 8, stride=2)),
+    (0.5, 1, 2, 0.75, 0.75),
+)
+BOTTLENECK = _exercise(
+    "bottleneck",
+    "Bottleneck",
+    (case(16, 4), case(6, 4), case(16, 4, stride=2), case(10, 3, stride=2)),
+    (0.5, 1, 1.5, 0.5, 0.5),
+)
+EXERCISES = (BASIC_BLOCK, BOTTLENECK)

@@ -8,26 +8,26 @@ same mistake. So it is told its own sentence, and the mistake costs only the par
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from autograder.checks.equivalence import (
     Assignment,
-    Block,
-    Layers,
-    StudentError,
     find_assignment,
-    layers_of,
+    fits,
+    kind_of,
     randomize_,
     reference_forward,
     same_gradients,
     same_training,
     same_values,
-    without_free_bias,
+    without_bias,
 )
+from autograder.checks.student import Block, Layers, StudentError, layers_of, multiplications
 from autograder.checks.verdict import Part, Verdict
 
 PARTS = ("shapes", "parameters", "values", "gradients", "modes")
@@ -37,14 +37,22 @@ SIZES = ((2, 8, 8), (1, 7, 7), (3, 6, 9), (2, 11, 5))
 
 @dataclass(frozen=True)
 class Case:
-    """The arguments that a block is built with."""
+    """The arguments that a block is built with, and the channels of its input."""
 
-    in_channels: int
-    width: int
-    stride: int
+    arguments: tuple[Any, ...]
+    options: Mapping[str, Any]
+    channels: int
+
+    def build(self, block: Callable[..., nn.Module]) -> nn.Module:
+        return block(*self.arguments, **self.options)
 
 
-Build = Callable[[Case], nn.Module]
+def case(*arguments: Any, channels: int | None = None, **options: Any) -> Case:
+    """A case; the input has as many channels as the first argument says, unless told otherwise."""
+    return Case(arguments, options, arguments[0] if channels is None else channels)
+
+
+Build = Callable[..., nn.Module]
 
 
 @dataclass(frozen=True)
@@ -57,51 +65,66 @@ class Mistake:
 
 
 @dataclass(frozen=True)
-class Exercise:
-    """What is asked of a block class.
+class BlockExercise:
+    """What is asked of a block class, or of a function that builds a block.
 
     Args:
-        name: the class's name.
+        name: of the exercise, its cell and its bank: "basic_block".
+        answer: the student's name: "BasicBlock".
         cases: what it is built with.
         marks: for each of `PARTS`.
-        right: every right way to build the block; all hold the same layers.
+        right: every right way to build the block, with the student's signature; all hold the same
+            layers. A bias that they lack is free.
         mistakes: the known wrong ways, each tried where no right one fits.
         shape_hint: the likely reason why tensors inside a block do not fit each other.
+        builds_on: earlier answers that the block may be made of, by name, and right versions.
+        sizes: batch, height and width of the four inputs.
     """
 
     name: str
+    answer: str
     cases: tuple[Case, ...]
-    marks: tuple[int, ...]
+    marks: tuple[float, ...]
     right: tuple[Build, ...]
-    mistakes: tuple[Mistake, ...]
-    shape_hint: Callable[[Case, Block], str | None]
+    mistakes: tuple[Mistake, ...] = ()
+    shape_hint: Callable[[Case, Block], str | None] = lambda case, block: None
+    builds_on: Mapping[str, Any] = field(default_factory=dict)
+    sizes: tuple[tuple[int, int, int], ...] = SIZES
 
+    @property
+    def answers(self) -> tuple[str, ...]:
+        return (self.answer,)
 
-def examine(exercise: Exercise, block_class: object, seed: int) -> Verdict:
-    """Mark a student's class. The seed chooses inputs and weights."""
-    generator = torch.Generator().manual_seed(seed)
-    failures = [_failures(exercise, case, block_class, generator) for case in exercise.cases]
-    parts = []
-    for name, out_of in zip(PARTS, exercise.marks, strict=True):
-        sentences = [failed[name] for failed in failures if name in failed]
-        right = len(failures) - len(sentences)
-        parts.append(Part(name, out_of * right / len(failures), out_of, next(iter(sentences), "")))
-    return Verdict(tuple(parts))
+    @property
+    def points(self) -> float:
+        return sum(self.marks)
+
+    def examine(self, block_class: Any, *, seed: int) -> Verdict:
+        """Mark a student's class. The seed chooses inputs and weights."""
+        generator = torch.Generator().manual_seed(seed)
+        failures = [_failures(self, case, block_class, generator) for case in self.cases]
+        parts = []
+        for name, out_of in zip(PARTS, self.marks, strict=True):
+            sentences = [failed[name] for failed in failures if name in failed]
+            right = len(failures) - len(sentences)
+            marks = out_of * right / len(failures)
+            parts.append(Part(name, marks, out_of, next(iter(sentences), "")))
+        return Verdict(tuple(parts))
 
 
 def _failures(
-    exercise: Exercise, case: Case, block_class: object, generator: torch.Generator
+    exercise: BlockExercise, case: Case, block_class: Any, generator: torch.Generator
 ) -> dict[str, str]:
     """The parts that are wrong in one case, each with its sentence."""
     try:
-        block = Block(block_class, case.in_channels, case.width, stride=case.stride)
+        block = Block(block_class, *case.arguments, **case.options)
         layers = block.layers()
     except StudentError as error:
         return dict.fromkeys(PARTS, str(error))
 
     inputs = [
-        torch.randn(batch, case.in_channels, height, width, generator=generator).double()
-        for batch, height, width in SIZES
+        torch.randn(batch, case.channels, height, width, generator=generator).double()
+        for batch, height, width in exercise.sizes
     ]
     failed = {}
     if sentence := _wrong_shape(exercise, case, block, inputs):
@@ -124,17 +147,21 @@ def _failures(
 
 
 def _recognise(
-    exercise: Exercise, case: Case, block: Block, x: Tensor, generator: torch.Generator
+    exercise: BlockExercise, case: Case, block: Block, x: Tensor, generator: torch.Generator
 ) -> tuple[Mistake | None, nn.Module, Assignment] | None:
     """The reference that the block agrees with, and the mistake if it is not a right one."""
     right = [(None, build) for build in exercise.right]
     wrong = [(mistake, mistake.build) for mistake in exercise.mistakes]
+    dearer = None
     for mistake, build in (*right, *wrong):
-        reference = randomize_(build(case), generator)
+        reference = randomize_(case.build(build), generator)
         assignment = find_assignment(reference, block, x)
         if assignment is not None:
-            return mistake, reference, assignment
-    return None
+            found = mistake, reference, assignment
+            if block.multiplications(x) == multiplications(reference, x):
+                return found
+            dearer = dearer or found
+    return dearer
 
 
 def _unrecognised(block: Block) -> str:
@@ -144,8 +171,10 @@ def _unrecognised(block: Block) -> str:
     )
 
 
-def _wrong_shape(exercise: Exercise, case: Case, block: Block, inputs: list[Tensor]) -> str | None:
-    reference = exercise.right[0](case).double()
+def _wrong_shape(
+    exercise: BlockExercise, case: Case, block: Block, inputs: list[Tensor]
+) -> str | None:
+    reference = case.build(exercise.right[0]).double()
     for x in inputs:
         expected = tuple(reference_forward(reference, x).shape)
         try:
@@ -158,32 +187,34 @@ def _wrong_shape(exercise: Exercise, case: Case, block: Block, inputs: list[Tens
     return None
 
 
-def _wrong_layers(exercise: Exercise, case: Case, block: Block, layers: Layers) -> str | None:
-    expected = _summary(layers_of(exercise.right[0](case)))
-    found = _summary(layers)
-    if found == expected:
+def _wrong_layers(exercise: BlockExercise, case: Case, block: Block, layers: Layers) -> str | None:
+    wanted = list(layers_of(case.build(exercise.right[0])).values())
+    surplus = Counter[str]()
+    for theirs in layers.values():
+        part = next((ours for ours in wanted if fits(theirs, ours)), None)
+        if part is None:
+            surplus[_described(theirs)] += 1
+        else:
+            wanted.remove(part)
+    missing = Counter(_described(ours) for ours in wanted)
+    if not surplus and not missing:
         return None
-    if not found:
+    if not layers:
         return (
             f"{block.label} registers no layer, so nothing would be trained: layers "
             "belong in attributes, nn.Sequential or nn.ModuleList, not in a list or in forward."
         )
-    wrong = [
-        f"{found[layer]} instead of {expected[layer]} of {layer}"
-        for layer in dict.fromkeys([*expected, *found])
-        if found[layer] != expected[layer]
-    ]
-    return f"{block.label} holds a wrong number of layers: {'; '.join(wrong)}."
+    differences = [f"{count} {what} too few" for what, count in (missing - surplus).items()]
+    differences += [f"{count} {what} too many" for what, count in (surplus - missing).items()]
+    if not differences:
+        return f"{block.label} lacks the bias of a convolution."
+    return f"{block.label} holds other layers than it should: {'; '.join(differences)}."
 
 
-def _summary(layers: Layers) -> Counter[str]:
-    """How many layers of each kind there are, in words."""
-    return Counter(_describe(without_free_bias(shapes)) for shapes in layers.values())
-
-
-def _describe(shapes: dict[str, tuple[int, ...]]) -> str:
-    weight = shapes.get("weight", ())
-    if set(shapes) == {"weight"} and len(weight) == 4:
+def _described(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """A layer in words, such as "3x3 convolution 8 -> 16"; biases are not mentioned."""
+    weight = kind_of(shapes).get("weight", ())
+    if set(without_bias(shapes)) == {"weight"} and len(weight) == 4:
         out_channels, in_channels, height, width = weight
         return f"{height}x{width} convolution {in_channels} -> {out_channels}"
     if {"weight", "bias", "running_mean", "running_var"} <= set(shapes):
@@ -196,12 +227,21 @@ def _wrong_behaviour(
 ) -> Iterator[tuple[str, str]]:
     """Whether a block that agrees in eval mode on one input also agrees elsewhere."""
     batches = [inputs[2], inputs[3]]
+    turned = inputs[2].transpose(2, 3).contiguous().transpose(2, 3)  # the same, not contiguous
     try:
-        for x in inputs:
+        for x in (*inputs, turned):
             if not same_values(reference, block, x):
                 yield "values", f"{block.label} is wrong for inputs of shape {tuple(x.shape)}."
         if block.changed_its_input:
             yield "values", f"{block.label} changes its input tensor, which others may need."
+        if block.forward_in_float32(inputs[0]).dtype != torch.float32:
+            yield "values", f"{block.label} does not keep the number format of its input."
+        if block.multiplications(inputs[0]) > multiplications(reference, inputs[0]):
+            yield (
+                "values",
+                f"{block.label} computes the right values, but works on larger maps than it has "
+                "to: look at where its stride or pooling stands.",
+            )
     except StudentError as error:
         yield "values", str(error)
     try:

@@ -1,0 +1,297 @@
+"""The door to what a student wrote: a block or a function, called with data, answering with data.
+
+Only this file touches student code. Strings, numbers and tensors cross, so that the student's side
+may live in another process. Whatever goes wrong there becomes a sentence, a `StudentError`.
+"""
+
+import sys
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
+
+# Layer name -> {tensor name -> shape}, e.g. {"conv1": {"weight": (8, 4, 3, 3)}}.
+Layers = dict[str, dict[str, tuple[int, ...]]]
+# What an exercise asks for must not come from here.
+LIBRARIES = frozenset(
+    ("torchvision", "timm", "convnets", "autograder", "pytorchcv", "transformers", "keras", "d2l")
+)
+# Ready-made activations, by their names in PyTorch's operator library.
+ACTIVATIONS = frozenset(
+    [
+        "relu",
+        "relu_",
+        "relu6",
+        "leaky_relu",
+        "leaky_relu_",
+        "elu",
+        "elu_",
+        "selu",
+        "selu_",
+        "celu",
+        "celu_",
+        "prelu",
+        "_prelu_kernel",
+        "rrelu",
+        "rrelu_with_noise",
+        "rrelu_with_noise_",
+        "threshold",
+        "threshold_",
+        "hardtanh",
+        "hardtanh_",
+        "softplus",
+        "gelu",
+        "silu",
+        "mish",
+        "hardswish",
+        "hardsigmoid",
+        "log_sigmoid",
+        "log_sigmoid_forward",
+    ]
+)
+CONVOLUTIONS = frozenset(
+    [
+        "convolution",
+        "_convolution",
+        "convolution_overrideable",
+        "conv1d",
+        "conv2d",
+        "mkldnn_convolution",
+        "_slow_conv2d_forward",
+        "thnn_conv2d",
+    ]
+)
+
+
+class StudentError(Exception):
+    """The student's code failed; the message is a sentence for the student."""
+
+
+@contextmanager
+def student_code(action: str, forbidden: frozenset[str] = frozenset()) -> Iterator[None]:
+    """Run student code quietly, and turn whatever it raises into a `StudentError`.
+
+    Quietly, because nbgrader gives no marks to a test cell that writes a warning to stderr.
+
+    Args:
+        action: what is done, for the sentence: "BasicBlock(4, 8)".
+        forbidden: PyTorch's operators that the exercise is about.
+    """
+    swallow = StringIO()
+    borrowed: set[str] = set()
+    operators = _Operators(forbidden)
+    try:
+        with redirect_stdout(swallow), redirect_stderr(swallow), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with operators, _watching_calls(borrowed):
+                yield
+    except StudentError:
+        raise
+    except NotImplementedError:
+        raise StudentError(f"{action} is not written yet.") from None
+    except (Exception, SystemExit) as error:
+        _refuse(action, borrowed, operators.found)
+        reason = (str(error).splitlines() or [""])[0]
+        raise StudentError(f"{action} raised {type(error).__name__}: {reason}") from None
+    _refuse(action, borrowed, operators.found)
+
+
+def _refuse(action: str, borrowed: set[str], operators: set[str]) -> None:
+    if borrowed:
+        raise StudentError(
+            f"{action} gets its answer from {', '.join(sorted(borrowed))}: a block that another "
+            "library made earns nothing, write your own."
+        )
+    if operators:
+        raise StudentError(
+            f"{action} calls PyTorch's ready-made {', '.join(sorted(operators))}, which this "
+            "exercise asks you to write."
+        )
+
+
+@contextmanager
+def _watching_calls(borrowed: set[str]) -> Iterator[None]:
+    """Note which of `LIBRARIES` have a function called."""
+
+    def note(frame: Any, event: str, argument: object) -> None:
+        if event == "call" and frame.f_code.co_filename != __file__:
+            package = str(frame.f_globals.get("__name__")).partition(".")[0]
+            if package in LIBRARIES:
+                borrowed.add(package)
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        yield
+    finally:
+        sys.setprofile(before)
+
+
+class _Operators(TorchDispatchMode):
+    """Notes which of the forbidden operators are called, by whatever name in Python."""
+
+    def __init__(self, forbidden: frozenset[str]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.forbidden = forbidden
+        self.found: set[str] = set()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> object:
+        name = func._schema.name.rpartition("::")[2]
+        if name in self.forbidden:
+            self.found.add(name.strip("_"))
+        return func(*args, **(kwargs or {}))
+
+
+class Function:
+    """A student's function."""
+
+    def __init__(self, function: Any, name: str, forbidden: frozenset[str] = frozenset()) -> None:
+        self._function = function
+        self.name = name
+        self.forbidden = forbidden
+
+    def label(self, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> str:
+        """The call as the student would write it: "conv_macs(3, 8, 5, 10, groups=1)"."""
+        words = [_shown(value) for value in arguments]
+        words += [f"{name}={_shown(value)}" for name, value in keywords.items()]
+        return f"{self.name}({', '.join(words)})"
+
+    def call(self, *arguments: Any, **keywords: Any) -> Any:
+        """The result; a tensor that was given must not be changed.
+
+        Raises:
+            ValueError: the student's function raised it.
+            StudentError: it raised anything else, or changed what it was given.
+        """
+        label = self.label(arguments, keywords)
+        copies = [
+            value.detach().clone() if isinstance(value, Tensor) else value for value in arguments
+        ]
+        refused: ValueError | None = None
+        with student_code(label, self.forbidden):
+            try:
+                result = self._function(*arguments, **keywords)
+            except ValueError as error:
+                refused = error
+        for value, copy in zip(arguments, copies, strict=True):
+            if isinstance(value, Tensor) and not torch.equal(value.detach(), copy):
+                raise StudentError(f"{label} changes its input tensor, which others may need.")
+        if refused is not None:
+            raise refused
+        return result
+
+
+def _shown(value: object) -> str:
+    return f"x of shape {tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)
+
+
+class Block:
+    """A student's module: its layers, its weights, and what it computes."""
+
+    def __init__(self, build: Callable[..., Any], *arguments: Any, **options: Any) -> None:
+        name = getattr(build, "__name__", "The class")
+        words = [*map(str, arguments), *(f"{key}={value}" for key, value in options.items())]
+        #: How the student would write it, for messages: "BasicBlock(4, 8, stride=2)".
+        self.label = f"{name}({', '.join(words)})"
+        self.changed_its_input = False
+        with student_code(self.label):
+            module = build(*arguments, **options)
+            if not isinstance(module, nn.Module):
+                raise StudentError(
+                    f"{self.label} is a {type(module).__name__}, not a torch.nn.Module."
+                )
+            self._module = module.double()
+
+    def layers(self) -> Layers:
+        with student_code(f"the state_dict of {self.label}"):
+            return layers_of(self._module)
+
+    def convolutions(self) -> list[tuple[tuple[int, ...], int]]:
+        """(weight shape, stride) of every nn.Conv2d; for hints only, never for marks."""
+        return [
+            (tuple(module.weight.shape), max(module.stride))
+            for module in self._module.modules()
+            if isinstance(module, nn.Conv2d)
+        ]
+
+    def load(self, weights: Mapping[str, Tensor]) -> None:
+        with student_code(f"loading weights into {self.label}"):
+            self._module.load_state_dict(weights, strict=False)
+
+    def state(self) -> dict[str, Tensor]:
+        with student_code(f"the state_dict of {self.label}"):
+            return {name: tensor.clone() for name, tensor in self._module.state_dict().items()}
+
+    def change(self, function: Callable[[nn.Module], Any], name: str) -> None:
+        """Hand the module to another of the student's functions, which works in place."""
+        with student_code(f"{name} on {self.label}"):
+            function(self._module)
+
+    def forward(self, x: Tensor, *, training: bool = False) -> Tensor:
+        given = x.clone()
+        with student_code(f"{self.label} on an input of shape {tuple(x.shape)}"), torch.no_grad():
+            output = self._module.train(training)(given)
+        self._check_tensor(output)
+        self.changed_its_input |= not torch.equal(given, x)
+        return output
+
+    def forward_in_float32(self, x: Tensor) -> Tensor:
+        """The output for a float32 input and weights; they are float64 again afterwards."""
+        with student_code(f"{self.label} in float32"), torch.no_grad():
+            try:
+                return self._module.float().eval()(x.float())
+            finally:
+                self._module.double()
+
+    def multiplications(self, x: Tensor) -> int:
+        """Multiplications of all convolutions and matrix products, for the input `x`."""
+        with student_code(f"{self.label} on an input of shape {tuple(x.shape)}"):
+            return multiplications(self._module.eval(), x)
+
+    def gradients(self, x: Tensor) -> dict[str, Tensor]:
+        """Train-mode gradients of `probe_loss` by parameter name; "" is the input's."""
+        leaf = x.clone().requires_grad_()
+        with student_code(f"the backward pass of {self.label}"), torch.enable_grad():
+            # The extra step lets a module that works in place run: autograd forbids it on a leaf.
+            output = self._module.train()(leaf * 1)
+            self._check_tensor(output)
+            named = {"": leaf, **dict(self._module.named_parameters())}
+            return gradients_of(output, named)
+
+    def _check_tensor(self, output: object) -> None:
+        if not isinstance(output, Tensor):
+            raise StudentError(f"{self.label} returns a {type(output).__name__}, not a tensor.")
+
+
+def layers_of(module: nn.Module) -> Layers:
+    """The layers that own a module's tensors, by name."""
+    layers: Layers = defaultdict(dict)
+    for name, tensor in module.state_dict().items():
+        owner, _, leaf = name.rpartition(".")
+        layers[owner][leaf] = tuple(tensor.shape)
+    return dict(layers)
+
+
+def multiplications(module: nn.Module, x: Tensor) -> int:
+    """Multiplications of all convolutions and matrix products, half of PyTorch's count of FLOPs."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        module(x)
+    return int(counter.get_total_flops()) // 2
+
+
+def gradients_of(output: Tensor, named: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Gradients of a fixed weighted sum of `output`; zero for what it does not depend on."""
+    weights = torch.cos(torch.arange(output.numel(), dtype=output.dtype)).reshape(output.shape)
+    gradients = torch.autograd.grad(
+        (output * weights).sum(), list(named.values()), allow_unused=True, materialize_grads=True
+    )
+    return dict(zip(named, gradients, strict=True))
