@@ -1,7 +1,7 @@
 """The outer wall: the bubblewrap command line in which the warm process lives.
 
 Only what Python, PyTorch and this package's own few files need is there, read-only, at the places
-where it lies outside. The course, the home folders and the rest of the machine are not there at all.
+where it lies outside. The course, the home folders and the rest of the machine are not there.
 """
 
 import importlib.util

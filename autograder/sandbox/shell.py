@@ -5,7 +5,10 @@ import io
 import os
 import signal
 import subprocess
+import sys
+import traceback
 from pathlib import Path
+from types import TracebackType
 from typing import Any, TypeAlias
 
 from IPython.core.displayhook import DisplayHook
@@ -87,7 +90,7 @@ class _Stream(io.TextIOBase):
         return len(text)
 
 
-class _Hook(DisplayHook):  # type: ignore[misc]
+class _Hook(DisplayHook):
     """The value of a cell's last expression."""
 
     def write_output_prompt(self) -> None:
@@ -97,21 +100,25 @@ class _Hook(DisplayHook):  # type: ignore[misc]
         RECORDER.show("execute_result", format_dict, md_dict, execution_count=self.prompt_count)
 
 
-class _Publisher(DisplayPublisher):  # type: ignore[misc]
+class _Publisher(DisplayPublisher):
     """What `display` shows."""
 
-    def publish(self, data: Any, metadata: Any = None, **options: Any) -> None:
+    def publish(self, data: Any, metadata: Any = None, *_: Any, **options: Any) -> None:
         RECORDER.show("display_data", data, metadata or {})
 
     def clear_output(self, wait: bool = False) -> None:
         RECORDER.outputs.clear()
 
 
-class Shell(InteractiveShell):  # type: ignore[misc]
+class Shell(InteractiveShell):
     """IPython without terminal, history, threads and sockets; safe to fork."""
 
     def _showtraceback(self, etype: Any, evalue: Any, stb: list[str]) -> None:
         RECORDER.fail(getattr(etype, "__name__", "Exception"), _said(evalue), stb)
+
+    def _format_exception_for_storage(self, *_: Any, **__: Any) -> dict[str, Any]:
+        """A second traceback of each error, for a history that is not kept."""
+        return {}
 
     def system(self, cmd: str) -> None:
         """A shell command, "!pip list": what it writes is shown, and a failure stops nothing."""
@@ -134,7 +141,7 @@ def _said(error: object) -> str:
 
 
 def make_shell(folder: Path) -> Shell:
-    """The shell, and `sys.stdout` and `sys.stderr` that it records.
+    """The shell, warm and without a student.
 
     Args:
         folder: for IPython's profile.
@@ -144,15 +151,19 @@ def make_shell(folder: Path) -> Shell:
     config.InteractiveShell.colors = "NoColor"
     config.InteractiveShell.display_page = True
     os.environ["IPYTHONDIR"] = str(folder / "ipython")
-    shell = Shell.instance(
-        config=config, displayhook_class=_Hook, display_pub_class=_Publisher, user_ns=None
-    )
+    shell = Shell.instance(config=config, displayhook_class=_Hook, display_pub_class=_Publisher)
+    shell.set_custom_exc((RecursionError,), _short_traceback)
     return shell
 
 
-def record_streams() -> None:
-    import sys
+def _short_traceback(
+    shell: Shell, kind: type, error: BaseException, at: TracebackType, tb_offset: int | None = None
+) -> list[str]:
+    """IPython studies each of a thousand frames, for seconds."""
+    return traceback.format_exception(kind, error, at, limit=-5)
 
+
+def record_streams() -> None:
     sys.stdout, sys.stderr = _Stream("stdout"), _Stream("stderr")
 
 

@@ -14,7 +14,7 @@ PROC = Path("/proc")
 TICK = os.sysconf("SC_CLK_TCK")
 INTERVAL = 0.05  # seconds
 # From the stop button to the kill; a cell that heeds the button leaves the rest of the notebook.
-GRACE = 1.0
+GRACE = 0.5  # seconds
 
 
 class Use(NamedTuple):

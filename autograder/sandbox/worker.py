@@ -142,6 +142,7 @@ def _settle(files: dict[str, bytes]) -> None:
     os.chdir(home)
     os.environ.update(HOME=str(home), TMPDIR=str(SCRATCH))
     tempfile.tempdir = None  # what the warm process found
+    sys.path[0] = ""  # as in a notebook: the folder that we are in
 
 
 def _limit(limits: Limits) -> None:
