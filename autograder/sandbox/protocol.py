@@ -12,7 +12,7 @@ import socket
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import torch
 from torch import Tensor
@@ -51,19 +51,19 @@ class Handle:
     kind: str
 
 
-def refuse(value: object) -> Handle:
+def refuse(value: object) -> NoReturn:
     raise ValueError(
         f"A {type(value).__name__} cannot cross to a student process; send numbers, strings, "
         "lists, dicts or tensors."
     )
 
 
-def encode(message: Message, refer: Callable[[object], Handle] = refuse) -> bytes:
+def encode(message: Message, refer: Callable[[object], object] = refuse) -> bytes:
     """The frame of a message.
 
     Args:
         message: what to send.
-        refer: gives the handle of a value that is not data.
+        refer: what to send for a value that is not data, a handle most often.
 
     Raises:
         ValueError: the message is not data, is nested too deep or contains itself.
@@ -74,7 +74,7 @@ def encode(message: Message, refer: Callable[[object], Handle] = refuse) -> byte
 
 
 def _encoded(
-    value: Any, buffers: list[bytes], refer: Callable[[object], Handle], depth: int
+    value: Any, buffers: list[bytes], refer: Callable[[object], object], depth: int
 ) -> Any:
     if depth > DEPTH:
         raise ValueError(f"A value nested more than {DEPTH} deep cannot cross.")
@@ -104,8 +104,9 @@ def _encoded(
                 str(key): _encoded(item, buffers, refer, depth + 1) for key, item in value.items()
             }
         }
-    handle = value if isinstance(value, Handle) else refer(value)
-    return {"handle": [handle.number, handle.kind]}
+    if isinstance(value, Handle):
+        return {"handle": [value.number, value.kind]}
+    return _encoded(refer(value), buffers, refer, depth + 1)
 
 
 def decode(header: bytes, buffers: bytes) -> Message:

@@ -123,7 +123,7 @@ class Shell(InteractiveShell):
     def system(self, cmd: str) -> None:
         """A shell command, "!pip list": what it writes is shown, and a failure stops nothing."""
         done = subprocess.run(
-            self.var_expand(cmd, depth=1), shell=True, stdin=subprocess.DEVNULL,
+            self.var_expand(cmd, depth=1), shell=True, stdin=subprocess.DEVNULL,  # type: ignore[no-untyped-call]
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
         )  # fmt: skip
         RECORDER.write("stdout", done.stdout.decode(errors="replace"))
@@ -152,7 +152,7 @@ def make_shell(folder: Path) -> Shell:
     config.InteractiveShell.display_page = True
     os.environ["IPYTHONDIR"] = str(folder / "ipython")
     shell = Shell.instance(config=config, displayhook_class=_Hook, display_pub_class=_Publisher)
-    shell.set_custom_exc((RecursionError,), _short_traceback)
+    shell.set_custom_exc((RecursionError,), _short_traceback)  # type: ignore[no-untyped-call]
     return shell
 
 
@@ -178,7 +178,7 @@ def run_cell(shell: Shell, source: str, output_bytes: int) -> dict[str, Any]:
     failure: object = None
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        result = shell.run_cell(source, store_history=True)
+        result = shell.run_cell(source, store_history=True)  # type: ignore[no-untyped-call]
         failure = result.error_before_exec or result.error_in_exec
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     except KeyboardInterrupt as error:

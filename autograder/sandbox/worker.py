@@ -37,16 +37,16 @@ def warm(preload: list[str]) -> Any:
 
     torch.set_num_threads(1)
     torch.set_num_interop_threads(1)
-    torch.ones(2, 2).matmul(torch.ones(2, 2))
     for name in preload:
         importlib.import_module(name)
-    from autograder.sandbox import answers  # noqa: F401
+    from autograder.sandbox.answers import rehearse
     from autograder.sandbox.shell import make_shell, run_cell
 
+    rehearse()
     shell = make_shell(WARM)
     for source in ("%matplotlib inline\n1 / 0", "1"):
         run_cell(shell, source, MIB)  # what IPython imports late
-    shell.reset()
+    shell.reset()  # type: ignore[no-untyped-call]
     shell.execution_count = 1
     threads = len(list(Path("/proc/self/task").iterdir()))
     if threads > 1:

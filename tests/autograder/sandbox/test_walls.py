@@ -143,7 +143,8 @@ def test_every_mount_but_the_scratch_folder_is_read_only_or_kernel_data(printed)
     # /proc gives a process what is its own; devices are nodes, not folders.
     assert {path for path in writable if not path.startswith(("/dev/", "/proc"))} == {"/tmp"}
     assert {path for path in writable if path.startswith("/dev/")} <= {
-        "/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/shm",
+        "/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty",
+        "/dev/shm",
     }  # fmt: skip
 
 
@@ -174,7 +175,7 @@ def test_abstract_sockets_of_others_are_out_of_reach(box, outcome):
         server.bind("\0convnets-outside")
         server.listen()
         other.run_cell(
-            "import socket; s = socket.socket(socket.AF_UNIX); s.bind('\\0convnets-other'); s.listen()"
+            "import socket; s = socket.socket(1); s.bind('\\0convnets-other'); s.listen()"
         )
         for name in ("outside", "other"):
             action = f"__import__('socket').socket(1).connect('\\0convnets-{name}')"
@@ -188,9 +189,11 @@ def test_sockets_that_a_network_namespace_does_not_hold_are_refused(outcome, fam
 
 def test_namespaces_mounts_and_keys_are_refused(printed):
     assert "-1 -1 -1 -1 -1 -1" in printed(
-        "import ctypes; c = ctypes.CDLL(None)\n"
+        "import ctypes, platform; c = ctypes.CDLL(None)\n"
+        "keyctl = 250 if platform.machine() == 'x86_64' else 219\n"
         "print(c.unshare(0x10000000), c.unshare(0x20000), c.umount2(b'/tmp', 2),\n"
-        "      c.mount(b'none', b'/tmp', b'tmpfs', 0, None), c.syscall(250, 1, 0), c.memfd_create(b'x', 0))"
+        "      c.mount(b'none', b'/tmp', b'tmpfs', 0, None), c.syscall(keyctl, 1, 0),\n"
+        "      c.memfd_create(b'x', 0))"
     )
 
 
