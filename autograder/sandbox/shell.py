@@ -158,9 +158,9 @@ def make_shell(folder: Path) -> Shell:
 
 def _short_traceback(
     shell: Shell, kind: type, error: BaseException, at: TracebackType, tb_offset: int | None = None
-) -> list[str]:
-    """IPython studies each of a thousand frames, for seconds."""
-    return traceback.format_exception(kind, error, at, limit=-5)
+) -> None:
+    """Show the last frames of a deep recursion; IPython studies each of a thousand, for seconds."""
+    shell._showtraceback(kind, error, traceback.format_exception(kind, error, at, limit=-5))
 
 
 def record_streams() -> None:

@@ -178,6 +178,7 @@ def test_a_block_that_returns_no_tensor_says_so(student, value):
         "class S(str):\n    def __eq__(self, o): return True\ndef f(): return S('x')",
         "class D(dict):\n    def __getitem__(self, k): return 1\ndef f(): return D(a=2)",
         "class L(list):\n    def __len__(self): return 99\ndef f(): return L([1])",
+        "class A:\n    def __getattr__(self, n): raise SystemExit\ndef f(): return A()",
         "import numpy as np\nclass A(np.ndarray): pass\ndef f(): return np.ones(2).view(A)",
     ],
 )
@@ -192,7 +193,6 @@ def test_objects_that_lie_arrive_as_plain_data_or_handles(student, source):
     [
         "class A:\n    @property\n    def __class__(self): return torch.Tensor\n"
         "def f(): return A()",
-        "class A:\n    def __getattr__(self, n): raise SystemExit\ndef f(): return A()",
         "class A(int):\n    def __int__(self): raise KeyboardInterrupt\ndef f(): return A(3)",
         "class A(Exception):\n    def __str__(self): raise SystemExit\ndef f(): raise A",
         "def f():\n    class E(BaseException): pass\n    raise E",

@@ -229,6 +229,7 @@ def test_daemons_of_a_submission_are_gone_at_its_end(box):
     assert not is_alive(marker)
 
 
+@pytest.mark.slow
 def test_nothing_outlives_a_grader_that_is_killed(tmp_path):
     marker = f"orphan{os.getpid()}"
     script = tmp_path / "grader.py"
@@ -253,6 +254,7 @@ def test_nothing_outlives_a_grader_that_is_killed(tmp_path):
     assert not is_alive(marker)
 
 
+@pytest.mark.slow
 def test_a_box_started_in_a_thread_outlives_the_thread():
     from autograder.sandbox.session import Sandbox, SandboxError
 
