@@ -31,7 +31,11 @@ def _checked(output: object) -> Output:
             return {"output_type": "stream", "name": name, "text": text}
         case {"output_type": "display_data", "data": dict(data)}:
             return {"output_type": "display_data", "data": _texts(data), "metadata": {}}
-        case {"output_type": "execute_result", "data": dict(data), "execution_count": int(count)}:
+        case {
+            "output_type": "execute_result",
+            "data": dict(data),
+            "execution_count": int(count),
+        } if type(count) is int and 0 <= count < 10**9:
             return {
                 "output_type": "execute_result",
                 "data": _texts(data),
@@ -55,6 +59,7 @@ def _texts(data: dict[str, Any]) -> dict[str, str]:
 
 
 def _length(output: Output) -> int:
-    texts = [*output.get("data", {}).values(), *output.get("traceback", [])]
+    data = output.get("data", {})
+    texts = [*data, *data.values(), *output.get("traceback", [])]
     texts += [output.get(name, "") for name in ("text", "ename", "evalue")]
     return 100 + sum(map(len, texts))

@@ -143,8 +143,10 @@ class _Buffers:
 
 
 def _decoded(value: Any, buffers: _Buffers, depth: int) -> Any:
-    if value is None or isinstance(value, bool | int | float | str):
+    if value is None or isinstance(value, bool | int | float):
         return value
+    if isinstance(value, str):
+        return _text(value)
     if depth > DEPTH:
         raise ProtocolError(f"A value is nested more than {DEPTH} deep.")
     if not isinstance(value, dict) or len(value) != 1:
@@ -156,14 +158,19 @@ def _decoded(value: Any, buffers: _Buffers, depth: int) -> Any:
         case "tuple", list():
             return tuple(_decoded(item, buffers, depth + 1) for item in content)
         case "dict", dict():
-            return {key: _decoded(item, buffers, depth + 1) for key, item in content.items()}
+            return {_text(key): _decoded(item, buffers, depth + 1) for key, item in content.items()}
         case "bytes", _:
             return buffers.take(content)
         case "tensor", [str(dtype), list(shape)]:
             return _tensor(dtype, shape, buffers)
         case "handle", [int(number), str(name)]:
-            return Handle(number, name[:100])
+            return Handle(number, _text(name[:100]))
     raise ProtocolError("A value is of no known kind.")
+
+
+def _text(text: str) -> str:
+    """Text that can be written to a file: JSON may hold halves of characters."""
+    return text if text.isascii() else text.encode(errors="replace").decode()
 
 
 def _tensor(name: str, shape: list[Any], buffers: _Buffers) -> Tensor:

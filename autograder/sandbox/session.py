@@ -7,6 +7,7 @@ with Sandbox(Limits()) as box, box.start() as student:
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -73,20 +74,28 @@ class Sandbox:
                     start_new_session=True,
                 )
             self._control.settimeout(START_SECONDS)
-            if not self._control.recv(4096):
-                raise self._unavailable()
+            if not self._receive()[0]:
+                raise SandboxError(
+                    f"The sandbox does not start here: {self._last_words()}. It needs a Linux that "
+                    "lets users make namespaces; a container may have to be started with fewer "
+                    "restrictions. Or say --no-sandbox and trust the submissions."
+                )
         except BaseException:
             self.close()
             raise
 
-    def _unavailable(self) -> SandboxError:
+    def _last_words(self) -> str:
         self._log.seek(0)
-        lines = self._log.read().decode(errors="replace").strip().splitlines() or ["no reason"]
-        return SandboxError(
-            f"The sandbox does not start here: {lines[-1]}. It needs a Linux that lets users make "
-            "namespaces; a container may have to be started with fewer restrictions. Or say "
-            "--no-sandbox and trust the submissions."
-        )
+        lines = self._log.read().decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "it gave no reason"
+
+    def _receive(self) -> tuple[bytes, list[int]]:
+        """What the warm process says, and a descriptor with it; nothing if it is gone."""
+        try:
+            text, descriptors, _, _ = socket.recv_fds(self._control, 4096, 1)
+        except OSError:
+            return b"", []
+        return text, list(descriptors)
 
     def __enter__(self) -> "Sandbox":
         return self
@@ -120,6 +129,8 @@ class Sandbox:
 
         def end() -> int:
             os.close(pidfd)
+            if self._control.fileno() < 0:
+                return signal.SIGKILL  # the box was closed, and took all with it
             return int(self._request({"do": "end", "pid": reply["pid"]})[0]["status"])
 
         return Student(ours, pidfd, end, self.limits, dict(files or {}))
@@ -129,14 +140,12 @@ class Sandbox:
     ) -> tuple[dict[str, Any], list[int]]:
         descriptors = [channel.fileno()] if channel else []
         with self._lock:
-            try:
+            with suppress(OSError):
                 socket.send_fds(self._control, [json.dumps(request).encode()], descriptors)
-                text, received, _, _ = socket.recv_fds(self._control, 4096, 1)
-            except OSError:
-                text, received = b"", []
+            text, received = self._receive()
         if not text:
-            raise self._unavailable()
-        return json.loads(text), list(received)
+            raise SandboxError(f"The sandbox has ended: {self._last_words()}.")
+        return json.loads(text), received
 
 
 def available() -> str:

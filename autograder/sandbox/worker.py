@@ -146,6 +146,7 @@ def _settle(files: dict[str, bytes]) -> None:
 
 
 def _limit(limits: Limits) -> None:
+    Path("/proc/self/oom_score_adj").write_text("1000")  # should the machine need a victim
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     cpu = int(limits.notebook_cpu_seconds) + 1
     for kind, value in (
@@ -154,7 +155,7 @@ def _limit(limits: Limits) -> None:
         (resource.RLIMIT_NPROC, limits.processes),
         (resource.RLIMIT_FSIZE, limits.disk_mib * MIB),
         (resource.RLIMIT_NOFILE, 256),
-        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_CORE, 1),  # a byte; 0 would still start the machine's crash reporter
         (resource.RLIMIT_MEMLOCK, 0),
     ):
         hard = resource.getrlimit(kind)[1]
@@ -167,6 +168,8 @@ def main() -> None:
     limits, preload = Limits(**json.loads(sys.argv[2])), json.loads(sys.argv[3])
     for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:
         signal.signal(number, signal.SIG_DFL)
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_IGN)  # as Python does: they become exceptions
     found_warm_process()
     shell = warm(preload)
     control.send(b'{"ready": true}')

@@ -1,5 +1,6 @@
 """What a submission answers is right when it is honest, and harmless when it is not."""
 
+import json
 import time
 
 import pytest
@@ -10,6 +11,7 @@ from autograder.checks.student import Block, StudentError
 from autograder.sandbox.box import SandboxError
 from autograder.sandbox.protocol import Handle
 from autograder.sandbox.remote import RemoteBlock, RemoteFunction
+from autograder.sandbox.session import Sandbox
 from autograder.sandbox.submission import StudentEnded
 
 BLOCK = """
@@ -310,3 +312,16 @@ def test_torch_itself_is_as_outside(student):
     )
     torch.manual_seed(0)
     assert torch.equal(student.call("f", torch.ones(3)), nn.Linear(3, 2)(torch.ones(3)).detach())
+
+
+def test_half_characters_in_outputs_can_be_written(run):
+    result = run("print('\\ud800')\nraise ValueError('\\udfff')")
+    assert json.dumps(result.outputs, ensure_ascii=False).encode()
+
+
+def test_a_box_that_is_closed_first_takes_its_submissions_along(box):
+    with Sandbox(preload=()) as other:
+        student = other.start()
+    student.close()
+    with pytest.raises(SandboxError, match="has ended"):
+        other.start()

