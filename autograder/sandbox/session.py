@@ -22,7 +22,8 @@ from typing import Any
 from autograder.checks.student import StudentError
 from autograder.sandbox.box import ROOT, SandboxError, command, packages_to_hide
 from autograder.sandbox.limits import Limits
-from autograder.sandbox.submission import Student, StudentEnded
+from autograder.sandbox.results import StudentEnded
+from autograder.sandbox.submission import Student
 
 # What notebooks of this course import; each costs the warm process its time once.
 PRELOAD = ("torch", "numpy", "matplotlib.pyplot", "torchvision")

@@ -1,7 +1,7 @@
 """One student process, seen from the trusted side.
 
-Whatever the process does ends in one of the states below, with a sentence for the student. What it
-answers is a claim: decoded, checked for its type, and never run.
+Whatever the process does ends in a `State`, with a sentence for the student. What it answers is a
+claim: decoded, checked for its type, and never run.
 """
 
 import os
@@ -11,8 +11,6 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from autograder.checks.student import StudentError
@@ -20,62 +18,11 @@ from autograder.sandbox.box import SandboxError
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.outputs import Output, checked
 from autograder.sandbox.protocol import MIB, Message, ProtocolError, encode, receive
+from autograder.sandbox.results import CellResult, State, StudentEnded, sentence_for
 from autograder.sandbox.watch import GRACE, Watch
 
 SETUP_SECONDS = 30.0
 SENTENCE = 2000  # characters of a sentence that a student process may write
-SENTENCES = {
-    "cell_cpu_seconds": "It used more than {:g} seconds of processor time, the limit of a cell.",
-    "cell_wall_seconds": "It took more than {:g} seconds, the limit of a cell.",
-    "notebook_cpu_seconds": "The notebook used more than {:g} seconds of processor time.",
-    "notebook_wall_seconds": "The notebook took more than {:g} seconds.",
-    "memory_mib": "It needed more than {:g} MiB of memory.",
-    "output_kib": "It printed or showed more than {:g} KiB; the rest is cut off.",
-}
-
-
-class State(StrEnum):
-    """How a cell or a submission's process ended."""
-
-    OK = "ok"
-    FAILED = "failed"
-    OUT_OF_TIME = "out of time"
-    OUT_OF_MEMORY = "out of memory"
-    CRASHED = "crashed"
-    PROTOCOL_ERROR = "protocol error"
-
-
-class StudentEnded(Exception):  # noqa: N818
-    """The student process is gone; a fresh one can run the cells again.
-
-    Args:
-        state: why.
-        sentence: for the student, with the limit that was passed.
-    """
-
-    def __init__(self, state: State, sentence: str) -> None:
-        super().__init__(sentence)
-        self.state = state
-        self.sentence = sentence
-
-
-@dataclass(frozen=True)
-class CellResult:
-    """What a cell showed and how it ended.
-
-    Args:
-        outputs: in nbformat's form.
-        state: how it ended.
-        seconds: that it took, on the clock.
-        sentence: what the student should know; "" if all is well.
-        alive: whether later cells can still run in this process.
-    """
-
-    outputs: list[Output]
-    state: State
-    seconds: float
-    sentence: str = ""
-    alive: bool = True
 
 
 class Student:
@@ -214,7 +161,7 @@ class Student:
         return reply, self._watch.end()
 
     def _over(self, limit: str) -> str:
-        return SENTENCES[limit].format(getattr(self.limits, limit))
+        return sentence_for(limit, self.limits)
 
     def _over_with(self, state: State, sentence: str) -> StudentEnded:
         self.close()

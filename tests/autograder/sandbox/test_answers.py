@@ -11,8 +11,8 @@ from autograder.checks.student import Block, StudentError
 from autograder.sandbox.box import SandboxError
 from autograder.sandbox.protocol import Handle
 from autograder.sandbox.remote import RemoteBlock, RemoteFunction
+from autograder.sandbox.results import StudentEnded
 from autograder.sandbox.session import Sandbox
-from autograder.sandbox.submission import StudentEnded
 
 BLOCK = """
 import torch

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from autograder.sandbox.limits import Limits
-from autograder.sandbox.submission import StudentEnded
+from autograder.sandbox.results import StudentEnded
 from autograder.sandbox.watch import GRACE
 
 SLACK = 1.0  # seconds for a busy machine
