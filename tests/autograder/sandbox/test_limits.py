@@ -104,7 +104,7 @@ def test_threads_count_as_processes(printed):
 
 
 def test_memory_that_is_used_step_by_step_is_out_of_memory(run):
-    result = run("hog = []\nwhile True: hog.append(bytearray(b'x' * 2**20))")
+    result = run("hog = []\nwhile True: hog.append(b'x' * 2**24)")
     assert result.state == "out of memory"
     assert "200 MiB" in result.sentence
 

@@ -1,5 +1,7 @@
 """A machine that cannot isolate student code says so in a sentence."""
 
+import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 from autograder.sandbox import box as outer
 from autograder.sandbox.box import SandboxError
 from autograder.sandbox.session import Sandbox, available
+from autograder.sandbox.watch import host_pid
 
 
 def open_descriptors():
@@ -69,3 +72,20 @@ def test_many_submissions_leave_nothing_open_and_stay_as_quick(box):
 @pytest.mark.slow
 def test_here_it_can_run(box):
     assert available() == ""
+
+
+@pytest.mark.slow
+def test_a_warm_process_that_is_killed_is_no_fault_of_the_student():
+    try:
+        sandbox = Sandbox(preload=())
+    except SandboxError as error:
+        pytest.skip(str(error))
+    with sandbox:
+        student = sandbox.start()
+        pid = host_pid(student._pidfd)
+        warm = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        os.kill(warm, signal.SIGKILL)
+        with pytest.raises(SandboxError, match="has ended"):
+            student.run_cell("1")
+        with pytest.raises(SandboxError, match="has ended"):
+            sandbox.start()
