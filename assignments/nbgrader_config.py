@@ -6,6 +6,7 @@ from nbgrader.converters import Autograde
 from nbgrader.preprocessors import AssignLatePenalties
 
 from autograder.late import LatePenalties, LatePolicy
+from autograder.repair import RepairSubmission
 from autograder.secret import use_release_secret
 
 # What an instructor sets.
@@ -27,6 +28,10 @@ c.LatePolicy.time_zone = TIME_ZONE
 c.LatePolicy.percent_per_day = LATE_PERCENT_PER_DAY
 c.LatePolicy.last_day = LATE_LAST_DAY
 c.AssignLatePenalties.plugin_class = LatePolicy
+c.Autograde.sanitize_preprocessors = [
+    RepairSubmission,
+    *Autograde.sanitize_preprocessors.default(),
+]
 c.Autograde.autograde_preprocessors = [
     LatePenalties if step is AssignLatePenalties else step
     for step in Autograde.autograde_preprocessors.default()
