@@ -70,6 +70,26 @@ def grade(
 
 
 @app.command()
+def export(
+    out: Annotated[Path, typer.Argument(help="File, or folder for Gradescope.")],
+    assignment: Assignment = ASSIGNMENT,
+    form: Annotated[str, typer.Option(help="nbgrader, canvas, moodle or gradescope.")] = "nbgrader",
+    course: CourseFolder = COURSE,
+) -> None:
+    """Write the marks for a learning platform, late penalties taken off.
+
+    Example: python -m autograder export marks.csv --form canvas
+    """
+    from autograder.course import Course
+    from autograder.export import export
+
+    waiting = export(Course.at(course), assignment, form, out)
+    print(f"Marks: {out}")
+    if waiting:
+        print(f"{waiting} students still wait for marks by hand; their totals will rise.")
+
+
+@app.command()
 def leaks(
     paths: Annotated[list[Path], typer.Argument(help="Folders, zips or files.")],
     course: CourseFolder = COURSE,
