@@ -32,6 +32,9 @@ def main(
         str | None, typer.Option(help="no, bf16 or fp16 [default: bf16 where it is fast]")
     ] = None,
     compiled: Annotated[bool, typer.Option("--compile", help="use torch.compile")] = False,
+    save_memory: Annotated[
+        bool, typer.Option("--save-memory", help="make DenseNet's maps again when needed")
+    ] = False,
 ) -> None:
     """Train a network, print its accuracies, keep its checkpoints and history in --out."""
     console = Console(quiet=not PartialState().is_main_process)
@@ -49,6 +52,7 @@ def main(
             precision=precision,
             parts=parts,
             compiled=compiled,
+            save_memory=save_memory,
         )
     except KeyboardInterrupt as stop:
         console.print(str(stop))
