@@ -12,7 +12,7 @@ from torch import nn
 
 from convnets.models import build
 from convnets.models.densenet import DenseLayer
-from convnets.training.data import Dataset, load
+from convnets.training.data import AnyDataset, load
 from convnets.training.device import default_device, has_fast_bfloat16
 from convnets.training.evaluation import BATCH
 from convnets.training.history import History
@@ -23,7 +23,7 @@ from convnets.training.run import Run
 
 def fit(
     net: nn.Module | str,
-    data: Dataset | str = "fashion-mnist-small",
+    data: AnyDataset | str = "fashion-mnist-small",
     recipe: Recipe | str = "modern",
     epochs: int | None = None,
     seed: int = 0,
@@ -37,6 +37,7 @@ def fit(
     parts: int = 1,
     compiled: bool = False,
     save_memory: bool = False,
+    workers: int = 0,
 ) -> History:
     """Train `net` and measure it once on the test images.
 
@@ -61,6 +62,7 @@ def fit(
         compiled: run the network through torch.compile.
         save_memory: make concatenated maps again in the backward pass: slower, but larger
             DenseNets fit.
+        workers: processes that read image files; none for images in memory.
 
     Raises:
         ValueError: something cannot be trained so; the sentence says what to change.
@@ -79,14 +81,14 @@ def fit(
                 net,
                 num_classes=len(dataset.classes),
                 in_channels=dataset.in_channels,
-                small_input=max(dataset.train.images.shape[-2:]) <= 32,
+                small_input=dataset.train.side <= 32,
             )
         if save_memory:
             forget_maps_(net)
         history = History(
             net, recipe, dataset.name, seed, str(accelerator.device), accelerator.mixed_precision
         )
-        run = Run(history, dataset, accelerator, parts, compiled)
+        run = Run(history, dataset, accelerator, parts, compiled, workers)
         if out is not None:
             run.open(Path(out), name, resume)
         run.train(stop, progress)

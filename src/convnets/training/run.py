@@ -23,7 +23,7 @@ from convnets.models.googlenet_auxiliary import AUXILIARY_WEIGHT, WithAuxiliarie
 from convnets.training import run_folder
 from convnets.training.augmentation import make_augmentation
 from convnets.training.batches import Batches, step_seed
-from convnets.training.data import Dataset, Split
+from convnets.training.data import AnyDataset, AnySplit
 from convnets.training.evaluation import BATCH, accuracy
 from convnets.training.history import Epoch, History
 from convnets.training.interrupt import StopAsked
@@ -43,10 +43,11 @@ class Run:
     def __init__(
         self,
         history: History,
-        dataset: Dataset,
+        dataset: AnyDataset,
         accelerator: Accelerator,
         parts: int = 1,
         compiled: bool = False,
+        workers: int = 0,
     ) -> None:
         self.history, self.dataset, self.accelerator = history, dataset, accelerator
         self.recipe = history.recipe
@@ -57,7 +58,7 @@ class Run:
                 f"{accelerator.num_processes} processes with {parts} parts each; choose a multiple "
                 f"of {shares}"
             )
-        self.parts = parts
+        self.parts, self.workers = parts, workers
         self.folder: Path | None = None
         self.board: Any = None
         self.pending: list[Tensor] = []
@@ -304,9 +305,10 @@ class Run:
             return where + "nothing is kept, since the run has no folder (out=…, --out)"
         return where + f"go on with resume=True (--resume) and the folder {self.folder}"
 
-    def batches_of(self, split: Split, batch_size: int, seed: int | None = None) -> Batches:
+    def batches_of(self, split: AnySplit, batch_size: int, seed: int | None = None) -> Batches:
         """Batches of `split` as this network takes them."""
-        return Batches(split, self.dataset, self.net, self.accelerator.device, batch_size, seed)
+        device = self.accelerator.device
+        return Batches(split, self.dataset, self.net, device, batch_size, seed, self.workers)
 
 
 def main_scores(scores: Tensor | tuple[Tensor, ...]) -> Tensor:
@@ -314,12 +316,8 @@ def main_scores(scores: Tensor | tuple[Tensor, ...]) -> Tensor:
     return scores if isinstance(scores, Tensor) else scores[0]
 
 
-def split_off(split: Split, share: float, seed: int) -> tuple[Split, Split]:
+def split_off(split: AnySplit, share: float, seed: int) -> tuple[AnySplit, AnySplit]:
     """Two parts of a split, the second with `share` of the images, chosen by `seed`."""
     order = torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))
     size = round(share * len(split))
-    first, second = order[size:], order[:size]
-    return (
-        Split(split.images[first], split.labels[first]),
-        Split(split.images[second], split.labels[second]),
-    )
+    return split.chosen(order[size:]), split.chosen(order[:size])
