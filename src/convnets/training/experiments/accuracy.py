@@ -24,6 +24,7 @@ from convnets.training.experiments.core import (
 )
 from convnets.training.experiments.networks import (
     NORMALISED,
+    SHORT,
     bare_stem,
     matched,
     of_width,
@@ -63,7 +64,7 @@ WIDTH = Experiment(
         Arm("wide", matched(preact, deep, "parameters", range(4, 512))),
     ),
     claims=(Claim("wide", "deep"),),
-    cpu=Budget(epochs=4, seeds=3, width=8, recipe=NORMALISED, images=4_000, stem_stride=2),
+    cpu=Budget(epochs=7, seeds=3, width=8, recipe=SHORT, images=4_000, stem_stride=2),
     gpu=Budget(epochs=30, seeds=5, width=16, recipe=NORMALISED, data="fashion-mnist"),
     equal=EqualCost("parameters", ("deep", "wide")),
 )
@@ -90,7 +91,7 @@ CARDINALITY = Experiment(
     metric="test accuracy",
     arms=tuple(Arm(name, partial(paths, *sizes)) for name, sizes in PATHS.items()),
     claims=(Claim("32x4d", "1x64d"), Claim("4x24d", "1x64d")),
-    cpu=Budget(epochs=3, seeds=3, width=16, recipe=NORMALISED, images=4_000, stem_stride=2),
+    cpu=Budget(epochs=3, seeds=3, width=16, recipe=SHORT, images=4_000, stem_stride=2),
     gpu=Budget(epochs=30, seeds=5, width=64, recipe=NORMALISED, data="fashion-mnist"),
     equal=EqualCost("parameters", tuple(PATHS)),
 )
@@ -114,7 +115,7 @@ DENSE = Experiment(
         Arm("DenseNet-22", matched(dense, stages(option_a), "parameters", range(2, 128))),
     ),
     claims=(Claim("DenseNet-22", "ResNet-20"),),
-    cpu=Budget(epochs=4, seeds=3, width=12, recipe=NORMALISED, images=4_000, stem_stride=2),
+    cpu=Budget(epochs=5, seeds=3, width=12, recipe=SHORT, images=4_000, stem_stride=2),
     gpu=Budget(epochs=30, seeds=5, width=16, recipe=NORMALISED, data="fashion-mnist"),
     equal=EqualCost("parameters", ("ResNet-20", "DenseNet-22"), 0.1),
 )
@@ -172,7 +173,7 @@ ENSEMBLE = Experiment(
         ),
     ),
     claims=(Claim("three", "one"), Claim("three", "one as large as three")),
-    cpu=Budget(epochs=3, seeds=3, width=12, recipe=NORMALISED, images=4_000, stem_stride=2),
+    cpu=Budget(epochs=6, seeds=3, width=12, recipe=SHORT, images=4_000, stem_stride=2),
     gpu=Budget(epochs=30, seeds=5, width=16, recipe=NORMALISED, data="fashion-mnist"),
     equal=EqualCost("macs", ("three", "one as large as three"), 0.1),
 )

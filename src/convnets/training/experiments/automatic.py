@@ -30,7 +30,7 @@ from convnets.training.experiments.core import (
     Experiment,
     train_once,
 )
-from convnets.training.experiments.networks import NORMALISED, matched
+from convnets.training.experiments.networks import NORMALISED, SHORT, matched
 from convnets.training.history import History
 
 BASE_SIDE = 0.5
@@ -90,7 +90,7 @@ SCALING = Experiment(
         Claim("compound", "finer"),
         Claim("compound", "base"),
     ),
-    cpu=Budget(epochs=3, seeds=2, width=8, recipe=NORMALISED, images=4_000),
+    cpu=Budget(epochs=3, seeds=3, width=8, recipe=SHORT, images=4_000),
     gpu=Budget(epochs=30, seeds=5, width=16, recipe=NORMALISED, data="fashion-mnist"),
     equal=EqualCost("macs", ("deeper", "wider", "finer", "compound"), 0.1),
 )
@@ -125,7 +125,7 @@ SEARCH = Experiment(
         Arm("random", largest, partial(train_winner, random_search)),
     ),
     claims=(Claim("REINFORCE", "random"),),
-    cpu=Budget(epochs=2, seeds=2, width=8, recipe=NORMALISED, images=2_000, children=12),
+    cpu=Budget(epochs=4, seeds=3, width=8, recipe=SHORT, images=2_000, children=12),
     gpu=Budget(epochs=20, seeds=5, width=8, recipe=NORMALISED, data="fashion-mnist", children=200),
     equal=EqualCost("macs", ("REINFORCE", "random"), tolerance=0),
 )

@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import torch
@@ -102,7 +103,7 @@ class Experiment:
 
     def costs(self, budget: Budget) -> dict[str, "Cost"]:
         """What each arm costs, by its name."""
-        return {arm.name: cost(lambda arm=arm: arm.build(budget)) for arm in self.arms}
+        return {arm.name: cost(partial(arm.build, budget)) for arm in self.arms}
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """Depth and shortcuts: lecture slides 38 to 42."""
 
+from functools import partial
+
 import torch
 from torch import nn
 
@@ -21,6 +23,8 @@ from convnets.training.experiments.core import (
 from convnets.training.experiments.networks import (
     NORMALISED,
     NOT_NORMALISED,
+    SHORT,
+    SHORT_NOT_NORMALISED,
     option_a,
     stages,
 )
@@ -56,10 +60,10 @@ SHORTCUTS = Experiment(
     arms=(
         Arm("A", stages(option_a)),
         Arm("B", stages(BasicBlock)),
-        Arm("C", stages(lambda *sizes: BasicBlock(*sizes, option="C"))),
+        Arm("C", stages(partial(BasicBlock, option="C"))),
     ),
     claims=(Claim("B", "A"), Claim("C", "B")),
-    cpu=Budget(epochs=4, seeds=3, width=8, recipe=NORMALISED, images=5_000, stem_stride=2),
+    cpu=Budget(epochs=6, seeds=3, width=8, recipe=SHORT, images=5_000, stem_stride=2),
     gpu=Budget(epochs=30, seeds=5, width=16, recipe=NORMALISED, data="fashion-mnist"),
     equal=EqualCost("macs", ("A", "B", "C"), 0.1),
 )
@@ -141,7 +145,7 @@ IDENTITY = Experiment(
         Claim("deep, from shallow and identities", "deep"),
         Claim("deep, from shallow and identities", "shallow"),
     ),
-    cpu=Budget(epochs=4, seeds=3, width=16, recipe=NOT_NORMALISED, images=5_000),
+    cpu=Budget(epochs=8, seeds=3, width=16, recipe=SHORT_NOT_NORMALISED, images=5_000),
     gpu=Budget(epochs=40, seeds=5, width=32, recipe=NOT_NORMALISED, data="fashion-mnist"),
     equal=EqualCost("macs", ("deep", "deep, from shallow and identities"), tolerance=0),
 )

@@ -6,7 +6,7 @@ from convnets.layers import ChannelShuffle, conv_norm_act
 from convnets.models.mobilenet import depthwise_separable
 from convnets.models.shufflenet import HalvingShuffleUnit, ShuffleUnit
 from convnets.training.experiments.core import Arm, Budget, Claim, EqualCost, Experiment
-from convnets.training.experiments.networks import NORMALISED, matched, of_width, stages
+from convnets.training.experiments.networks import NORMALISED, SHORT, matched, of_width, stages
 
 
 def full(in_channels: int, out_channels: int, stride: int) -> nn.Module:
@@ -34,7 +34,7 @@ DEPTHWISE = Experiment(
         ),
     ),
     claims=(Claim("full", "depthwise, same widths"), Claim("depthwise, same MACs", "full")),
-    cpu=Budget(epochs=4, seeds=3, width=8, recipe=NORMALISED, images=4_000, stem_stride=2),
+    cpu=Budget(epochs=8, seeds=3, width=8, recipe=SHORT, images=4_000, stem_stride=2),
     gpu=Budget(epochs=30, seeds=5, width=32, recipe=NORMALISED, data="fashion-mnist"),
     equal=EqualCost("macs", ("full", "depthwise, same MACs")),
 )
@@ -70,7 +70,7 @@ SHUFFLE = Experiment(
     metric="test accuracy",
     arms=(Arm("shuffled", shuffle_net), Arm("not shuffled", without_shuffle)),
     claims=(Claim("shuffled", "not shuffled"),),
-    cpu=Budget(epochs=4, seeds=3, width=32, recipe=NORMALISED, images=4_000, stem_stride=2),
+    cpu=Budget(epochs=6, seeds=3, width=32, recipe=SHORT, images=4_000, stem_stride=2),
     gpu=Budget(epochs=30, seeds=5, width=64, recipe=NORMALISED, data="fashion-mnist"),
     equal=EqualCost("macs", ("shuffled", "not shuffled"), tolerance=0),
 )

@@ -26,7 +26,14 @@ from convnets.training.experiments.core import (
     EqualCost,
     Experiment,
 )
-from convnets.training.experiments.networks import NORMALISED, NOT_NORMALISED, matched, stages
+from convnets.training.experiments.networks import (
+    NORMALISED,
+    NOT_NORMALISED,
+    SHORT,
+    SHORT_NOT_NORMALISED,
+    matched,
+    stages,
+)
 
 Module = Callable[[int], tuple[nn.Module, int]]
 """in_channels -> an Inception module and how many channels it puts out."""
@@ -84,7 +91,9 @@ INCEPTION = Experiment(
         Arm("reduced, same MACs", matched(reduced, naive, "macs", range(5, 400))),
     ),
     claims=(Claim("reduced, same MACs", "naive"),),
-    cpu=Budget(epochs=3, seeds=3, width=8, recipe=NOT_NORMALISED, images=4_000, stem_stride=2),
+    cpu=Budget(
+        epochs=6, seeds=3, width=8, recipe=SHORT_NOT_NORMALISED, images=4_000, stem_stride=2
+    ),
     gpu=Budget(epochs=20, seeds=5, width=32, recipe=NOT_NORMALISED, data="fashion-mnist"),
     equal=EqualCost("macs", ("naive", "reduced, same MACs")),
 )
@@ -99,7 +108,7 @@ SQUEEZE_EXCITE = Experiment(
         Arm("SE-ResNet-20", stages(gated(BasicBlock))),
     ),
     claims=(Claim("SE-ResNet-20", "ResNet-20"),),
-    cpu=Budget(epochs=4, seeds=3, width=16, recipe=NORMALISED, images=5_000, stem_stride=2),
+    cpu=Budget(epochs=5, seeds=3, width=16, recipe=SHORT, images=5_000, stem_stride=2),
     gpu=Budget(epochs=30, seeds=5, width=32, recipe=NORMALISED, data="fashion-mnist"),
     equal=EqualCost("macs", ("ResNet-20", "SE-ResNet-20"), 0.01),
 )

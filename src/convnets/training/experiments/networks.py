@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache, partial
 
 from torch import nn
@@ -22,10 +23,13 @@ from convnets.training.recipes import Recipe
 NORMALISED = Recipe(
     epochs=1, batch_size=128, learning_rate=0.1, weight_decay=1e-4, schedule="one-cycle"
 )
+# A CPU sees few images; smaller batches make more steps of them.
+SHORT = replace(NORMALISED, batch_size=64)
 # Without batch norm a step must not be too large.
 NOT_NORMALISED = Recipe(
     epochs=1, batch_size=128, learning_rate=0.05, schedule="one-cycle", clip_norm=1.0
 )
+SHORT_NOT_NORMALISED = replace(NOT_NORMALISED, batch_size=64)
 
 Block = Callable[[int, int, int], nn.Module]
 """in_channels, out_channels, stride -> a block."""

@@ -18,6 +18,8 @@ from convnets.training.experiments.core import (
 from convnets.training.experiments.networks import (
     NORMALISED,
     NOT_NORMALISED,
+    SHORT,
+    SHORT_NOT_NORMALISED,
     matched,
     of_width,
     stages,
@@ -42,7 +44,7 @@ ACTIVATION = Experiment(
         Claim("PReLU", "ReLU"),
         Claim("ELU", "ReLU"),
     ),
-    cpu=Budget(epochs=2, seeds=3, width=16, recipe=NOT_NORMALISED, images=6_000),
+    cpu=Budget(epochs=2, seeds=3, width=16, recipe=SHORT_NOT_NORMALISED, images=8_000),
     gpu=Budget(epochs=20, seeds=5, width=32, recipe=NOT_NORMALISED, data="fashion-mnist"),
     equal=EqualCost("macs", tuple(ACTIVATIONS), tolerance=0),
 )
@@ -81,7 +83,7 @@ FILTERS = Experiment(
         ),
     ),
     claims=(Claim("3x3, same widths", "7x7"), Claim("3x3, same parameters", "7x7")),
-    cpu=Budget(epochs=3, seeds=3, width=8, recipe=NORMALISED, images=5_000),
+    cpu=Budget(epochs=5, seeds=3, width=8, recipe=SHORT, images=5_000, stem_stride=2),
     gpu=Budget(epochs=20, seeds=5, width=32, recipe=NORMALISED, data="fashion-mnist"),
     equal=EqualCost("parameters", ("7x7", "3x3, same parameters"), 0.15),
 )

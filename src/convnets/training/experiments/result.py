@@ -177,8 +177,8 @@ class Result:
         lead = f"a difference of {self._size(abs(finding.lead))}, where {chance}"
         if finding.shows is None:
             return f"{difference}. It does not show at this budget: {lead}."
-        shows = "This shows" if finding.shows else "The opposite of the claim shows"
-        return f"{difference}. {shows}: {lead}."
+        shows = "the claim shows" if finding.shows else "the opposite of the claim shows"
+        return f"{difference}. At this budget {shows}: {lead}."
 
     def _text(self, value: float) -> str:
         return f"{value:.1%}" if self.metric == "test accuracy" else f"{value:.3f}"
