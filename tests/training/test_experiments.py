@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+import typer
 from torch import nn
 from typer.testing import CliRunner
 
 from convnets.models.chain import Chain
 from convnets.training.experiments import EXPERIMENTS, Budget, Experiment, Result, experiment, run
+from convnets.training.experiments import __main__ as experiments_command
 from convnets.training.experiments.accuracy import Ensemble
 from convnets.training.experiments.core import closest, images_of, seeded
 from convnets.training.experiments.depth import deepened
@@ -198,16 +200,27 @@ def test_unknown_experiments_budgets_and_seeds_are_refused():
         run(experiment("dense"), "cpu", seeds=0)
 
 
-def test_the_command_lists_the_experiments_and_refuses_others():
-    import typer
-
-    from convnets.training.experiments.__main__ import main
-
+def command(*arguments: str):
     app = typer.Typer()
-    app.command()(main)
-    listed = CliRunner().invoke(app, ["list"], env={"COLUMNS": "200"})
+    app.command()(experiments_command.main)
+    return CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
+
+
+def test_the_command_lists_the_experiments_and_refuses_others():
+    listed = command("list")
     assert listed.exit_code == 0
     assert all(name in listed.stdout for name in EXPERIMENTS)
-    refused = CliRunner().invoke(app, ["nonsense"], env={"COLUMNS": "200"})
+    refused = command("nonsense")
     assert refused.exit_code == 2
     assert "unknown experiment" in refused.output
+
+
+def test_the_command_prints_the_verdict_and_keeps_the_result(tmp_path, monkeypatch):
+    entry = few_arms("inception")
+    monkeypatch.setattr(
+        experiments_command, "experiment", lambda name: replace(entry, cpu=tiny(entry))
+    )
+    out = command("inception", "--budget", "cpu", "--seeds", "1", "--out", str(tmp_path))
+    assert out.exit_code == 0, out.output
+    assert "One seed says nothing of chance" in out.stdout
+    assert len(Result.load(tmp_path / "inception-cpu.json").runs) == 2

@@ -63,7 +63,7 @@ finer = partial(base, scaling=Scaling(resolution=2))
 def as_costly_as_finer(scaling: Scaling) -> Build:
     """With the width at which it costs four times the base: small networks round coarsely."""
     return matched(
-        lambda budget, width: scaled(budget, width, scaling), finer, "macs", range(2, 256)
+        lambda budget, width: scaled(budget, width, scaling), finer, "macs", range(6, 64)
     )
 
 
@@ -79,7 +79,7 @@ SCALING = Experiment(
     metric="test accuracy",
     arms=(
         Arm("base", base),
-        Arm("deeper", matched(deeper, finer, "macs", range(2, 32))),
+        Arm("deeper", matched(deeper, finer, "macs", range(2, 16))),
         Arm("wider", as_costly_as_finer(Scaling())),
         Arm("finer", finer),
         Arm("compound", as_costly_as_finer(compound_scaling(2))),
