@@ -90,6 +90,24 @@ def export(
 
 
 @app.command()
+def report(
+    assignment: Assignment = ASSIGNMENT,
+    course: CourseFolder = COURSE,
+    out: Annotated[Path, typer.Option(help="Folder for the page and its tables.")] = Path(
+        "_build/report"
+    ),
+) -> None:
+    """Write how the class did: totals, exercises, misconceptions; a page and CSV files.
+
+    Example: python -m autograder report assignment2 --out _build/report
+    """
+    from autograder.course import Course
+    from autograder.report import report
+
+    print(f"Report: {report(Course.at(course), assignment, out)}")
+
+
+@app.command()
 def leaks(
     paths: Annotated[list[Path], typer.Argument(help="Folders, zips or files.")],
     course: CourseFolder = COURSE,

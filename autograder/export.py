@@ -178,9 +178,10 @@ FORMS: dict[str, Callable[[Sequence[Record]], dict[str, str]]] = {
 
 def _csv(lines: Iterable[Sequence[object]]) -> str:
     text = StringIO()
-    csv.writer(text).writerows([_defused(value) for value in line] for line in lines)
+    csv.writer(text).writerows([defused(value) for value in line] for line in lines)
     return text.getvalue()
 
 
-def _defused(value: object) -> object:
+def defused(value: object) -> object:
+    """A cell of a table that no spreadsheet runs."""
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
