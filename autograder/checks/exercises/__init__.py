@@ -2,7 +2,12 @@
 
 from typing import Any, Protocol
 
-from autograder.checks.exercises import activations, residual
+from autograder.checks.exercises import (
+    activations,
+    initialization,
+    residual,
+    squeeze_excite,
+)
 from autograder.checks.verdict import Verdict
 
 
@@ -28,5 +33,7 @@ class Exercise(Protocol):
 
 
 EXERCISES: dict[str, Exercise] = {
-    exercise.name: exercise for topic in (activations, residual) for exercise in topic.EXERCISES
+    exercise.name: exercise
+    for topic in (activations, residual, initialization, squeeze_excite)
+    for exercise in topic.EXERCISES
 }
