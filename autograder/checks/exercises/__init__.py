@@ -4,9 +4,12 @@ from typing import Any, Protocol
 
 from autograder.checks.exercises import (
     activations,
+    density,
+    efficiency,
     initialization,
     residual,
     squeeze_excite,
+    width,
 )
 from autograder.checks.verdict import Verdict
 
@@ -32,8 +35,7 @@ class Exercise(Protocol):
     def examine(self, *answers: Any, seed: int) -> Verdict: ...
 
 
+TOPICS = (activations, residual, initialization, squeeze_excite, width, density, efficiency)
 EXERCISES: dict[str, Exercise] = {
-    exercise.name: exercise
-    for topic in (activations, residual, initialization, squeeze_excite)
-    for exercise in topic.EXERCISES
+    exercise.name: exercise for topic in TOPICS for exercise in topic.EXERCISES
 }
