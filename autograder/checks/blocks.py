@@ -249,8 +249,8 @@ def _wrong_behaviour(
         if block.multiplications(inputs[0]) != multiplications(reference, inputs[0]):
             yield (
                 "values",
-                f"{block.label} computes the right values, but at another cost than it should: look "
-                "at where its stride or pooling stands.",
+                f"{block.label} computes the right values, but at another cost than it should: "
+                "look at where its stride or pooling stands.",
             )
     except StudentError as error:
         yield "values", str(error)
@@ -265,10 +265,14 @@ def _wrong_behaviour(
         yield "gradients", str(error)
     try:
         if not same_training(reference, block, assignment, batches):
-            yield (
-                "modes",
-                f"{block.label} is right in eval mode but not in train mode: look at what batch "
-                "norm sees and counts there, and at where the stride stands (slide 45).",
-            )
+            yield "modes", _wrong_mode(block, reference)
     except StudentError as error:
         yield "modes", str(error)
+
+
+def _wrong_mode(block: Block, reference: nn.Module) -> str:
+    wrong = f"{block.label} is right in eval mode but not in train mode: "
+    if any(isinstance(layer, nn.BatchNorm2d) for layer in reference.modules()):
+        look = "look at what batch norm sees and counts there, and at where the stride stands"
+        return f"{wrong}{look} (slide 45)."
+    return f"{wrong}this block has nothing that works differently there, such as dropout."

@@ -6,9 +6,11 @@ from autograder.checks.exercises import (
     activations,
     density,
     efficiency,
+    inception,
     initialization,
     residual,
     squeeze_excite,
+    vgg,
     width,
 )
 from autograder.checks.verdict import Verdict
@@ -35,7 +37,17 @@ class Exercise(Protocol):
     def examine(self, *answers: Any, seed: int) -> Verdict: ...
 
 
-TOPICS = (activations, residual, initialization, squeeze_excite, width, density, efficiency)
+TOPICS = (
+    activations,
+    vgg,
+    inception,
+    residual,
+    initialization,
+    squeeze_excite,
+    width,
+    density,
+    efficiency,
+)
 EXERCISES: dict[str, Exercise] = {
     exercise.name: exercise for topic in TOPICS for exercise in topic.EXERCISES
 }

@@ -197,7 +197,7 @@ DENSE_BLOCK = BlockExercise(
     "DenseBlock",
     (
         case(2, 5, 3, channels=5),
-        case(3, 4, 2, channels=4),
+        case(3, 5, 2, channels=5),
         case(2, 4, 3, bottleneck=2, channels=4),
     ),
     (0.25, 0.75, 1.25, 0.5, 0.25),

@@ -241,7 +241,7 @@ SHUFFLE_UNIT = BlockExercise(
     (
         case(12, 12, 3),
         case(16, 16, 2, stride=1),
-        case(6, 18, 3, stride=2),
+        case(9, 36, 3, stride=2),
         case(8, 24, 2, stride=2),
     ),
     (0.5, 0.75, 1.75, 0.5, 0.5),
