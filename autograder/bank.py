@@ -2,8 +2,7 @@
 hidden tests.
 
 `mutants/EXERCISE.toml` holds them, each as a small change of the answer in the source notebook, or
-as an answer of its own. Every variant must get full marks. Every mutant must lose marks, and must
-be told its own sentence.
+as an answer of its own. Every variant must get full marks. Every mutant must lose marks, and must be told its own sentence.
 """
 
 import tomllib
@@ -121,6 +120,10 @@ def _entries(exercise: str, notebook: dict[str, str], path: Path) -> Iterator[En
         bank = tomllib.loads(path.read_text("utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise CourseError(f"{path} cannot be read ({error}).") from None
+    stand_in = bank.pop("stand_in", {})
+    if unknown := stand_in.keys() - notebook.keys():
+        raise CourseError(f"{path.name}: there is no {', '.join(sorted(unknown))} to stand in for.")
+    notebook = notebook | stand_in
     yield Entry(exercise, "the answer in the source notebook", notebook)
     for kind in ("variant", "mutant"):
         for item in bank.pop(kind, []):

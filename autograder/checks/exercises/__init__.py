@@ -2,7 +2,7 @@
 
 from typing import Any, Protocol
 
-from autograder.checks.exercises import activations, residual
+from autograder.checks.exercises import activations, residual, training
 from autograder.checks.verdict import Verdict
 
 
@@ -28,5 +28,7 @@ class Exercise(Protocol):
 
 
 EXERCISES: dict[str, Exercise] = {
-    exercise.name: exercise for topic in (activations, residual) for exercise in topic.EXERCISES
+    exercise.name: exercise
+    for topic in (activations, residual, training)
+    for exercise in topic.EXERCISES
 }
