@@ -45,15 +45,20 @@ def grade(
     samples: Annotated[
         bool, typer.Option("--samples", help=f"Grade the bundled samples, in {SAMPLES}.")
     ] = False,
+    details: Annotated[
+        Path | None, typer.Option(help="Also write the marks of every exercise, as CSV.")
+    ] = None,
 ) -> None:
-    """Grade all that is in submitted/STUDENT/ASSIGNMENT, and print the marks.
+    """Grade all that is in submitted/STUDENT/ASSIGNMENT, and print the marks by notebook.
 
-    Example: python -m autograder grade assignment2
+    Example: python -m autograder grade assignment2 --details marks.csv
     """
     from rich.console import Console
 
     from autograder.course import Course
-    from autograder.grade import grade, grade_samples, print_outcome
+    from autograder.grade import grade
+    from autograder.samples import grade_samples
+    from autograder.table import print_outcome, write_details
 
     folder = Course.at(course)
     differences: list[str] = []
@@ -63,6 +68,9 @@ def grade(
         outcome = grade(folder, assignment)
     console = Console(width=None if sys.stdout.isatty() else WIDTH_IN_A_PIPE)
     print_outcome(outcome, console)
+    if details is not None:
+        write_details(outcome, details)
+        print(f"Every exercise: {details}")
     for difference in differences:
         console.print(difference, markup=False)
     if outcome.problems or differences:

@@ -2,7 +2,9 @@
 hidden tests.
 
 `mutants/EXERCISE.toml` holds them, each as a small change of the answer in the source notebook, or
-as an answer of its own. Every variant must get full marks. Every mutant must lose marks, and must be told its own sentence.
+as an answer of its own. Every variant must get full marks. Every mutant must lose marks, and must
+be told its own sentence. A table `stand_in` replaces answers that take long, such as a training, in
+all entries.
 """
 
 import tomllib

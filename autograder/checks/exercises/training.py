@@ -136,8 +136,7 @@ def _as_tensor(result: Any, label: str) -> Tensor:
 def _numbered_from_0(classes: Tensor, labels: Tensor) -> tuple[Tensor, str]:
     """The classes; one lower, with a sentence, where they are numbered from 1."""
     lower = classes - 1
-    from_1 = (lower == labels).float().mean() > max(CHANCE, (classes == labels).float().mean())
-    if from_1 and classes.min() >= 1:
+    if (lower == labels).float().mean() > CHANCE and classes.min() >= 1:
         return lower, "The classes of predict are one too high: they are numbered from 0 to 9."
     if classes.min() < 0 or classes.max() >= len(CLASSES):
         return classes, "predict returns numbers that are no class: they go from 0 to 9."
