@@ -43,7 +43,15 @@ class Entry:
     def verdict(self, seed: int = 0) -> Verdict:
         """What the hidden tests find."""
         space: dict[str, Any] = {"__name__": "student"}
-        exec(compile("\n\n".join(self.notebook.values()), f"<{self.name}>", "exec"), space)
+        code = compile("\n\n".join(self.notebook.values()), f"<{self.name}>", "exec")
+        try:
+            exec(code, space)
+        except Exception as error:
+            raise CourseError(
+                f"{self.exercise}, {self.name}: the notebook's answers cannot be run in a row "
+                f"({type(error).__name__}: {error}). One that needs other cells, such as a "
+                "training, needs a stand_in in the bank."
+            ) from error
         asked = EXERCISES[self.exercise]
         return check(self.exercise, *(space[name] for name in asked.answers), seed=seed)
 
@@ -78,17 +86,15 @@ class Judged:
 
 
 def load(course: Course, assignment: str, folder: Path = FOLDER) -> list[Entry]:
-    """All entries of the bank, exercise by exercise.
+    """All entries of the bank, exercise by exercise, in the notebooks' order.
 
     Raises:
         CourseError: an entry cannot be made; the sentence says which and why.
     """
-    answers = dict(_answers(course, assignment))
     return [
         entry
-        for exercise in EXERCISES
-        if exercise in answers
-        for entry in _entries(exercise, answers[exercise], folder / f"{exercise}.toml")
+        for exercise, answers in _answers(course, assignment)
+        for entry in _entries(exercise, answers, folder / f"{exercise}.toml")
     ]
 
 

@@ -16,12 +16,14 @@ NO_TIME = (1980, 1, 1, 0, 0, 0)
 # The training images of data/, without the test images, on which `predict` is marked. The file is
 # made when a notebook reads it; nbgrader copies it from source/ to wherever the notebooks go.
 IMAGES = "fashion_mnist_train.npz"
+# `new-exercise` writes it where an instructor must write.
+UNWRITTEN = "WRITE ME"
 
 
 def generate(course: Course, assignment: str) -> Path:
     """Make the student version with nbgrader and return its folder."""
     for notebook in course.notebooks(assignment):
-        read_notebook(notebook)
+        _refuse_unwritten(notebook)
     provide_images(course, assignment)
     api = course.api()
     result = api.generate_assignment(assignment)
@@ -32,6 +34,14 @@ def generate(course: Course, assignment: str) -> Path:
         )
     set_deadline(api.coursedir.db_url, assignment, course.late_policy())
     return course.released(assignment)
+
+
+def _refuse_unwritten(path: Path) -> None:
+    for cell in read_notebook(path)["cells"]:
+        if UNWRITTEN in "".join(cell["source"]):
+            raise CourseError(
+                f"{path}: the cell {cell.get('id', '?')} still says {UNWRITTEN}; write it first."
+            )
 
 
 def provide_images(course: Course, assignment: str) -> None:
