@@ -49,7 +49,7 @@ def stage(course: Course, assignment: str, scratch: Path) -> Course:
     staged = course.staged(scratch)
     generate(staged, assignment)
     bank = {(entry.exercise, entry.name): entry for entry in load(staged, assignment)}
-    answers = _instructors_answers(staged, assignment)
+    answers = instructors_answers(staged, assignment)
     for name, folder in staged.samples().items():
         _hand_in(
             _read(folder / ANSWERS),
@@ -98,12 +98,15 @@ def _hand_in(
     target: Path,
 ) -> None:
     """Write a sample's notebooks: the released ones, with its answers in their cells."""
+    sample = target.parent.name
+    if answers.get("start") not in ("source", "release"):
+        raise CourseError(f'The sample {sample} must say start = "source" or start = "release".')
     cells = dict(instructors) if answers["start"] == "source" else {}
     for exercise, entry in answers.get("bank", {}).items():
         if (exercise, entry) not in bank:
             known = ", ".join(repr(name) for other, name in bank if other == exercise)
             raise CourseError(
-                f"The bank has no {entry!r} for {exercise}, as the sample {target.parent.name} "
+                f"The bank has no {entry!r} for {exercise}, as the sample {sample} "
                 f"wants it. It has: {known or 'nothing'}."
             )
         cells |= _changed(bank[exercise, entry], instructors)
@@ -118,9 +121,11 @@ def _hand_in(
                 written.add(cell["id"])
         if path.name in answers.get("notebooks", [path.name]):
             (target / path.name).write_text(json.dumps(notebook, indent=1), "utf-8")
+    if not any(target.iterdir()):
+        raise CourseError(f"The sample {sample} hands in none of the released notebooks.")
     if strange := cells.keys() - written:
         raise CourseError(
-            f"The sample {target.parent.name} answers {', '.join(sorted(strange))}, "
+            f"The sample {sample} answers {', '.join(sorted(strange))}, "
             "which is no cell of a released notebook."
         )
 
@@ -131,7 +136,7 @@ def _changed(entry: Entry, instructors: dict[str, str]) -> dict[str, str]:
     return {cell: code for cell, code in cells.items() if instructors.get(cell, code) != code}
 
 
-def _instructors_answers(course: Course, assignment: str) -> dict[str, str]:
+def instructors_answers(course: Course, assignment: str) -> dict[str, str]:
     """What the source notebooks hold in the cells that students fill, by the cell's id."""
     return {
         cell["id"]: _without_markers("".join(cell["source"]))
