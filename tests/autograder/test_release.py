@@ -56,6 +56,7 @@ def test_the_same_source_gives_the_same_bytes(bundle, course, tmp_path):
     assert release(course, ASSIGNMENT, tmp_path).read_bytes() == bundle.read_bytes()
 
 
+NOWHERE = "http://127.0.0.1:9"  # so that nothing is downloaded
 # nbgrader strips the answers; these are the instructor's, with a training that takes a second.
 SHORT = {
     "training_answer": """
@@ -78,13 +79,19 @@ def code_of(notebook, answers):
 
 def run_alone(code, folder):
     # -I: neither this folder nor PYTHONPATH is searched. None in sys.modules refuses an import.
-    refuse = "import sys; sys.modules.update(autograder=None, convnets=None, torchvision=None)"
+    refuse = "import sys; sys.modules.update(autograder=None, convnets=None)"
     return subprocess.run(
         [sys.executable, "-I", "-c", "\n".join([refuse, *code])],
         cwd=folder,
         capture_output=True,
         text=True,
-        env={"MPLBACKEND": "agg", "OMP_NUM_THREADS": "1", "HOME": str(folder)},
+        env={
+            "HOME": str(folder),
+            "MPLBACKEND": "agg",
+            "OMP_NUM_THREADS": "1",
+            "http_proxy": NOWHERE,
+            "https_proxy": NOWHERE,
+        },
     )
 
 
