@@ -15,6 +15,7 @@ from torch import Generator, Tensor
 
 from autograder.checks.student import Function, StudentError, gradients_of, student_code
 from autograder.checks.verdict import Part, Verdict
+from autograder.errors import CourseError
 
 # Of the largest value. Right versions differ by rounding alone.
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-5}
@@ -113,7 +114,7 @@ class OurFunction(Function):
     def call(self, *arguments: Any, **keywords: Any) -> Any:
         try:
             return self._function(*arguments, **keywords)
-        except ValueError:
+        except (ValueError, CourseError):
             raise
         except Exception as error:  # a slip may break on some arguments
             raise StudentError(type(error).__name__) from None
