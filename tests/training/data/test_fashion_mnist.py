@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from convnets.training import data
+from convnets.training.data import fashion_mnist
 
 # Of the decoded arrays, so that another zlib does not matter.
 SHA256 = {
@@ -100,17 +101,19 @@ def test_labels_that_do_not_belong_to_the_images_are_noticed(originals):
 
 @pytest.mark.parametrize("content", [b"", b"PK", None], ids=["empty", "no zip", "cut"])
 def test_a_damaged_subset_is_named_with_what_to_do(tmp_path, monkeypatch, content):
-    broken = tmp_path / data.SUBSET_FILE
+    broken = tmp_path / fashion_mnist.SUBSET_FILE
     original = data.subset_path().read_bytes()
     broken.write_bytes(original[: len(original) // 2] if content is None else content)
-    monkeypatch.setattr(data, "subset_path", lambda: broken)
+    monkeypatch.setattr(fashion_mnist, "subset_path", lambda: broken)
     with pytest.raises(RuntimeError, match=r"damaged.*git checkout"):
         data.load("fashion-mnist-small")
 
 
 def test_a_missing_subset_is_named_with_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        data, "__file__", str(tmp_path / "src" / "convnets" / "training" / "data.py")
+        fashion_mnist,
+        "__file__",
+        str(tmp_path / "src" / "convnets" / "training" / "data" / "fashion_mnist.py"),
     )
     with pytest.raises(FileNotFoundError, match="git checkout"):
         data.load("fashion-mnist-small")
@@ -122,7 +125,7 @@ def test_a_failed_download_says_which_other_ways_there_are(monkeypatch, tmp_path
     def fail(*args, **kwargs):
         raise OSError("no network")
 
-    monkeypatch.setattr(data, "DEBIAN", tmp_path / "nothing")
+    monkeypatch.setattr(fashion_mnist, "DEBIAN", tmp_path / "nothing")
     monkeypatch.setattr(torchvision.datasets, "FashionMNIST", fail)
     with pytest.raises(FileNotFoundError, match=r"dataset-fashion-mnist.*--data-root"):
         data.load("fashion-mnist")

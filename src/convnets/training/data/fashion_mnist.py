@@ -1,20 +1,16 @@
 """Fashion-MNIST (Xiao et al., 2017) as tensors: a small subset that is always there, or the full
-set.
-
-`load("fashion-mnist-small")` reads the subset that comes with the course. `load("fashion-mnist")`
-looks for the original files in `root`, in the folder of Debian's package `dataset-fashion-mnist`,
-and else lets torchvision download them.
+set: from a folder, from Debian's package `dataset-fashion-mnist`, or from torchvision.
 """
 
 import gzip
 import zipfile
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+
+from convnets.training.data.dataset import DOWNLOADS, Dataset, Split
 
 CLASSES = (
     "T-shirt/top",
@@ -28,73 +24,15 @@ CLASSES = (
     "Bag",
     "Ankle boot",
 )
-NAMES = ("fashion-mnist-small", "fashion-mnist")
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
-DOWNLOADS = Path.home() / ".cache" / "convnets"
 SUBSET_FILE = "fashion_mnist_small.npz"
 PREFIX = {"train": "train", "test": "t10k"}
 IMAGES_MAGIC, LABELS_MAGIC = 2051, 2049
 
 
-@dataclass(frozen=True)
-class Split:
-    """Images (N, C, H, W), uint8, and labels (N,), int64."""
-
-    images: Tensor
-    labels: Tensor
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """A training and a test split, the class names, and where the images came from."""
-
-    name: str
-    train: Split
-    test: Split
-    classes: tuple[str, ...]
-    source: str
-
-    @property
-    def in_channels(self) -> int:
-        return self.train.images.shape[1]
-
-    @property
-    def mean(self) -> float:
-        """Mean of the training pixels on the scale 0 to 1."""
-        return self.train.images.double().mean().item() / 255
-
-    @property
-    def std(self) -> float:
-        """Standard deviation of the training pixels on the scale 0 to 1."""
-        return self.train.images.double().std().item() / 255
-
-
-def load(name: str = "fashion-mnist-small", root: Path | str | None = None) -> Dataset:
-    """The data set called `name`.
-
-    Args:
-        name: `fashion-mnist-small` (10,000 + 2,000 images, comes with the course) or
-            `fashion-mnist` (60,000 + 10,000).
-        root: folder of the original idx files, `.gz` or unpacked, for `fashion-mnist`.
-
-    Raises:
-        ValueError: unknown name.
-        FileNotFoundError: a file is missing; the sentence says where it may come from.
-        RuntimeError: a file is damaged.
-    """
-    if name == "fashion-mnist-small":
-        return _load_subset()
-    if name == "fashion-mnist":
-        return _load_full(Path(root) if root is not None else None)
-    raise ValueError(f"unknown data set {name!r}; choose one of {', '.join(NAMES)}")
-
-
 def subset_path() -> Path:
     """Where the subset lies: inside an installed package, or in `data/` of a checkout."""
-    package = Path(__file__).resolve().parents[1]
+    package = Path(__file__).resolve().parents[2]
     places = [package / "data" / SUBSET_FILE, package.parents[1] / "data" / SUBSET_FILE]
     for place in places:
         if place.is_file():
@@ -117,7 +55,8 @@ def read_original(root: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     return images, labels
 
 
-def _load_subset() -> Dataset:
+def load_subset() -> Dataset:
+    """The images that come with the course."""
     path = subset_path()
     try:
         with np.load(path) as arrays:
@@ -132,7 +71,8 @@ def _load_subset() -> Dataset:
     return Dataset("fashion-mnist-small", train, test, CLASSES, str(path))
 
 
-def _load_full(root: Path | None) -> Dataset:
+def load_full(root: Path | None) -> Dataset:
+    """All 60,000 and 10,000 images, from `root` if it is named."""
     folder = root or (DEBIAN if DEBIAN.is_dir() else _download())
     train, test = (_split(*read_original(folder, part)) for part in ("train", "test"))
     return Dataset("fashion-mnist", train, test, CLASSES, str(folder))
