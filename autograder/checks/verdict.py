@@ -36,8 +36,9 @@ class Verdict:
 
     def report(self) -> float:
         """Print parts and sentences; return the marks, which nbgrader reads from the cell."""
+        width = max(len(part.name) for part in self.parts)
         for part in self.parts:
-            print(f"{part.name:<12}{part.marks:.3g} of {part.out_of:g}")
+            print(f"{part.name:<{width}}  {part.marks:.3g} of {part.out_of:g}")
         for sentence in self.sentences:
             print(f"- {sentence}")
         return self.marks
