@@ -82,7 +82,7 @@ def test_the_details_have_a_column_for_every_exercise(graded, tmp_path):
 
 
 def test_a_mistake_is_named_in_the_graded_notebook(graded):
-    notebooks = graded.course.root / "autograded" / "residual_slips" / ASSIGNMENT
+    notebooks = graded.course.root / "autograded" / "slips" / ASSIGNMENT
     assert "comes before the addition" in "".join(
         path.read_text("utf-8") for path in notebooks.glob("*.ipynb")
     )

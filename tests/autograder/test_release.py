@@ -150,7 +150,7 @@ def test_a_source_that_nbgrader_refuses_leaves_the_old_bundle(course, tmp_path):
     (tmp_path / f"{ASSIGNMENT}.zip").write_bytes(b"the old bundle")
     notebook = course.notebooks(ASSIGNMENT)[0]
     notebook.write_text(notebook.read_text("utf-8").replace("### END SOLUTION", ""), "utf-8")
-    with pytest.raises(CourseError, match=r"solution statements.*release again"):
+    with pytest.raises(CourseError, match=r"solution statement.*release again"):
         release(course, ASSIGNMENT, tmp_path)
     assert [path.read_bytes() for path in tmp_path.glob("*.zip*")] == [b"the old bundle"]
 

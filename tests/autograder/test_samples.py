@@ -44,7 +44,7 @@ def test_an_answer_holds_neither_marker_nor_marking_scheme(graded):
 
 
 def test_an_entry_of_the_bank_can_be_an_answer(graded):
-    written = cells(handed_in(graded.course, "residual_slips"))
+    written = cells(handed_in(graded.course, "slips"))
     right = cells(handed_in(graded.course, "all_right"))
     answer = next(key for key in right if key[1] == "basic_block_answer")
     assert written[answer] != right[answer]

@@ -288,12 +288,12 @@ TRANSITION = BlockExercise(
         Mistake(
             "The transition takes maxima: it averages, so that every feature keeps a say "
             "(slide 59).",
-            frozenset({"values", "gradients"}),
+            frozenset({"values"}),
             _max_pool,
         ),
         Mistake(
             "The ReLU is missing: it follows batch norm (slide 59).",
-            frozenset({"values", "gradients"}),
+            frozenset({"values"}),
             _no_relu,
         ),
         Mistake(
@@ -305,7 +305,7 @@ TRANSITION = BlockExercise(
         Mistake(
             "The convolution has a stride of its own: it skips pixels; the transition averages "
             "them (slide 59).",
-            frozenset({"values", "gradients"}),
+            frozenset({"values"}),
             _strided,
         ),
         Mistake(

@@ -234,7 +234,7 @@ def _unit(sentence: str, costs: frozenset[str], **changes: Any) -> Mistake:
     return Mistake(sentence, costs, partial(_Unit, **changes))
 
 
-VALUES = frozenset({"values", "gradients"})
+VALUES = frozenset({"values"})
 SHUFFLE_UNIT = BlockExercise(
     "shuffle_unit",
     "ShuffleUnit",

@@ -148,11 +148,11 @@ def _mistakes(build: Any) -> tuple[Mistake, ...]:
     orders = ((3, 0, 1, 2), (2, 1, 0, 3), (0, 2, 1, 3), (3, 2, 1, 0), (0, 1, 3, 2))
     return (
         *(wrong(ORDER, "values", order=order) for order in orders),
-        wrong(AVERAGED, "values", "gradients", pool="average"),
+        wrong(AVERAGED, "values", pool="average"),
         wrong(NO_BIAS, "parameters", "values", bias=False),
         wrong(NORM, "parameters", "values", "modes", norm=True),
-        wrong(NO_RELU, "values", "gradients", relus="no"),
-        wrong(RELU6, "values", "gradients", relus="6"),
+        wrong(NO_RELU, "values", relus="no"),
+        wrong(RELU6, "values", relus="6"),
     )
 
 
@@ -182,7 +182,7 @@ NAIVE_INCEPTION = BlockExercise(
         Mistake(
             "A ReLU follows the concatenation, so the pool path loses what is negative: it comes "
             "after each convolution only (slide 26).",
-            frozenset({"values", "gradients"}),
+            frozenset({"values"}),
             partial(_naive, relus="no", last_relu=True),
         ),
     ),
@@ -199,7 +199,7 @@ INCEPTION = BlockExercise(
         Mistake(
             "No ReLU follows the reductions: the 1x1 convolutions have one too, which makes the "
             "path deeper for free (slide 31).",
-            frozenset({"values", "gradients"}),
+            frozenset({"values"}),
             partial(_reduced, relus="last"),
         ),
         Mistake(
@@ -210,13 +210,13 @@ INCEPTION = BlockExercise(
         ),
         Mistake(
             "The pool path projects before it pools: the pool comes first (slide 31).",
-            frozenset({"values", "gradients"}),
+            frozenset({"values"}),
             partial(_reduced, project_first=True),
         ),
         Mistake(
             "No ReLU comes after the projection of the pool: it is a convolution like the others "
             "(slide 31).",
-            frozenset({"values", "gradients"}),
+            frozenset({"values"}),
             partial(_reduced, project_relu=False),
         ),
         Mistake(

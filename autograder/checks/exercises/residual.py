@@ -172,7 +172,7 @@ PLAIN_BLOCK = BlockExercise(
         Mistake(
             "The plain block adds its input: it is the one to compare with, and has no shortcut "
             "(slide 38).",
-            frozenset({"values", "gradients"}),
+            frozenset({"values"}),
             _WithShortcut,
         ),
         Mistake(RELU_BEFORE_NORM, frozenset({"values"}), _relus_before_norms),

@@ -63,7 +63,7 @@ def _gated(sentence: str, **parts: Callable[..., Tensor]) -> Mistake:
     def build(channels: int, reduction: int = 16) -> nn.Module:
         return _Gated(channels, reduction, **parts)
 
-    return Mistake(sentence, frozenset({"values", "gradients"}), build)
+    return Mistake(sentence, frozenset({"values"}), build)
 
 
 def _as_it_is(x: Tensor) -> Tensor:

@@ -102,13 +102,11 @@ VGG_BLOCK = BlockExercise(
         _wrong(
             "The block averages at the end: VGG takes maxima (slide 17).",
             "values",
-            "gradients",
             pool=nn.AvgPool2d(2),
         ),
         _wrong(
             "The pool's windows overlap: VGG's are 2x2 with stride 2 (slide 17).",
             "values",
-            "gradients",
             pool=nn.MaxPool2d(3, 2, 1),
         ),
         _wrong(
@@ -126,7 +124,7 @@ VGG_BLOCK = BlockExercise(
         Mistake(
             "The last convolution halves the maps with a stride: VGG's have stride 1, and a pool "
             "follows them (slide 17).",
-            frozenset({"values", "gradients"}),
+            frozenset({"values"}),
             _strided,
         ),
         _wrong(
