@@ -19,6 +19,7 @@ from autograder.course import Course, read_notebook
 from autograder.errors import CourseError
 
 FOLDER = Path(__file__).parent / "mutants"
+SOURCE = "the answer in the source notebook"
 KEYS = {"name", "source", "replace", "says", "least"}
 
 
@@ -132,7 +133,7 @@ def _entries(exercise: str, notebook: dict[str, str], path: Path) -> Iterator[En
     if unknown := stand_in.keys() - notebook.keys():
         raise CourseError(f"{path.name}: there is no {', '.join(sorted(unknown))} to stand in for.")
     notebook = notebook | stand_in
-    yield Entry(exercise, "the answer in the source notebook", notebook)
+    yield Entry(exercise, SOURCE, notebook)
     for kind in ("variant", "mutant"):
         for item in bank.pop(kind, []):
             where = f"{path.name}, {kind} {item.get('name')!r}"

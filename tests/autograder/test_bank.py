@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from autograder.bank import judge, load
+from autograder.bank import SOURCE, judge, load
 from autograder.checks import EXERCISES
 from autograder.course import Course
 from autograder.errors import CourseError
@@ -12,7 +12,14 @@ from autograder.selftest import gaps
 
 COURSE = Course.at(Path(__file__).parents[2] / "assignments")
 BANK = load(COURSE, "assignment2")
-ENTRIES = [pytest.param(entry, id=f"{entry.exercise}: {entry.name}") for entry in BANK]
+ENTRIES = [
+    pytest.param(
+        entry,
+        id=f"{entry.exercise}: {entry.name}",
+        marks=[] if entry.name == SOURCE else pytest.mark.slow,
+    )
+    for entry in BANK
+]
 
 
 @pytest.mark.parametrize("entry", ENTRIES)

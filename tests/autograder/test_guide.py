@@ -1,5 +1,6 @@
-"""The instructor guide's table of exercises is the one of the notebooks."""
+"""What the instructor guide says of exercises and bank is so."""
 
+from autograder.bank import load
 from autograder.course import read_notebook
 from tests.autograder.conftest import ASSIGNMENT, REPOSITORY
 
@@ -18,3 +19,10 @@ def test_the_instructor_guide_has_the_exercises_and_points_of_the_notebooks(orig
     start = guide.index("| notebook | exercises | points |") + 2
     table = guide[start : guide.index("", start)]
     assert table == list(rows(original))
+
+
+def test_the_instructor_guide_has_the_size_of_the_bank(original):
+    guide = (REPOSITORY / "guides" / "instructor.md").read_text("utf-8")
+    bank = load(original, ASSIGNMENT)
+    wrong = sum(entry.says is not None for entry in bank)
+    assert f"{len(bank) - wrong} right and {wrong} wrong answers" in guide
