@@ -13,7 +13,7 @@ from autograder.table import print_outcome, write_details
 from tests.autograder.conftest import ASSIGNMENT, REPOSITORY, handed_in
 
 # Real nbgrader runs. One worker grades the samples for all of these tests.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("graded")]
+pytestmark = pytest.mark.slow
 
 SAMPLES = sorted(path.parent.name for path in REPOSITORY.glob("assignments/samples/*/marks.toml"))
 

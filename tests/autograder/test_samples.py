@@ -5,7 +5,7 @@ from autograder.errors import CourseError
 from autograder.samples import grade_samples, stage
 from tests.autograder.conftest import ASSIGNMENT, handed_in
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("graded")]  # real nbgrader runs
+pytestmark = pytest.mark.slow  # real nbgrader runs
 
 
 def cells(folder):
