@@ -35,7 +35,6 @@ CONVOLUTIONS = frozenset((
     "slow_conv2d_forward", "thnn_conv2d"
 ))
 # fmt: on
-SHUFFLES = frozenset(("channel_shuffle", "native_channel_shuffle"))
 
 
 class StudentError(Exception):

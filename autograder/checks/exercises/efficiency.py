@@ -11,7 +11,6 @@ from torch.nn.functional import avg_pool2d, max_pool2d, relu
 from autograder.checks.blocks import BlockExercise, Build, Mistake, case
 from autograder.checks.exercises.parts import ALL_BUT_SHAPES, conv, norm
 from autograder.checks.functions import Call, FunctionExercise, Slip
-from autograder.checks.student import SHUFFLES
 
 
 def _separable(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
@@ -167,7 +166,6 @@ CHANNEL_SHUFFLE = FunctionExercise(
             lambda x, groups: x if x.shape[1] % groups == 0 else int("no"),
         ),
     ),
-    forbidden=SHUFFLES,
 )
 
 
