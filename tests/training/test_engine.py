@@ -152,6 +152,7 @@ def test_gradients_are_clipped_to_the_recipes_norm(few):
     torch.testing.assert_close(net.features.c1.weight, before, rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_googlenet_learns_with_its_auxiliary_classifiers(few):
     recipe = Recipe(epochs=1, batch_size=8, learning_rate=0.01, auxiliaries=True)
     tiny = replace(few, train=Split(few.train.images[:20], few.train.labels[:20]))

@@ -47,6 +47,7 @@ def test_an_experiment_is_complete(entry):
     assert entry.gpu.data == "fashion-mnist"
 
 
+@pytest.mark.slow
 @each
 def test_every_arm_learns_from_one_batch(entry):
     images = torch.randn(4, 1, 28, 28)
@@ -58,6 +59,7 @@ def test_every_arm_learns_from_one_batch(entry):
         assert all(parameter.grad is not None for parameter in net.parameters())
 
 
+@pytest.mark.slow
 @both
 @each
 def test_arms_of_equal_cost_cost_the_same_within_the_stated_tolerance(entry, budget):
