@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from nbgrader.converters import Autograde
+from nbgrader.converters import Autograde, GenerateFeedback
 from nbgrader.preprocessors import AssignLatePenalties
 
+from autograder.feedback import PlainFeedback
 from autograder.late import LatePenalties, LatePolicy
 from autograder.repair import RepairSubmission
 from autograder.secret import use_release_secret
@@ -36,6 +37,9 @@ c.Autograde.autograde_preprocessors = [
     LatePenalties if step is AssignLatePenalties else step
     for step in Autograde.autograde_preprocessors.default()
 ]
+c.GenerateFeedback.preprocessors = [PlainFeedback, *GenerateFeedback.preprocessors.default()]
+# What a student wrote runs neither in the feedback nor in formgrader.
+c.HTMLExporter.sanitize_html = True
 c.Execute.timeout = CELL_SECONDS
 # Nobody else on the machine may read along; kernels warn of that.
 c.KernelManager.transport_encryption = "auto"

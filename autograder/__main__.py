@@ -98,6 +98,18 @@ def export(
 
 
 @app.command()
+def feedback(assignment: Assignment = ASSIGNMENT, course: CourseFolder = COURSE) -> None:
+    """Write the pages that students get back, without the hidden tests.
+
+    Example: python -m autograder feedback assignment2
+    """
+    from autograder.course import Course
+    from autograder.feedback import feedback
+
+    print(f"Feedback: {feedback(Course.at(course), assignment)}/STUDENT/{assignment}/")
+
+
+@app.command()
 def report(
     assignment: Assignment = ASSIGNMENT,
     course: CourseFolder = COURSE,
