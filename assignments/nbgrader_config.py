@@ -5,7 +5,7 @@ from pathlib import Path
 from nbgrader.converters import Autograde, GenerateFeedback
 from nbgrader.preprocessors import AssignLatePenalties
 
-from autograder.feedback import PlainFeedback
+from autograder.feedback import PlainFeedback, plain_markdown
 from autograder.late import LatePenalties, LatePolicy
 from autograder.repair import RepairSubmission
 from autograder.secret import use_release_secret
@@ -40,6 +40,7 @@ c.Autograde.autograde_preprocessors = [
 c.GenerateFeedback.preprocessors = [PlainFeedback, *GenerateFeedback.preprocessors.default()]
 # What a student wrote runs neither in the feedback nor in formgrader.
 c.HTMLExporter.sanitize_html = True
+c.HTMLExporter.filters = {"markdown2html": plain_markdown}
 c.Execute.timeout = CELL_SECONDS
 # Nobody else on the machine may read along; kernels warn of that.
 c.KernelManager.transport_encryption = "auto"

@@ -3,9 +3,13 @@
 nbgrader prints each test cell as it was run, and passes on HTML and scripts that a student wrote.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
+from jinja2 import pass_context
+from jinja2.runtime import Context
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat.notebooknode import NotebookNode, from_dict
 from nbformat.v4 import new_code_cell, new_output
 from nbgrader.preprocessors import NbGraderPreprocessor
@@ -15,14 +19,13 @@ from autograder.errors import CourseError
 
 BEGIN, END = "### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS"
 # What a browser shows and never runs.
-SHOWN = ("text/plain", "image/png", "image/jpeg")
+PICTURES = ("image/png", "image/jpeg")
+SHOWN = ("text/plain", *PICTURES)
+ATTACHMENT = re.compile(r"attachment:([^\s)\"'>]*)")
 
 
 class PlainFeedback(NbGraderPreprocessor):  # type: ignore[misc]
-    """The first step of `nbgrader generate_feedback`.
-
-    With `HTMLExporter.sanitize_html`, which cleans the text cells, no script is left.
-    """
+    """The first step of `nbgrader generate_feedback`."""
 
     def preprocess(
         self, nb: NotebookNode, resources: dict[str, Any]
@@ -30,6 +33,21 @@ class PlainFeedback(NbGraderPreprocessor):  # type: ignore[misc]
         nb.metadata = from_dict({})  # type: ignore[no-untyped-call]
         nb.cells = [_plain(cell, number) for number, cell in enumerate(nb.cells)]
         return nb, resources
+
+
+@pass_context
+def plain_markdown(context: Context, source: str) -> str:
+    """A text cell as HTML, for nbconvert's templates: tags in it are shown, not obeyed."""
+    attached = context.get("cell", {}).get("attachments", {})
+    pictures = {name: content for name, content in attached.items() if {*content} <= {*PICTURES}}
+    renderer = IPythonRenderer(
+        allow_harmful_protocols=False, exclude_anchor_links=True, attachments=pictures
+    )
+    # nbconvert gives up on a text that names what is not attached.
+    source = ATTACHMENT.sub(
+        lambda found: found[0] if found[1] in pictures else f"missing:{found[1]}", source
+    )
+    return MarkdownWithMath(renderer=renderer).render(source)
 
 
 def feedback(course: Course, assignment: str) -> Path:
@@ -59,7 +77,6 @@ def _plain(cell: NotebookNode, number: int) -> NotebookNode:
     about = cell.metadata.get("nbgrader")
     cell.metadata = from_dict({"nbgrader": about} if about else {})  # type: ignore[no-untyped-call]
     cell.id = f"cell-{number}"
-    cell.pop("attachments", None)
     if cell.cell_type == "code":
         shown = _without_hidden_tests(cell.source)
         hides = shown != cell.source
