@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from autograder.course import Course, read_notebook, replacing
 from autograder.errors import CourseError
@@ -141,6 +142,7 @@ def _histogram(found: Sequence[Record]) -> str:
     axes.hist(
         [record.total for record in found], bins=20, range=(0, found[0].out_of), color="#0072B2"
     )
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("total, marks")
     axes.set_ylabel("students")
     picture = BytesIO()
