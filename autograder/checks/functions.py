@@ -20,8 +20,8 @@ from autograder.checks.verdict import Part, Verdict
 from autograder.errors import CourseError
 
 # Of the largest value. Right versions differ by rounding alone.
-TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-5}
-LENIENT = 1e-3
+TOLERANCES = {torch.float64: 1e-6, torch.float32: 1e-5}
+EXACT, LENIENT = 1e-9, 1e-3
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Call:
         keywords: the others, by name.
         gradients: look at the gradients by the floating-point arguments, not at the result.
         lenient: a tensor may be off by a thousandth, and a number may be of another type.
+        exact: a float64 tensor is compared to its last digits, which show rounded constants.
     """
 
     part: str
@@ -41,6 +42,7 @@ class Call:
     keywords: Mapping[str, Any] = field(default_factory=dict)
     gradients: bool = False
     lenient: bool = False
+    exact: bool = False
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,7 @@ def difference(function: Function, call: Call, ours: Any, theirs: Any) -> str | 
     """A sentence for an answer that is not ours."""
     if isinstance(theirs, Failed) and theirs != ours:
         return theirs.sentence
-    if _agree(theirs, ours, lenient=call.lenient):
+    if _agree(theirs, ours, lenient=call.lenient, exact=call.exact):
         return None
     label = function.label(call.arguments, call.keywords)
     if isinstance(ours, Failed):
@@ -183,7 +185,7 @@ def difference(function: Function, call: Call, ours: Any, theirs: Any) -> str | 
     return f"{label} is not {theirs!r}."
 
 
-def _agree(theirs: Any, ours: Any, *, lenient: bool = False) -> bool:
+def _agree(theirs: Any, ours: Any, *, lenient: bool = False, exact: bool = False) -> bool:
     if isinstance(ours, Tensor):
         if not isinstance(theirs, Tensor):
             return False
@@ -192,7 +194,9 @@ def _agree(theirs: Any, ours: Any, *, lenient: bool = False) -> bool:
         if not ours.is_floating_point():
             return torch.equal(theirs, ours)
         scale = max(1.0, ours.abs().nan_to_num(0, 0, 0).max().item()) if ours.numel() else 1.0
-        tolerance = (LENIENT if lenient else TOLERANCES[ours.dtype]) * scale
+        tolerance = scale * (LENIENT if lenient else TOLERANCES[ours.dtype])
+        if exact and ours.dtype == torch.float64:
+            tolerance = scale * EXACT
         return torch.allclose(theirs, ours, rtol=0, atol=tolerance, equal_nan=True)
     if isinstance(ours, dict):  # gradients by argument
         return isinstance(theirs, dict) and all(

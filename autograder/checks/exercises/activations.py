@@ -194,7 +194,7 @@ def _selu(x: Tensor, alpha: float = ALPHA, scale: float = SCALE) -> Tensor:
 def _selu_calls(generator: Generator) -> list[Call]:
     tight = _calls(generator)
     loose = [Call(c.part, c.arguments, gradients=c.gradients, lenient=True) for c in tight]
-    return loose + [Call("precision", c.arguments) for c in tight if c.part == "values"]
+    return loose + [Call("precision", c.arguments, exact=True) for c in tight if c.part == "values"]
 
 
 def _shorter(digits: int, rounding: Any) -> Any:
