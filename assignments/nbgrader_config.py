@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
-from nbgrader.converters import Autograde
+from nbgrader.converters import Autograde, GenerateFeedback
 from nbgrader.preprocessors import AssignLatePenalties
 
+from autograder.feedback import PlainFeedback, plain_markdown
 from autograder.late import LatePenalties, LatePolicy
+from autograder.repair import RepairSubmission
 from autograder.secret import use_release_secret
 
 # What an instructor sets.
@@ -14,7 +16,7 @@ DEADLINE = "2026-11-13 18:00"
 TIME_ZONE = "UTC"  # the university's, as an IANA name, such as "Europe/Zurich"
 LATE_PERCENT_PER_DAY = 10  # of the maximum, for every started day
 LATE_LAST_DAY = 5  # nothing counts after so many days
-CELL_SECONDS = 60  # a cell that runs longer is stopped
+CELL_SECONDS = 300  # a cell that runs longer is stopped; a training may take 150
 
 HERE = Path(__file__).resolve().parent
 use_release_secret(HERE)
@@ -27,10 +29,18 @@ c.LatePolicy.time_zone = TIME_ZONE
 c.LatePolicy.percent_per_day = LATE_PERCENT_PER_DAY
 c.LatePolicy.last_day = LATE_LAST_DAY
 c.AssignLatePenalties.plugin_class = LatePolicy
+c.Autograde.sanitize_preprocessors = [
+    RepairSubmission,
+    *Autograde.sanitize_preprocessors.default(),
+]
 c.Autograde.autograde_preprocessors = [
     LatePenalties if step is AssignLatePenalties else step
     for step in Autograde.autograde_preprocessors.default()
 ]
+c.GenerateFeedback.preprocessors = [PlainFeedback, *GenerateFeedback.preprocessors.default()]
+# What a student wrote runs neither in the feedback nor in formgrader.
+c.HTMLExporter.sanitize_html = True
+c.HTMLExporter.filters = {"markdown2html": plain_markdown}
 c.Execute.timeout = CELL_SECONDS
 # Nobody else on the machine may read along; kernels warn of that.
 c.KernelManager.transport_encryption = "auto"

@@ -45,15 +45,20 @@ def grade(
     samples: Annotated[
         bool, typer.Option("--samples", help=f"Grade the bundled samples, in {SAMPLES}.")
     ] = False,
+    details: Annotated[
+        Path | None, typer.Option(help="Also write the marks of every exercise, as CSV.")
+    ] = None,
 ) -> None:
-    """Grade all that is in submitted/STUDENT/ASSIGNMENT, and print the marks.
+    """Grade all that is in submitted/STUDENT/ASSIGNMENT, and print the marks by notebook.
 
-    Example: python -m autograder grade assignment2
+    Example: python -m autograder grade assignment2 --details marks.csv
     """
     from rich.console import Console
 
     from autograder.course import Course
-    from autograder.grade import grade, grade_samples, print_outcome
+    from autograder.grade import grade
+    from autograder.samples import grade_samples
+    from autograder.table import print_outcome, write_details
 
     folder = Course.at(course)
     differences: list[str] = []
@@ -63,10 +68,63 @@ def grade(
         outcome = grade(folder, assignment)
     console = Console(width=None if sys.stdout.isatty() else WIDTH_IN_A_PIPE)
     print_outcome(outcome, console)
+    if details is not None:
+        write_details(outcome, details)
+        print(f"Every exercise: {details}")
     for difference in differences:
         console.print(difference, markup=False)
     if outcome.problems or differences:
         raise typer.Exit(1)
+
+
+@app.command()
+def export(
+    out: Annotated[Path, typer.Argument(help="File, or folder for Gradescope.")],
+    assignment: Assignment = ASSIGNMENT,
+    form: Annotated[str, typer.Option(help="nbgrader, canvas, moodle or gradescope.")] = "nbgrader",
+    course: CourseFolder = COURSE,
+) -> None:
+    """Write the marks for a learning platform, late penalties taken off.
+
+    Example: python -m autograder export marks.csv --form canvas
+    """
+    from autograder.course import Course
+    from autograder.export import export
+
+    waiting = export(Course.at(course), assignment, form, out)
+    print(f"Marks: {out}")
+    if waiting:
+        print(f"{waiting} students still wait for marks by hand; their totals will rise.")
+
+
+@app.command()
+def feedback(assignment: Assignment = ASSIGNMENT, course: CourseFolder = COURSE) -> None:
+    """Write the pages that students get back, without the hidden tests.
+
+    Example: python -m autograder feedback assignment2
+    """
+    from autograder.course import Course
+    from autograder.feedback import feedback
+
+    print(f"Feedback: {feedback(Course.at(course), assignment)}/STUDENT/{assignment}/")
+
+
+@app.command()
+def report(
+    assignment: Assignment = ASSIGNMENT,
+    course: CourseFolder = COURSE,
+    out: Annotated[Path, typer.Option(help="Folder for the page and its tables.")] = Path(
+        "_build/report"
+    ),
+) -> None:
+    """Write how the class did: totals, exercises, misconceptions; a page and CSV files.
+
+    Example: python -m autograder report assignment2 --out _build/report
+    """
+    from autograder.course import Course
+    from autograder.report import report
+
+    print(f"Report: {report(Course.at(course), assignment, out)}")
 
 
 @app.command()
@@ -104,12 +162,34 @@ def selftest(
     from rich.console import Console
 
     from autograder.course import Course
-    from autograder.selftest import print_judged, selftest
+    from autograder.selftest import gaps, print_judged, selftest
 
     judged = selftest(Course.at(course), assignment, exercise, seed)
     print_judged(judged, Console(width=None if sys.stdout.isatty() else WIDTH_IN_A_PIPE))
-    if any(one.problem for one in judged):
+    if any(one.problem for one in judged) or gaps(judged):
         raise typer.Exit(1)
+
+
+@app.command()
+def new_exercise(
+    name: Annotated[str, typer.Argument(help="Such as channel_shuffle.")],
+    notebook: Annotated[int, typer.Option(help="The notebook's number.")],
+    kind: Annotated[str, typer.Option(help="What students write: block or function.")],
+    points: Annotated[int, typer.Option(help="Of the exercise.")] = 5,
+    assignment: Annotated[str, typer.Option(help="Folder name under source/.")] = ASSIGNMENT,
+    course: CourseFolder = COURSE,
+) -> None:
+    """Make the skeleton of another exercise: cells, hidden tests and a bank, to be written.
+
+    Example: python -m autograder new-exercise channel_split --notebook 4 --kind function
+    """
+    from autograder.course import Course
+    from autograder.new_exercise import Kind, new_exercise
+
+    if kind not in list(Kind):
+        raise CourseError(f"{kind} is no kind of exercise: choose {' or '.join(Kind)}.")
+    for path in new_exercise(Course.at(course), assignment, name, notebook, Kind(kind), points):
+        print(f"Write what says WRITE ME in {path}")
 
 
 def main() -> None:

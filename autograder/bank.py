@@ -3,7 +3,8 @@ hidden tests.
 
 `mutants/EXERCISE.toml` holds them, each as a small change of the answer in the source notebook, or
 as an answer of its own. Every variant must get full marks. Every mutant must lose marks, and must
-be told its own sentence.
+be told its own sentence. A table `stand_in` replaces answers that take long, such as a training, in
+all entries.
 """
 
 import tomllib
@@ -18,6 +19,7 @@ from autograder.course import Course, read_notebook
 from autograder.errors import CourseError
 
 FOLDER = Path(__file__).parent / "mutants"
+SOURCE = "the answer in the source notebook"
 KEYS = {"name", "source", "replace", "says", "least"}
 
 
@@ -42,7 +44,15 @@ class Entry:
     def verdict(self, seed: int = 0) -> Verdict:
         """What the hidden tests find."""
         space: dict[str, Any] = {"__name__": "student"}
-        exec(compile("\n\n".join(self.notebook.values()), f"<{self.name}>", "exec"), space)
+        code = compile("\n\n".join(self.notebook.values()), f"<{self.name}>", "exec")
+        try:
+            exec(code, space)
+        except Exception as error:
+            raise CourseError(
+                f"{self.exercise}, {self.name}: the notebook's answers cannot be run in a row "
+                f"({type(error).__name__}: {error}). One that needs other cells, such as a "
+                "training, needs a stand_in in the bank."
+            ) from error
         asked = EXERCISES[self.exercise]
         return check(self.exercise, *(space[name] for name in asked.answers), seed=seed)
 
@@ -77,17 +87,15 @@ class Judged:
 
 
 def load(course: Course, assignment: str, folder: Path = FOLDER) -> list[Entry]:
-    """All entries of the bank, exercise by exercise.
+    """All entries of the bank, exercise by exercise, in the notebooks' order.
 
     Raises:
         CourseError: an entry cannot be made; the sentence says which and why.
     """
-    answers = dict(_answers(course, assignment))
     return [
         entry
-        for exercise in EXERCISES
-        if exercise in answers
-        for entry in _entries(exercise, answers[exercise], folder / f"{exercise}.toml")
+        for exercise, answers in _answers(course, assignment)
+        for entry in _entries(exercise, answers, folder / f"{exercise}.toml")
     ]
 
 
@@ -121,7 +129,11 @@ def _entries(exercise: str, notebook: dict[str, str], path: Path) -> Iterator[En
         bank = tomllib.loads(path.read_text("utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise CourseError(f"{path} cannot be read ({error}).") from None
-    yield Entry(exercise, "the answer in the source notebook", notebook)
+    stand_in = bank.pop("stand_in", {})
+    if unknown := stand_in.keys() - notebook.keys():
+        raise CourseError(f"{path.name}: there is no {', '.join(sorted(unknown))} to stand in for.")
+    notebook = notebook | stand_in
+    yield Entry(exercise, SOURCE, notebook)
     for kind in ("variant", "mutant"):
         for item in bank.pop(kind, []):
             where = f"{path.name}, {kind} {item.get('name')!r}"

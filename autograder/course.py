@@ -123,7 +123,7 @@ def reason(result: dict[str, Any]) -> str:
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary name to write to; the file takes its place only if all went well."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield temporary
         temporary.replace(path)

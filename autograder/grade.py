@@ -1,7 +1,5 @@
 """Grade what was handed in, one student after the other, through nbgrader's own API."""
 
-import shutil
-import tomllib
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,15 +7,11 @@ from pathlib import Path
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.apps.api import NbGraderAPI
 from nbgrader.utils import parse_utc
-from rich.console import Console
-from rich.table import Table
 from sqlalchemy.exc import SAWarning
 
 from autograder.course import Course, read_notebook, reason
 from autograder.errors import CourseError
 from autograder.release import generate
-
-BY_HAND = "by hand"
 
 
 @dataclass(frozen=True)
@@ -34,11 +28,24 @@ class Marks:
 
 @dataclass
 class Outcome:
-    """What came of grading a class: marks by student, and a sentence for whoever has none."""
+    """What came of grading a class.
 
-    out_of: dict[str, float]
+    Args:
+        notebooks: the points of each exercise, by notebook.
+        marks: by student.
+        problems: for who could not be graded, a sentence that says why.
+        remarks: for who could, what an instructor should know.
+    """
+
+    notebooks: dict[str, dict[str, float]]
     marks: dict[str, Marks] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
+    remarks: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def out_of(self) -> dict[str, float]:
+        """The points of each exercise, in the order of the notebooks."""
+        return {name: points for book in self.notebooks.values() for name, points in book.items()}
 
 
 def grade(course: Course, assignment: str) -> Outcome:
@@ -56,60 +63,14 @@ def grade(course: Course, assignment: str) -> Outcome:
     outcome = Outcome(_points(api, assignment))
     for student, folder in submissions.items():
         try:
-            _check(folder, names)
+            missing = _missing(folder, names)
             _autograde(api, assignment, student)
-            outcome.marks[student] = _marks(api, assignment, student)
+            outcome.marks[student] = marks_of(api, assignment, student)
+            if missing:
+                outcome.remarks[student] = f"{', '.join(missing)} is not handed in and earns 0."
         except CourseError as error:
             outcome.problems[student] = str(error)
     return outcome
-
-
-def grade_samples(course: Course, assignment: str, scratch: Path) -> tuple[Outcome, list[str]]:
-    """Release and grade the bundled samples in a scratch copy; also say whose marks are off."""
-    samples = course.samples()
-    if not samples:
-        raise CourseError(f"{course.root / 'samples'} holds no sample with a marks.toml.")
-    staged = course.staged(scratch)
-    generate(staged, assignment)
-    for name, folder in samples.items():
-        shutil.copytree(
-            folder,
-            staged.root / "submitted" / name / assignment,
-            ignore=shutil.ignore_patterns("marks.toml"),
-        )
-    outcome = grade(staged, assignment)
-    differences = []
-    for name, marks in outcome.marks.items():
-        written = tomllib.loads((samples[name] / "marks.toml").read_text("utf-8"))
-        for exercise, expected in {**written["exercises"], "total": written["total"]}.items():
-            given = {**marks.exercises, "total": marks.total}.get(exercise)
-            if given != (None if expected == BY_HAND else expected):
-                differences.append(
-                    f"{name}: {exercise} is {_show(given)}, its marks.toml says {_show(expected)}."
-                )
-    return outcome, differences
-
-
-def print_outcome(outcome: Outcome, console: Console) -> None:
-    """A table of the marks, then who could not be graded and what to do."""
-    table = Table()
-    table.add_column("student", no_wrap=True)
-    for exercise, points in outcome.out_of.items():
-        table.add_column(exercise.replace("_", "\n") + f"\n/ {points:g}", justify="right")
-    table.add_column("late", justify="right")
-    table.add_column(f"total\n/ {sum(outcome.out_of.values()):g}", justify="right")
-    for student, marks in outcome.marks.items():
-        late = f"-{marks.penalty:g}" if marks.penalty else ""
-        exercises = [_show(marks.exercises[exercise]) for exercise in outcome.out_of]
-        table.add_row(student, *exercises, late, _show(marks.total))
-    console.print(table)
-    for student, problem in outcome.problems.items():
-        console.print(f"[bold red]Not graded:[/] {student}. ", end="")
-        console.print(problem, markup=False)
-
-
-def _show(mark: float | str | None) -> str:
-    return BY_HAND if mark is None else mark if isinstance(mark, str) else f"{mark:g}"
 
 
 def _is_released(api: NbGraderAPI, assignment: str) -> bool:
@@ -120,23 +81,32 @@ def _is_released(api: NbGraderAPI, assignment: str) -> bool:
             return False
 
 
-def _points(api: NbGraderAPI, assignment: str) -> dict[str, float]:
-    """The points of each exercise, in the order of the notebooks."""
+def _points(api: NbGraderAPI, assignment: str) -> dict[str, dict[str, float]]:
+    """The points of each exercise, by notebook, in the notebooks' order."""
     with Gradebook(api.coursedir.db_url) as gradebook:
-        notebooks = gradebook.find_assignment(assignment).notebooks
-        points = {cell.name: cell.max_score for book in notebooks for cell in book.grade_cells}
-        order = [cell.name for book in notebooks for cell in book.source_cells]
-    return {name: float(points[name]) for name in order if name in points}
+        books = {}
+        for book in gradebook.find_assignment(assignment).notebooks:
+            points = {cell.name: float(cell.max_score) for cell in book.grade_cells}
+            order = [cell.name for cell in book.source_cells]
+            books[book.name] = {name: points[name] for name in order if name in points}
+        return books
 
 
-def _check(folder: Path, names: list[str]) -> None:
-    """Look for what nbgrader would stumble over, and say it in words that help."""
+def _missing(folder: Path, names: list[str]) -> list[str]:
+    """The notebooks that are not handed in.
+
+    Raises:
+        CourseError: nbgrader would stumble over a file, or a notebook seems to have another name.
+    """
     present = [name for name in names if (folder / name).is_file()]
-    if not present:
-        others = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
+    missing = [name for name in names if name not in present]
+    others = sorted(path.name for path in folder.iterdir() if path.name not in names)
+    strange = [name for name in others if name.endswith(".ipynb")]
+    if not present or (missing and strange):
         raise CourseError(
-            f"{folder} holds {others}, but not {' or '.join(names)}: "
-            "give the notebook its name back, or ask the student for it."
+            f"{folder} holds {', '.join(strange or others) or 'nothing'}, but not "
+            f"{' or '.join(missing)}: give the notebook its name back, or ask the student for it. "
+            "Take away what is no part of the hand-in."
         )
     for name in present:
         try:
@@ -151,6 +121,7 @@ def _check(folder: Path, names: list[str]) -> None:
             f"{timestamp} holds no time: write the time of the hand-in into it, "
             'such as "2026-11-13 17:59:00 UTC", then grade again.'
         ) from None
+    return missing
 
 
 def _autograde(api: NbGraderAPI, assignment: str, student: str) -> None:
@@ -165,7 +136,8 @@ def _autograde(api: NbGraderAPI, assignment: str, student: str) -> None:
         )
 
 
-def _marks(api: NbGraderAPI, assignment: str, student: str) -> Marks:
+def marks_of(api: NbGraderAPI, assignment: str, student: str) -> Marks:
+    """What the gradebook holds for a student: tests and marks by hand."""
     with Gradebook(api.coursedir.db_url) as gradebook:
         submission = gradebook.find_submission(assignment, student)
         exercises = {
@@ -174,3 +146,14 @@ def _marks(api: NbGraderAPI, assignment: str, student: str) -> Marks:
             for grade in notebook.grades
         }
         return Marks(exercises, float(submission.late_submission_penalty))
+
+
+def give_by_hand(api: NbGraderAPI, assignment: str, student: str, given: dict[str, float]) -> None:
+    """Enter marks for written answers, as an instructor does in formgrader."""
+    with Gradebook(api.coursedir.db_url) as gradebook:
+        for notebook in gradebook.find_submission(assignment, student).notebooks:
+            for grade in notebook.grades:
+                if grade.name in given:
+                    grade.manual_score = given[grade.name]
+                    grade.needs_manual_grade = False
+        gradebook.db.commit()

@@ -1,7 +1,8 @@
 """Search what leaves the house for hidden tests and solutions.
 
-Secrets are lines of the source notebooks that nbgrader takes out on release, and the answers in the
-samples. All text is compared without white space, so that neither JSON nor HTML can hide a line.
+Secrets are lines of the source notebooks that nbgrader takes out on release, and the answers that
+samples and the bank's variants hold. All text is compared without white space, so that neither JSON
+nor HTML can hide a line.
 A single line of a hidden test, a mark scheme or a written answer is a leak. Lines of code solutions
 are common (`return x`), so there three in a row are needed.
 """
@@ -9,6 +10,7 @@ are common (`return x`), so there three in a row are needed.
 import html
 import json
 import re
+import tomllib
 import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -25,6 +27,7 @@ LINES_OF_A_SOLUTION = 3
 # Without white space. Shorter pieces say nothing, or are said by anybody.
 SHORTEST_LINE = 20
 SHORTEST_SOLUTION = 60
+BANK = Path(__file__).parent / "mutants"
 
 
 @dataclass(frozen=True)
@@ -65,9 +68,20 @@ def gather(course: Course) -> list[Secret]:
                 "mark them with BEGIN and END, as nbgrader wants it."
             )
         secrets += found
-    for folder in course.samples().values():
-        for path in sorted(folder.glob("*.ipynb")):
-            secrets += _secrets_of_sample(path, public)
+    written = {
+        cell["id"]
+        for path in sources
+        for cell in read_notebook(path)["cells"]
+        if cell["cell_type"] == "markdown"
+    }
+    for name, folder in course.samples().items():
+        for cell, text in _toml(folder / "answers.toml").get("cells", {}).items():
+            for piece in _pieces(text.splitlines(), cell not in written, public):
+                secrets.append(Secret(piece, f"answer in sample {name}, cell {cell}"))
+    for path in sorted(BANK.glob("*.toml")):
+        for variant in _toml(path).get("variant", []):
+            for piece in _pieces(variant.get("source", "").splitlines(), True, public):
+                secrets.append(Secret(piece, f"answer in {path.name}, {variant.get('name')}"))
     return secrets
 
 
@@ -92,14 +106,11 @@ def _secrets_of_source(path: Path, public: set[str]) -> Iterator[Secret]:
                 yield Secret(text, f"{kind.lower()} of {path.name}, cell {cell.get('id', '?')}")
 
 
-def _secrets_of_sample(path: Path, public: set[str]) -> Iterator[Secret]:
-    for cell in read_notebook(path)["cells"]:
-        if cell["metadata"].get("nbgrader", {}).get("solution"):
-            lines = _source(cell).splitlines()
-            for text in _pieces(lines, cell["cell_type"] == "code", public):
-                yield Secret(
-                    text, f"answer in sample {path.parent.name}, cell {cell.get('id', '?')}"
-                )
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise CourseError(f"{path} cannot be read ({error}).") from None
 
 
 def _split(cell: dict[str, Any]) -> tuple[list[str], list[tuple[str, list[str]]]]:

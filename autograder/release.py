@@ -4,18 +4,27 @@ import zipfile
 from pathlib import Path
 from string import Template
 
+import numpy as np
+
 from autograder.course import Course, read_notebook, reason, replacing
 from autograder.errors import CourseError
 from autograder.late import set_deadline
+from convnets.training.data import load
 
 # Zip files keep times; the same bundle must be the same bytes.
 NO_TIME = (1980, 1, 1, 0, 0, 0)
+# The training images of data/, without the test images, on which `predict` is marked. The file is
+# made when a notebook reads it; nbgrader copies it from source/ to wherever the notebooks go.
+IMAGES = "fashion_mnist_train.npz"
+# `new-exercise` writes it where an instructor must write.
+UNWRITTEN = "WRITE ME"
 
 
 def generate(course: Course, assignment: str) -> Path:
     """Make the student version with nbgrader and return its folder."""
     for notebook in course.notebooks(assignment):
-        read_notebook(notebook)
+        _refuse_unwritten(notebook)
+    provide_images(course, assignment)
     api = course.api()
     result = api.generate_assignment(assignment)
     if not result["success"]:
@@ -27,10 +36,33 @@ def generate(course: Course, assignment: str) -> Path:
     return course.released(assignment)
 
 
+def _refuse_unwritten(path: Path) -> None:
+    for cell in read_notebook(path)["cells"]:
+        if UNWRITTEN in "".join(cell["source"]):
+            raise CourseError(
+                f"{path}: the cell {cell.get('id', '?')} still says {UNWRITTEN}; write it first."
+            )
+
+
+def provide_images(course: Course, assignment: str) -> None:
+    """Put the training images beside the source notebooks, if one of them names the file."""
+    path = course.source(assignment) / IMAGES
+    needed = any(IMAGES in book.read_text("utf-8") for book in course.notebooks(assignment))
+    if needed and not path.exists():
+        train = load("fashion-mnist-small").train
+        images, labels = train.images[:, 0].numpy(), train.labels.numpy().astype(np.uint8)
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, images=images, labels=labels)
+
+
 def release(course: Course, assignment: str, out: Path) -> Path:
     """Release an assignment and write `out`/ASSIGNMENT.zip, the same bytes for the same source."""
     folder = generate(course, assignment)
-    files = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.ipynb")}
+    files = {
+        path.relative_to(folder): path.read_bytes()
+        for pattern in ("*.ipynb", IMAGES)
+        for path in folder.rglob(pattern)
+    }
     for path in (course.root / "bundle").iterdir():
         files[Path(path.name)] = _filled(path.read_text("utf-8"), course, assignment).encode()
     bundle = out / f"{assignment}.zip"

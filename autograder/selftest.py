@@ -10,6 +10,9 @@ from autograder.checks import EXERCISES
 from autograder.course import Course
 from autograder.errors import CourseError
 
+# Mutants and variants that an exercise needs.
+LEAST = {"block": (6, 3), "function": (3, 2)}
+
 
 def selftest(
     course: Course, assignment: str, exercise: str | None = None, seed: int = 0
@@ -25,8 +28,24 @@ def selftest(
     return [judge(entry, seed) for entry in entries]
 
 
+def gaps(judged: list[Judged]) -> list[str]:
+    """A sentence for each exercise whose bank is too small."""
+    sentences = []
+    for exercise, group in groupby(judged, key=lambda one: one.entry.exercise):
+        is_block = EXERCISES[exercise].answers[0][0].isupper()
+        mutants, variants = LEAST["block" if is_block else "function"]
+        wrong = [one.entry.says is not None for one in group]
+        found = sum(wrong), len(wrong) - sum(wrong) - 1  # less the source notebook's own answer
+        if found[0] < mutants or found[1] < variants:
+            sentences.append(
+                f"{exercise}: write {mutants} mutants and {variants} variants or more into "
+                f"mutants/{exercise}.toml; it has {found[0]} and {found[1]}."
+            )
+    return sentences
+
+
 def print_judged(judged: list[Judged], console: Console) -> None:
-    """A line for each exercise, then what is wrong."""
+    """A line for each exercise, then what is wrong or missing."""
     table = Table()
     table.add_column("exercise", no_wrap=True)
     for header in ("variants", "full marks", "mutants", "killed", "rightly named", "marks kept"):
@@ -40,6 +59,8 @@ def print_judged(judged: list[Judged], console: Console) -> None:
         if one.problem:
             where = f"{one.entry.exercise}, {one.entry.name}: {one.problem}."
             console.print(where, markup=False, style="red")
+    for sentence in gaps(judged):
+        console.print(sentence, markup=False, style="red")
 
 
 def _row(judged: list[Judged]) -> list[str]:

@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+import convnets
+
 
 @pytest.fixture(autouse=True)
 def seeded() -> None:
@@ -10,10 +12,27 @@ def seeded() -> None:
     torch.manual_seed(0)
 
 
+def lightest_of_each_family() -> list[str]:
+    """One network of each family, the one with the fewest MACs."""
+    lightest: dict[str, str] = {}
+    for name in sorted(convnets.names(), key=lambda name: convnets.card(name).macs):
+        lightest.setdefault(convnets.card(name).family, name)
+    return list(lightest.values())
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share a costly fixture stay together when they run in parallel."""
+    """Tests that share a costly fixture stay together when they run in parallel.
+
+    What is tried on every network is slow, but for the lightest of each family.
+    """
+    heavier = set(convnets.names()) - set(lightest_of_each_family())
     for item in items:
-        if "autograder" in item.path.parts[-3:]:
-            item.add_marker(pytest.mark.xdist_group("autograder"))
-        elif item.path.parent.name == "site":
+        for fixture in ("graded", "bundle"):
+            if fixture in item.fixturenames:
+                item.add_marker(pytest.mark.xdist_group(fixture))
+        if item.path.parent.name == "site":
             item.add_marker(pytest.mark.xdist_group("site"))
+        parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        if any(isinstance(value, str) and value in heavier for value in parameters):
+            item.add_marker(pytest.mark.slow)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from autograder.checks.equivalence import (
     Assignment,
+    copy_weights,
     find_assignment,
     fits,
     kind_of,
@@ -32,6 +33,8 @@ from autograder.checks.verdict import Part, Verdict
 
 PARTS = ("shapes", "parameters", "values", "gradients", "modes")
 # (batch, height, width). Layers are matched on the first; then come batch 1, odd, and not square.
+SCALE = 4.0
+"""Deviation of the inputs: large enough to tell ReLU from ReLU6."""
 SIZES = ((2, 8, 8), (1, 7, 7), (3, 6, 9), (2, 11, 5))
 
 
@@ -123,7 +126,7 @@ def _failures(
         return dict.fromkeys(PARTS, str(error))
 
     inputs = [
-        torch.randn(batch, case.channels, height, width, generator=generator).double()
+        SCALE * torch.randn(batch, case.channels, height, width, generator=generator).double()
         for batch, height, width in exercise.sizes
     ]
     failed = {}
@@ -134,7 +137,8 @@ def _failures(
 
     found = _recognise(exercise, case, block, inputs[0], generator)
     if found is None:
-        sentence = failed.get("shapes") or failed.get("parameters") or _unrecognised(block)
+        unknown = _changed(block) if block.changed_its_input else _unrecognised(block)
+        sentence = failed.get("shapes") or failed.get("parameters") or unknown
         return failed | dict.fromkeys(("values", "gradients", "modes"), sentence)
 
     mistake, reference, assignment = found
@@ -161,7 +165,13 @@ def _recognise(
             if block.multiplications(x) == multiplications(reference, x):
                 return found
             dearer = dearer or found
+    if dearer is not None:
+        copy_weights(dearer[1], block, dearer[2])
     return dearer
+
+
+def _changed(block: Block) -> str:
+    return f"{block.label} changes its input tensor, which others may need."
 
 
 def _unrecognised(block: Block) -> str:
@@ -233,14 +243,14 @@ def _wrong_behaviour(
             if not same_values(reference, block, x):
                 yield "values", f"{block.label} is wrong for inputs of shape {tuple(x.shape)}."
         if block.changed_its_input:
-            yield "values", f"{block.label} changes its input tensor, which others may need."
+            yield "values", _changed(block)
         if block.forward_in_float32(inputs[0]).dtype != torch.float32:
             yield "values", f"{block.label} does not keep the number format of its input."
-        if block.multiplications(inputs[0]) > multiplications(reference, inputs[0]):
+        if block.multiplications(inputs[0]) != multiplications(reference, inputs[0]):
             yield (
                 "values",
-                f"{block.label} computes the right values, but works on larger maps than it has "
-                "to: look at where its stride or pooling stands.",
+                f"{block.label} computes the right values, but at another cost than it should: "
+                "look at where its stride or pooling stands.",
             )
     except StudentError as error:
         yield "values", str(error)
@@ -255,10 +265,14 @@ def _wrong_behaviour(
         yield "gradients", str(error)
     try:
         if not same_training(reference, block, assignment, batches):
-            yield (
-                "modes",
-                f"{block.label} is right in eval mode but not in train mode: look at what batch "
-                "norm sees and counts there, and at where the stride stands (slide 45).",
-            )
+            yield "modes", _wrong_mode(block, reference)
     except StudentError as error:
         yield "modes", str(error)
+
+
+def _wrong_mode(block: Block, reference: nn.Module) -> str:
+    wrong = f"{block.label} is right in eval mode but not in train mode: "
+    if any(isinstance(layer, nn.BatchNorm2d) for layer in reference.modules()):
+        look = "look at what batch norm sees and counts there, and at where the stride stands"
+        return f"{wrong}{look} (slide 45)."
+    return f"{wrong}this block has nothing that works differently there, such as dropout."

@@ -198,10 +198,14 @@ class Block:
         with student_code(f"the state_dict of {self.label}"):
             return {name: tensor.clone() for name, tensor in self._module.state_dict().items()}
 
-    def change(self, function: Callable[[nn.Module], Any], name: str) -> None:
-        """Hand the module to another of the student's functions, which works in place."""
+    def change(self, function: Callable[[nn.Module], Any], name: str) -> bool:
+        """Hand the module to a function of the student's that works in place.
+
+        Returns:
+            Whether the function returned the module.
+        """
         with student_code(f"{name} on {self.label}"):
-            function(self._module)
+            return function(self._module) is self._module
 
     def forward(self, x: Tensor, *, training: bool = False) -> Tensor:
         given = x.clone()

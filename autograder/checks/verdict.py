@@ -1,5 +1,6 @@
 """What a check found: marks by part, and a sentence for each part that failed."""
 
+import math
 from dataclasses import dataclass
 
 
@@ -21,8 +22,8 @@ class Verdict:
 
     @property
     def marks(self) -> float:
-        """The sum of the parts, to the nearest half mark."""
-        return round(2 * sum(part.marks for part in self.parts)) / 2
+        """The sum of the parts in quarters of a mark, rounded down: any fault costs something."""
+        return math.floor(4 * sum(part.marks for part in self.parts) + 1e-6) / 4
 
     @property
     def out_of(self) -> float:
@@ -35,8 +36,9 @@ class Verdict:
 
     def report(self) -> float:
         """Print parts and sentences; return the marks, which nbgrader reads from the cell."""
+        width = max(len(part.name) for part in self.parts)
         for part in self.parts:
-            print(f"{part.name:<12}{part.marks:.3g} of {part.out_of:g}")
+            print(f"{part.name:<{width}}  {part.marks:.3g} of {part.out_of:g}")
         for sentence in self.sentences:
             print(f"- {sentence}")
         return self.marks

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import pytest
 
 from autograder.course import Course
-from autograder.grade import Outcome, grade_samples
+from autograder.grade import Outcome
+from autograder.samples import grade_staged, stage
 
 ASSIGNMENT = "assignment2"
 REPOSITORY = Path(__file__).parents[2]
@@ -30,20 +31,20 @@ def original() -> Course:
 @pytest.fixture(scope="session")
 def graded(original, tmp_path_factory) -> Graded:
     """All samples, and three hand-ins that cannot be graded, submitted and graded."""
-    folder = tmp_path_factory.mktemp("graded")
-    course = original.staged(folder / "written")
-    broken = course.root / "samples" / "broken"
-    broken.mkdir()
-    (broken / "residual_learning.ipynb").write_text('{"cells": [')
-    renamed = course.root / "samples" / "renamed"
-    shutil.copytree(course.root / "samples" / "all_right", renamed)
-    (renamed / "residual_learning.ipynb").rename(renamed / "residual_learning (1).ipynb")
-    shutil.copy(renamed / "marks.toml", broken)
-    misdated = course.root / "samples" / "misdated"
-    shutil.copytree(course.root / "samples" / "all_right", misdated)
-    (misdated / "timestamp.txt").write_text("yesterday")
-    outcome, differences = grade_samples(course, ASSIGNMENT, folder / "scratch")
-    return Graded(Course.at(folder / "scratch"), outcome, differences)
+    course = stage(original, ASSIGNMENT, tmp_path_factory.mktemp("graded") / "scratch")
+    first = course.notebooks(ASSIGNMENT)[0].name
+    for name in ("broken", "renamed", "misdated"):
+        shutil.copytree(course.submissions(ASSIGNMENT)["untouched"], handed_in(course, name))
+    (handed_in(course, "broken") / first).write_text('{"cells": [')
+    renamed = handed_in(course, "renamed") / first
+    renamed.rename(renamed.with_stem(f"{renamed.stem} (1)"))
+    (handed_in(course, "misdated") / "timestamp.txt").write_text("yesterday")
+    return Graded(course, *grade_staged(course, ASSIGNMENT))
+
+
+def handed_in(course: Course, name: str) -> Path:
+    """Where a student's notebooks lie."""
+    return course.root / "submitted" / name / ASSIGNMENT
 
 
 @pytest.fixture

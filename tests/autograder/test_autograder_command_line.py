@@ -22,7 +22,7 @@ def test_help_starts_without_nbgrader_and_torch():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.parametrize("command", ["release", "grade", "leaks"])
+@pytest.mark.parametrize("command", ["release", "grade", "leaks", "selftest", "new-exercise"])
 def test_help_shows_an_example(command):
     assert f"Example: python -m autograder {command}" in run(command, "--help").output
 
@@ -43,10 +43,10 @@ def test_a_mistake_is_one_sentence_and_status_1(tmp_path):
 
 def test_leaks_fails_on_a_leak_and_passes_without(original, tmp_path):
     page = tmp_path / "page.html"
-    page.write_text("residual.bottleneck(Bottleneck, seed=20261115).report()")
+    page.write_text('check("predict", predict).report()')
     found = run("leaks", page, "--course", original.root)
     assert found.exit_code == 1
-    assert "page.html: hidden tests of residual_learning.ipynb" in found.output
+    assert "page.html: hidden tests of 5_assemble_and_train.ipynb" in found.output
     page.write_text("nothing")
     clean = run("leaks", page, "--course", original.root)
     assert clean.exit_code == 0

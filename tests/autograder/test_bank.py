@@ -4,14 +4,22 @@ from pathlib import Path
 
 import pytest
 
-from autograder.bank import judge, load
+from autograder.bank import SOURCE, judge, load
 from autograder.checks import EXERCISES
 from autograder.course import Course
 from autograder.errors import CourseError
+from autograder.selftest import gaps
 
 COURSE = Course.at(Path(__file__).parents[2] / "assignments")
 BANK = load(COURSE, "assignment2")
-ENTRIES = [pytest.param(entry, id=f"{entry.exercise}: {entry.name}") for entry in BANK]
+ENTRIES = [
+    pytest.param(
+        entry,
+        id=f"{entry.exercise}: {entry.name}",
+        marks=[] if entry.name == SOURCE else pytest.mark.slow,
+    )
+    for entry in BANK
+]
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
@@ -40,6 +48,7 @@ def broken_bank(tmp_path, text):
         ('[[variant]]\nname = "a"', "changes nothing"),
         ('[[variant]]\nname = "a"\nreplace = [{old = "§", new = ""}]', "has no '§'"),
         ("[[sibling]]", "sibling is neither"),
+        ('[stand_in]\nnowhere = "x = 1"', "there is no nowhere to stand in for"),
     ],
 )
 def test_a_bank_that_cannot_be_used_says_where(text, sentence, tmp_path):
@@ -50,3 +59,20 @@ def test_a_bank_that_cannot_be_used_says_where(text, sentence, tmp_path):
 def test_an_exercise_without_a_bank_is_named(tmp_path):
     with pytest.raises(CourseError, match="has no bank"):
         load(COURSE, "assignment2", tmp_path)
+
+
+def test_an_answer_that_cannot_be_run_is_named(tmp_path):
+    text = '[[variant]]\nname = "a"\nsource = "fit(network)"'
+    entries = load(COURSE, "assignment2", broken_bank(tmp_path, text))
+    entry = next(one for one in entries if (one.exercise, one.name) == ("basic_block", "a"))
+    with pytest.raises(CourseError, match="needs a stand_in"):
+        judge(entry)
+
+
+def test_a_bank_that_is_too_small_is_named(tmp_path):
+    entries = load(COURSE, "assignment2", broken_bank(tmp_path, ""))
+    judged = [judge(one) for one in entries if one.exercise == "basic_block"]
+    assert gaps(judged) == [
+        "basic_block: write 6 mutants and 3 variants or more into mutants/basic_block.toml; "
+        "it has 0 and 0."
+    ]

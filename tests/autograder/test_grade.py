@@ -1,92 +1,102 @@
+import csv
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from autograder.course import read_notebook
+from autograder.checks import EXERCISES
 from autograder.errors import CourseError
-from autograder.grade import Marks, _marks, grade, print_outcome
-from tests.autograder.conftest import ASSIGNMENT, REPOSITORY
+from autograder.grade import Marks, grade, marks_of
+from autograder.table import print_outcome, write_details
+from tests.autograder.conftest import ASSIGNMENT, REPOSITORY, handed_in
 
-pytestmark = pytest.mark.slow  # real nbgrader runs
+# Real nbgrader runs. One worker grades the samples for all of these tests.
+pytestmark = pytest.mark.slow
 
 SAMPLES = sorted(path.parent.name for path in REPOSITORY.glob("assignments/samples/*/marks.toml"))
 
 
-def test_there_are_at_least_five_samples():
-    assert len(SAMPLES) >= 5
+def test_there_are_at_least_six_samples():
+    assert len(SAMPLES) >= 6
 
 
-@pytest.mark.parametrize("name", SAMPLES)
-def test_a_sample_gets_exactly_the_marks_written_beside_it(name, graded):
-    written = tomllib.loads((graded.course.samples()[name] / "marks.toml").read_text("utf-8"))
-    marks = graded.outcome.marks[name]
-    exercises = {key: "by hand" if mark is None else mark for key, mark in marks.exercises.items()}
-    assert exercises == written["exercises"]
-    assert marks.total == written["total"]
-
-
-@pytest.mark.parametrize("name", SAMPLES)
-def test_a_sample_is_the_released_notebook_with_answers(name, graded):
-    released, sample = (
-        {
-            cell["id"]: cell["source"]
-            for cell in read_notebook(folder / "residual_learning.ipynb")["cells"]
-            if not cell["metadata"].get("nbgrader", {}).get("solution")
-        }
-        for folder in (graded.course.released(ASSIGNMENT), graded.course.samples()[name])
-    )
-    assert sample == released
-
-
-def test_no_difference_is_reported_where_there_is_none(graded):
+def test_every_sample_gets_exactly_the_marks_written_beside_it(graded):
     assert graded.differences == []
+    assert set(graded.outcome.marks) == set(SAMPLES)
 
 
-def test_the_points_are_those_of_the_notebook(graded):
-    points = {"identity_shortcut": 8, "projection_shortcut": 8, "bottleneck": 10, "degradation": 4}
-    assert graded.outcome.out_of == points
-    assert list(graded.outcome.out_of) == list(points)
+def test_all_right_gets_everything_and_untouched_nothing(graded):
+    everything = sum(graded.outcome.out_of.values())
+    assert graded.outcome.marks["all_right"].total == everything
+    assert graded.outcome.marks["untouched"].total == 0
+
+
+def test_the_points_in_the_notebooks_are_those_of_the_exercises(graded):
+    out_of = graded.outcome.out_of
+    tested = {name: points for name, points in out_of.items() if name in EXERCISES}
+    assert tested
+    assert tested == {name: EXERCISES[name].points for name in tested}
 
 
 def test_a_broken_hand_in_does_not_stop_the_class(graded):
-    assert set(graded.outcome.marks) == set(SAMPLES)
     assert set(graded.outcome.problems) == {"broken", "renamed", "misdated"}
 
 
 def test_a_hand_in_that_is_not_graded_is_told_what_to_do(graded):
-    assert "cannot be read as a notebook" in graded.outcome.problems["broken"]
-    assert "upload it again" in graded.outcome.problems["broken"]
-    assert "residual_learning (1).ipynb" in graded.outcome.problems["renamed"]
-    assert "give the notebook its name back" in graded.outcome.problems["renamed"]
-    assert "holds no time" in graded.outcome.problems["misdated"]
+    problems = graded.outcome.problems
+    assert "cannot be read as a notebook" in problems["broken"]
+    assert "upload it again" in problems["broken"]
+    assert " (1).ipynb" in problems["renamed"]
+    assert "give the notebook its name back" in problems["renamed"]
+    assert "holds no time" in problems["misdated"]
 
 
-def test_the_table_names_students_marks_and_problems(graded, capsys):
+def test_a_notebook_that_is_not_handed_in_is_named_and_earns_nothing(graded):
+    assert "5_assemble_and_train.ipynb" in graded.outcome.remarks["one_notebook"]
+    assert graded.outcome.marks["one_notebook"].exercises["predict"] == 0
+    assert set(graded.outcome.remarks) == {"one_notebook"}
+
+
+def test_the_table_names_students_notebooks_marks_and_problems(graded, capsys):
     print_outcome(graded.outcome, Console(width=120))
     table = capsys.readouterr().out
     assert "written_differently" in table
-    assert "by hand" in table
+    assert "assemble" in table
+    assert "waits for marks by hand" in table
     assert "Not graded: broken." in table
+    assert max(len(line) for line in table.splitlines() if line[0] in "┃│") <= 120
+
+
+def test_the_details_have_a_column_for_every_exercise(graded, tmp_path):
+    write_details(graded.outcome, tmp_path / "marks.csv")
+    with (tmp_path / "marks.csv").open(encoding="utf-8", newline="") as file:
+        _, names, *rows = csv.reader(file)
+    rows = {row[0]: dict(zip(names, row, strict=True)) for row in rows}
+    assert list(rows) == ["out of", *graded.outcome.marks]
+    assert names == ["student", *graded.outcome.out_of, "late", "total"]
+    assert rows["untouched"]["predict"] == "0"
+    assert rows["written_differently"]["own_network"] == ""
+    assert rows["written_differently"]["predict"] == "10"
 
 
 def test_a_mistake_is_named_in_the_graded_notebook(graded):
-    notebook = graded.course.root / "autograded" / "relu_before_addition" / ASSIGNMENT
-    assert "ReLU comes before the addition" in next(notebook.glob("*.ipynb")).read_text("utf-8")
+    notebooks = graded.course.root / "autograded" / "slips" / ASSIGNMENT
+    assert "comes before the addition" in "".join(
+        path.read_text("utf-8") for path in notebooks.glob("*.ipynb")
+    )
 
 
 def test_nbgrader_itself_run_in_the_folder_takes_the_late_penalty(graded):
     course = graded.course
-    handed_in = course.root / "submitted" / "untouched" / ASSIGNMENT
-    (handed_in / "timestamp.txt").write_text("2026-11-14 18:00:01 UTC")
+    (handed_in(course, "untouched") / "timestamp.txt").write_text("2026-11-14 18:00:01 UTC")
     nbgrader = Path(sys.executable).with_name("nbgrader")
     command = [nbgrader, "autograde", ASSIGNMENT, "--student", "untouched", "--force"]
     subprocess.run(command, cwd=course.root, check=True, capture_output=True)
     # Two days have begun. Nothing is earned yet, but marks by hand may follow: the penalty stays.
-    assert _marks(course.api(), ASSIGNMENT, "untouched").penalty == pytest.approx(6)
+    fifth = sum(graded.outcome.out_of.values()) / 5
+    assert marks_of(course.api(), ASSIGNMENT, "untouched").penalty == pytest.approx(fifth)
 
 
 def test_a_total_does_not_fall_below_zero():

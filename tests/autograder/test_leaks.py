@@ -9,12 +9,13 @@ from pygments.lexers import PythonLexer
 from autograder.errors import CourseError
 from autograder.leaks import gather, search
 
-HIDDEN = "residual.identity_shortcut(BasicBlock, seed=20261113).report()"
+HIDDEN = 'check("predict", predict).report()'
 SOLUTION = """\
-        branch = self.relu(self.first_norm(self.first_conv(x)))
-        branch = self.second_norm(self.second_conv(branch))
-        return self.relu(branch + self.shortcut(x))"""
-MARK_SCHEME = "- 1 point: the *training* error is higher, not only the test error."
+            nn.Conv2d(1, 16, 3, stride=2, padding=1, bias=False),  # (N, 16, 14, 14)
+            nn.BatchNorm2d(16),
+            nn.ReLU(),
+            BasicBlock(16, 16, residual=residual),"""
+MARK_SCHEME = "- 1 point: a fair comparison: only the shortcut differs, and the answer says so."
 
 
 @pytest.fixture(scope="module")
@@ -66,14 +67,18 @@ def test_a_leak_is_found_in_a_zip_within_a_zip(secrets, tmp_path):
         archive.write(inner, "inner.zip")
     (finding,) = search(outer, secrets)
     assert finding.file == f"{outer}/inner.zip/a2/notebook.ipynb"
-    assert "hidden tests of residual_learning.ipynb" in finding.secret.origin
+    assert "hidden tests of 5_assemble_and_train.ipynb" in finding.secret.origin
 
 
-def test_an_answer_of_a_sample_is_a_secret_too(secrets, original, tmp_path):
-    sample = original.samples()["written_differently"] / "residual_learning.ipynb"
-    (tmp_path / "copy.ipynb").write_text(sample.read_text("utf-8"), "utf-8")
+def test_an_answer_of_a_sample_or_of_the_bank_is_a_secret_too(secrets, tmp_path):
+    sample = "curves = {}\nfor residual in (True, False):\n    torch.manual_seed(1)\n    name = "
+    sample += '"with shortcuts" if residual else "without"'
+    variant = "        network.eval()\n        both = network(x) + 0.1 * network(x.flip(-1))\n"
+    variant += "        return both.requires_grad_().topk(1).indices.squeeze(1).to(torch.int32)"
+    (tmp_path / "copy.py").write_text(f"{sample}\n{variant}\n")
     origins = {finding.secret.origin for finding in search(tmp_path, secrets)}
-    assert any("sample written_differently" in origin for origin in origins)
+    assert any("sample all_right, cell own_plot" in origin for origin in origins)
+    assert any("predict.toml" in origin for origin in origins)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +87,7 @@ def test_an_answer_of_a_sample_is_a_secret_too(secrets, original, tmp_path):
         "return x",
         "super().__init__()",
         "        # YOUR CODE HERE\n        raise NotImplementedError()",
-        "from autograder.checks import residual",
+        "from autograder.checks import check",
         "nn.BatchNorm2d(out_channels),\n)",
         "self.bn1 = nn.BatchNorm2d(out_channels)",
         "class BasicBlock(nn.Module):\n    def forward(self, x):\n        return x",
@@ -91,10 +96,6 @@ def test_an_answer_of_a_sample_is_a_secret_too(secrets, original, tmp_path):
 def test_common_and_public_lines_are_no_leak(harmless, secrets, tmp_path):
     (tmp_path / "page.txt").write_text(harmless)
     assert search(tmp_path, secrets) == []
-
-
-def test_the_untouched_sample_is_no_leak(secrets, original):
-    assert search(original.samples()["untouched"], secrets) == []
 
 
 def test_a_course_without_secrets_is_refused(course):

@@ -7,20 +7,9 @@ from torch.optim import SGD
 
 import convnets
 from convnets.layers import ImageClassifier
+from tests.conftest import lightest_of_each_family
 
 NAMES = convnets.names()
-
-
-def lightest_of_each_family() -> list[str]:
-    lightest: dict[str, str] = {}
-    for name in NAMES:
-        family = convnets.card(name).family
-        if (
-            family not in lightest
-            or convnets.card(name).macs < convnets.card(lightest[family]).macs
-        ):
-            lightest[family] = name
-    return list(lightest.values())
 
 
 FAMILIES = lightest_of_each_family()

@@ -63,6 +63,7 @@ def test_every_part_of_the_controller_learns():
         assert (parameter.grad is None) == (name in untouched), name
 
 
+@pytest.mark.slow
 def test_reinforce_learns_what_is_rewarded_and_random_search_does_not():
     learned = reinforce(SPACE, share_of_5x5, trials=400, learning_rate=0.03)
     control = random_search(SPACE, share_of_5x5, trials=400)

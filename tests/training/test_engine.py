@@ -1,5 +1,6 @@
 import json
 import math
+import re
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from torch import nn
 
 import convnets
+from convnets.models.densenet import ROWS, DenseNet
 from convnets.training import RECIPES, Recipe, evaluate, fit, load
 from convnets.training.data import Dataset, Split
 from convnets.training.run import split_off
@@ -150,6 +152,7 @@ def test_gradients_are_clipped_to_the_recipes_norm(few):
     torch.testing.assert_close(net.features.c1.weight, before, rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_googlenet_learns_with_its_auxiliary_classifiers(few):
     recipe = Recipe(epochs=1, batch_size=8, learning_rate=0.01, auxiliaries=True)
     tiny = replace(few, train=Split(few.train.images[:20], few.train.labels[:20]))
@@ -199,3 +202,27 @@ def test_the_plateau_schedule_lowers_the_rate_when_validation_stands_still(few, 
 def test_more_parts_than_images_are_refused(few):
     with pytest.raises(ValueError, match="cannot be shared evenly"):
         fitted("lenet5", few, epochs=1, parts=3)
+
+
+def test_densenet_can_save_memory_and_learns_the_same(few):
+    row = replace(ROWS["densenet40_12"], depths=(2, 2, 2))
+
+    def losses(save_memory):
+        torch.manual_seed(0)
+        net = DenseNet(row, num_classes=10, in_channels=1)
+        return fitted(net, few, epochs=1, save_memory=save_memory).step_losses
+
+    assert losses(True) == losses(False)
+
+
+def test_saving_memory_without_dense_layers_is_refused(few):
+    with pytest.raises(ValueError, match="no dense layers"):
+        fitted("lenet5", few, epochs=1, save_memory=True)
+
+
+def test_the_progress_bar_says_loss_accuracy_speed_and_time_left(few, capsys):
+    fit("lenet5", few, epochs=2, device="cpu")
+    bar = capsys.readouterr().err
+    assert re.search(r"loss=\d\.\d+, accuracy=\d+\.\d%, validation=\d+\.\d%", bar)
+    assert "images/s" in bar
+    assert "<" in bar  # elapsed<left

@@ -1,5 +1,9 @@
 """Hidden tests of the activations: slides 9 to 12. Tensor arithmetic only."""
 
+import math
+from functools import partial
+from typing import Any
+
 import torch
 from torch import Generator, Tensor
 
@@ -7,11 +11,20 @@ from autograder.checks.functions import Call, FunctionExercise, Slip
 from autograder.checks.student import ACTIVATIONS
 
 LARGE = torch.tensor([-1e6, -800.0, -100.0, -30.0, 30.0, 100.0, 800.0, 1e6], dtype=torch.float64)
+OVERFLOW = (
+    "{} has gradients that are not numbers for large inputs: the half that a condition does not "
+    "choose is computed too, and where exp overflows there, its gradient is 0 times infinity. "
+    "See to it that exp never meets a large number (slide 12)."
+)
+
+
+def _normal(generator: Generator, *size: int) -> Tensor:
+    return 3 * torch.randn(*size, generator=generator, dtype=torch.float64)
 
 
 def _calls(generator: Generator, *others: tuple[object, ...]) -> list[Call]:
     """Values and gradients of small and large inputs, for each choice of the other arguments."""
-    x = 3 * torch.randn(3, 4, 5, generator=generator, dtype=torch.float64)
+    x = _normal(generator, 3, 4, 5)
     x[0, 0, 0] = 0.0
     away_from_0 = torch.where(x == 0, 1.0, x)
     turned = x.transpose(0, 2)
@@ -43,8 +56,280 @@ LEAKY_RELU = FunctionExercise(
             "leaky_relu has the same slope whatever negative_slope says: use the argument.",
             lambda x, negative_slope=0.01: torch.where(x > 0, x, 0.01 * x),
         ),
+        Slip(
+            "leaky_relu turns negative inputs into positive ones: the slope there is small, but "
+            "points the same way (slide 11).",
+            lambda x, negative_slope=0.01: torch.where(x > 0, x, -negative_slope * x),
+        ),
+        Slip(
+            "leaky_relu has its two halves exchanged: the small slope is for negative inputs "
+            "(slide 11).",
+            lambda x, negative_slope=0.01: torch.where(x < 0, x, negative_slope * x),
+        ),
     ),
     forbidden=ACTIVATIONS,
 )
 
-EXERCISES = (LEAKY_RELU,)
+
+def _by_channel(x: Tensor, weight: Tensor) -> Tensor:
+    return weight.reshape(1, -1, *(1,) * (x.dim() - 2))
+
+
+def _prelu(x: Tensor, weight: Tensor) -> Tensor:
+    return torch.where(x > 0, x, _by_channel(x, weight) * x)
+
+
+def _prelu_calls(generator: Generator) -> list[Call]:
+    x, square = _normal(generator, 3, 4, 5), _normal(generator, 2, 3, 4, 4)
+    inputs = (x, x.transpose(0, 2), _normal(generator, 6, 4), _normal(generator, 2, 4, 3, 5))
+    shared = [torch.tensor([slope], dtype=torch.float64) for slope in (0.25, -0.5, 1.7)]
+    each = torch.tensor([0.1, -0.7, 1.5, 0.4], dtype=torch.float64)
+    three = torch.tensor([0.3, 2.0, -1.2], dtype=torch.float64)
+    large = LARGE.reshape(2, 4)
+    calls = [Call("one weight", (some, weight)) for some in inputs for weight in shared[:2]]
+    calls += [
+        Call("one weight", (x, shared[2])),
+        Call("one weight", (x.float(), shared[0].float())),
+    ]
+    calls += [Call("a weight a channel", (some, each)) for some in inputs]
+    calls += [Call("a weight a channel", (square, three))]
+    calls += [
+        Call("gradients", (some, weight), gradients=True)
+        for some in (x, inputs[2])
+        for weight in (shared[0], each)
+    ]
+    return calls + [
+        Call("large inputs", (large, weight), gradients=look)
+        for weight in (shared[0], each)
+        for look in (False, True)
+    ]
+
+
+PRELU = FunctionExercise(
+    "prelu",
+    "prelu",
+    _prelu,
+    _prelu_calls,
+    {"one weight": 0.75, "a weight a channel": 0.5, "gradients": 0.5, "large inputs": 0.25},
+    (
+        Slip(
+            "prelu takes its weights along the last dimension: they belong to the channels, "
+            "dimension 1.",
+            lambda x, weight: torch.where(x > 0, x, weight * x),
+        ),
+        Slip(
+            "prelu takes the larger of x and weight x, which is right for weights up to 1 only: a "
+            "learnt slope can have any value (slide 11).",
+            lambda x, weight: torch.maximum(x, _by_channel(x, weight) * x),
+        ),
+        Slip(
+            "prelu drops the sign of its weights: a learnt slope can have any value (slide 11).",
+            lambda x, weight: _prelu(x, weight.abs()),
+        ),
+        Slip(
+            "prelu uses its first weight for all channels: each channel has its own.",
+            lambda x, weight: _prelu(x, weight[:1]),
+        ),
+        Slip(
+            "prelu lets no gradient through to its weights, so that they would never be learnt: "
+            "that is what sets it apart from the leaky ReLU (slide 11).",
+            lambda x, weight: _prelu(x, weight.detach()),
+        ),
+    ),
+    forbidden=ACTIVATIONS,
+    builds_on={"leaky_relu": _leaky_relu},
+)
+
+
+def _elu(x: Tensor, alpha: float = 1.0) -> Tensor:
+    return torch.where(x > 0, x, alpha * torch.expm1(x.clamp(max=0)))
+
+
+ELU = FunctionExercise(
+    "elu",
+    "elu",
+    _elu,
+    lambda generator: _calls(generator, (), (0.5,), (2.0,)),
+    {"values": 1, "gradients": 0.5, "large inputs": 0.5},
+    (
+        Slip(
+            OVERFLOW.format("elu"),
+            lambda x, alpha=1.0: torch.where(x > 0, x, alpha * (x.exp() - 1)),
+        ),
+        Slip(
+            "elu has the same depth whatever alpha says: use the argument (slide 12).",
+            lambda x, alpha=1.0: _elu(x),
+        ),
+        Slip(
+            "elu jumps at 0: for negative inputs it is alpha times the exponential less 1, which "
+            "meets the other half at 0 (slide 12).",
+            lambda x, alpha=1.0: torch.where(x > 0, x, alpha * x.clamp(max=0).exp()),
+        ),
+        Slip(
+            "elu takes 1 from alpha times the exponential: alpha multiplies both, else the halves "
+            "do not meet at 0 (slide 12).",
+            lambda x, alpha=1.0: torch.where(x > 0, x, alpha * x.clamp(max=0).exp() - 1),
+        ),
+        Slip(
+            "elu multiplies positive inputs by alpha too: there it is the input itself (slide 12).",
+            lambda x, alpha=1.0: alpha * _elu(x),
+        ),
+        Slip(
+            "elu puts alpha into the exponent: it multiplies the whole negative half (slide 12).",
+            lambda x, alpha=1.0: torch.where(x > 0, x, torch.expm1(alpha * x.clamp(max=0))),
+        ),
+    ),
+    forbidden=ACTIVATIONS,
+)
+
+# Klambauer et al., Self-normalizing neural networks, 2017, equation 14.
+ALPHA = 1.6732632423543772848170429916717
+SCALE = 1.0507009873554804934193349852946
+
+
+def _selu(x: Tensor, alpha: float = ALPHA, scale: float = SCALE) -> Tensor:
+    return scale * _elu(x, alpha)
+
+
+def _selu_calls(generator: Generator) -> list[Call]:
+    tight = _calls(generator)
+    loose = [Call(c.part, c.arguments, gradients=c.gradients, lenient=True) for c in tight]
+    return loose + [Call("precision", c.arguments, exact=True) for c in tight if c.part == "values"]
+
+
+def _shorter(digits: int, rounding: Any) -> Any:
+    """selu with constants of so many digits after the point."""
+    alpha, scale = (rounding(10**digits * value) / 10**digits for value in (ALPHA, SCALE))
+    return partial(_selu, alpha=alpha, scale=scale)
+
+
+SELU = FunctionExercise(
+    "selu",
+    "selu",
+    _selu,
+    _selu_calls,
+    {"values": 0.75, "gradients": 0.5, "large inputs": 0.25, "precision": 0.5},
+    (
+        Slip(
+            OVERFLOW.format("selu"),
+            lambda x: SCALE * torch.where(x > 0, x, ALPHA * (x.exp() - 1)),
+        ),
+        Slip(
+            "selu leaves out its scale: the ELU is multiplied by it, on both sides (slide 12).",
+            partial(_selu, scale=1.0),
+        ),
+        Slip(
+            "selu leaves out its alpha: the negative half is deeper than the scale alone makes it "
+            "(slide 12).",
+            partial(_selu, alpha=1.0),
+        ),
+        Slip(
+            "selu scales one half only: the scale multiplies positive and negative inputs "
+            "(slide 12).",
+            lambda x: torch.where(x > 0, SCALE * x, _elu(x, ALPHA)),
+        ),
+        Slip(
+            "selu scales one half only: the scale multiplies positive and negative inputs "
+            "(slide 12).",
+            lambda x: torch.where(x > 0, x, SCALE * _elu(x, ALPHA)),
+        ),
+        Slip(
+            "selu has its two constants exchanged (slide 12).",
+            partial(_selu, alpha=SCALE, scale=ALPHA),
+        ),
+        *(
+            Slip(
+                "selu rounds its constants: with all digits that a float64 holds, mean and "
+                "deviation stay put through many layers, and that is what SELU is for (slide 12).",
+                _shorter(digits, rounding),
+            )
+            for digits in range(1, 10)
+            for rounding in (round, math.floor)
+        ),
+    ),
+    forbidden=ACTIVATIONS,
+    builds_on={"elu": _elu},
+)
+
+
+def _dead_fraction(activations: Tensor) -> float:
+    return float((activations == 0).all(dim=0).double().mean())
+
+
+def _dead_calls(generator: Generator) -> list[Call]:
+    def units(*size: int, dead: int) -> Tensor:
+        """Activations with some zeros, of which so many units have nothing else."""
+        x = _normal(generator, *size)
+        x[torch.rand(*size, generator=generator) < 0.3] = 0.0
+        flat = x.reshape(size[0], -1)
+        order = torch.randperm(flat.shape[1], generator=generator)
+        flat[0, order[dead:]] = 0.01
+        flat[-1, order[dead:]] = -0.01  # their sum over the samples may be 0
+        flat[:, order[:dead]] = 0.0
+        return flat.reshape(size)
+
+    rectified = units(6, 10, dead=3).abs()
+    maps = units(4, 3, 5, 5, dead=20)
+    maps[:, 1] = 0.0
+    inputs = [rectified, rectified.float(), units(5, 8, dead=2), maps, units(7, 4, 3, dead=5)]
+    inputs += [units(2, 6, dead=0), units(3, 6, dead=6), units(2, 12, dead=4)[:1], -rectified]
+    inputs += [1e-9 * rectified]
+    values = [Call("values", (x,), lenient=True) for x in inputs]
+    return values + [Call("a Python float", (x,)) for x in inputs]
+
+
+def _share(zeros: Tensor) -> float:
+    return float(zeros.double().mean())
+
+
+DEAD_FRACTION = FunctionExercise(
+    "dead_fraction",
+    "dead_fraction",
+    _dead_fraction,
+    _dead_calls,
+    {"values": 1.5, "a Python float": 0.5},
+    (
+        Slip(
+            "dead_fraction counts single zeros: ReLU makes many of them, but a unit is dead only "
+            "if it is zero for every sample (slide 10).",
+            lambda x: _share(x == 0),
+        ),
+        Slip(
+            "dead_fraction counts units that are zero for some sample: a dead one is zero for "
+            "every sample (slide 10).",
+            lambda x: _share((x == 0).any(dim=0)),
+        ),
+        Slip(
+            "dead_fraction gives the share of units that are alive.",
+            lambda x: 1 - _dead_fraction(x),
+        ),
+        Slip(
+            "dead_fraction looks at whole channels: each position of a map is a unit.",
+            lambda x: (
+                _share((x == 0).flatten(2).all(dim=2).all(dim=0))
+                if x.dim() > 2
+                else _dead_fraction(x)
+            ),
+        ),
+        Slip(
+            "dead_fraction counts negative activations as dead: only an exact zero is.",
+            lambda x: _share((x <= 0).all(dim=0)),
+        ),
+        Slip(
+            "dead_fraction adds the samples up: negative and positive ones may cancel, and a unit "
+            "that does so is alive.",
+            lambda x: _share(x.sum(dim=0) == 0),
+        ),
+        Slip(
+            "dead_fraction counts small values as zeros: only an exact zero is one.",
+            lambda x: _share((x.abs() < 1e-6).all(dim=0)),
+        ),
+        Slip(
+            "dead_fraction looks for samples that are zero everywhere: it asks for units that are "
+            "zero for every sample.",
+            lambda x: _share((x == 0).flatten(1).all(dim=1)),
+        ),
+    ),
+)
+
+EXERCISES = (LEAKY_RELU, PRELU, ELU, SELU, DEAD_FRACTION)

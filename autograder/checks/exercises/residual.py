@@ -1,227 +1,275 @@
-"""Hidden tests of the residual blocks: slides 36 to 45.
-
-The references are plain and private; the course's own package is not used.
-"""
-
-from collections.abc import Callable
+"""Hidden tests of the plain and residual blocks: slides 36 to 45."""
 
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from autograder.checks.blocks import BlockExercise, Build, Case, Mistake, case
-from autograder.checks.student import Block
+from autograder.checks.blocks import BlockExercise, Build, Mistake, case
+from autograder.checks.exercises.parts import (
+    ALL_BUT_SHAPES,
+    WrongBranch,
+    conv,
+    norm,
+    residual_exercise,
+)
 
-# The residual branches.
 
-
-def _conv(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1) -> nn.Conv2d:
-    padding = kernel_size // 2
-    return nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=False)
-
-
-def _basic(in_channels: int, width: int, stride: int) -> nn.Module:
+def two_convolutions(in_channels: int, width: int, stride: int = 1) -> nn.Module:
+    """The branch of a basic block."""
     return nn.Sequential(
-        _conv(in_channels, width, 3, stride),
-        nn.BatchNorm2d(width),
+        conv(in_channels, width, 3, stride),
+        norm(width),
         nn.ReLU(),
-        _conv(width, width, 3),
-        nn.BatchNorm2d(width),
+        conv(width, width, 3),
+        norm(width),
     )
 
 
-def _bottleneck(in_channels: int, width: int, stride_1x1: int, stride_3x3: int) -> nn.Module:
+def _no_relu_between(in_channels: int, width: int, stride: int = 1) -> nn.Module:
     return nn.Sequential(
-        _conv(in_channels, width, 1, stride_1x1),
-        nn.BatchNorm2d(width),
-        nn.ReLU(),
-        _conv(width, width, 3, stride_3x3),
-        nn.BatchNorm2d(width),
-        nn.ReLU(),
-        _conv(width, 4 * width, 1),
-        nn.BatchNorm2d(4 * width),
+        conv(in_channels, width, 3, stride), norm(width), conv(width, width, 3), norm(width)
     )
 
 
-def _stride_on_3x3(in_channels: int, width: int, stride: int) -> nn.Module:
+def _relu6_between(in_channels: int, width: int, stride: int = 1) -> nn.Module:
+    return nn.Sequential(
+        conv(in_channels, width, 3, stride),
+        norm(width),
+        nn.ReLU6(),
+        conv(width, width, 3),
+        norm(width),
+    )
+
+
+def _no_norm(in_channels: int, width: int, stride: int = 1) -> nn.Module:
+    return nn.Sequential(conv(in_channels, width, 3, stride), nn.ReLU(), conv(width, width, 3))
+
+
+def _relu_before_norm(in_channels: int, width: int, stride: int = 1) -> nn.Module:
+    return nn.Sequential(
+        conv(in_channels, width, 3, stride),
+        nn.ReLU(),
+        norm(width),
+        conv(width, width, 3),
+        norm(width),
+    )
+
+
+def _norm_first(in_channels: int, width: int, stride: int = 1) -> nn.Module:
+    return nn.Sequential(
+        norm(in_channels),
+        nn.ReLU(),
+        conv(in_channels, width, 3, stride),
+        norm(width),
+        nn.ReLU(),
+        conv(width, width, 3),
+    )
+
+
+def _stride_on_second(in_channels: int, width: int, stride: int = 1) -> nn.Module:
+    return nn.Sequential(
+        conv(in_channels, width, 3),
+        norm(width),
+        nn.ReLU(),
+        conv(width, width, 3, stride),
+        norm(width),
+    )
+
+
+class _SharedNorm(nn.Module):
+    def __init__(self, in_channels: int, width: int, stride: int = 1) -> None:
+        super().__init__()
+        self.first, self.second = conv(in_channels, width, 3, stride), conv(width, width, 3)
+        self.norm = norm(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(self.second(relu(self.norm(self.first(x)))))
+
+
+NO_NORM = (
+    "No batch norm follows the convolutions: a ResNet has it after each of them, which keeps "
+    "activations in range while it trains (slide 45)."
+)
+SHARED_NORM = (
+    "One batch norm serves two convolutions: each needs statistics of its own, since their maps "
+    "differ (slide 45)."
+)
+RELU_BEFORE_NORM = (
+    "A ReLU stands between a convolution and its batch norm: the order is convolution, batch norm, "
+    "ReLU (slide 45)."
+)
+WRONG_BRANCHES = (
+    WrongBranch(
+        "No ReLU stands between the two convolutions: without it they could as well be one "
+        "(slide 40).",
+        frozenset({"values"}),
+        _no_relu_between,
+    ),
+    WrongBranch(
+        "Between the convolutions large activations are cut off at 6: that is ReLU6 of the mobile "
+        "networks, not ReLU (slide 40).",
+        frozenset({"values"}),
+        _relu6_between,
+    ),
+    WrongBranch(NO_NORM, ALL_BUT_SHAPES, _no_norm),
+    WrongBranch(SHARED_NORM, ALL_BUT_SHAPES, _SharedNorm),
+    WrongBranch(RELU_BEFORE_NORM, frozenset({"values"}), _relu_before_norm),
+    WrongBranch(
+        "Batch norm and ReLU come before the convolutions: that is the later pre-activation block; "
+        "here they follow (slides 40 and 45).",
+        ALL_BUT_SHAPES,
+        _norm_first,
+    ),
+    WrongBranch(
+        "The second convolution has the stride: the first one shrinks the image, so that the "
+        "second works on fewer positions (slide 42).",
+        frozenset({"values", "modes"}),
+        _stride_on_second,
+    ),
+)
+
+
+def _then_relu(branch: Build) -> Build:
+    return lambda *arguments, **options: nn.Sequential(branch(*arguments, **options), nn.ReLU())
+
+
+def _relus_before_norms(in_channels: int, width: int, stride: int = 1) -> nn.Module:
+    return nn.Sequential(
+        conv(in_channels, width, 3, stride),
+        nn.ReLU(),
+        norm(width),
+        conv(width, width, 3),
+        nn.ReLU(),
+        norm(width),
+    )
+
+
+class _WithShortcut(nn.Module):
+    """A plain block that adds its input after all."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
+        super().__init__()
+        self.branch = two_convolutions(in_channels, out_channels, stride)
+        self.fits = in_channels == out_channels and stride == 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        return relu(self.branch(x) + x if self.fits else self.branch(x))
+
+
+CASES = (case(5, 5), case(8, 8, stride=1), case(4, 6), case(5, 5, stride=2), case(3, 8, stride=2))
+PLAIN_BLOCK = BlockExercise(
+    "plain_block",
+    "PlainBlock",
+    (case(5, 5), case(4, 6), case(3, 8, stride=2)),
+    (0.25, 0.5, 0.75, 0.25, 0.25),
+    right=(_then_relu(two_convolutions),),
+    mistakes=(
+        Mistake(
+            "The block ends without a ReLU: in a plain network one follows every batch norm "
+            "(slide 38).",
+            frozenset({"values"}),
+            two_convolutions,
+        ),
+        Mistake(
+            "The plain block adds its input: it is the one to compare with, and has no shortcut "
+            "(slide 38).",
+            frozenset({"values"}),
+            _WithShortcut,
+        ),
+        Mistake(RELU_BEFORE_NORM, frozenset({"values"}), _relus_before_norms),
+        *(
+            Mistake(wrong.sentence, wrong.costs, _then_relu(wrong.build))
+            for wrong in WRONG_BRANCHES
+        ),
+    ),
+)
+BASIC_BLOCK = residual_exercise(
+    "basic_block",
+    "BasicBlock",
+    CASES,
+    (0.5, 1, 2, 0.75, 0.75),
+    (two_convolutions,),
+    WRONG_BRANCHES,
+)
+
+
+def _bottleneck(
+    in_channels: int, width: int, stride_1x1: int, stride_3x3: int, expansion: int = 4
+) -> nn.Module:
+    return nn.Sequential(
+        conv(in_channels, width, 1, stride_1x1),
+        norm(width),
+        nn.ReLU(),
+        conv(width, width, 3, stride_3x3),
+        norm(width),
+        nn.ReLU(),
+        conv(width, expansion * width, 1),
+        norm(expansion * width),
+    )
+
+
+def _stride_on_3x3(in_channels: int, width: int, stride: int = 1) -> nn.Module:
     return _bottleneck(in_channels, width, 1, stride)
 
 
-def _stride_on_1x1(in_channels: int, width: int, stride: int) -> nn.Module:
+def _stride_on_1x1(in_channels: int, width: int, stride: int = 1) -> nn.Module:
     return _bottleneck(in_channels, width, stride, 1)
 
 
-EXPANSION = {"BasicBlock": 1, "Bottleneck": 4}
-# Every right way to write the branch, by class.
-BRANCHES: dict[str, tuple[Build, ...]] = {
-    "BasicBlock": (_basic,),
-    "Bottleneck": (_stride_on_3x3, _stride_on_1x1),
-}
+def _without(*numbers: int) -> Build:
+    """The bottleneck without some of its layers, counted from 0."""
 
-# The shortcuts, right and wrong.
+    def build(in_channels: int, width: int, stride: int = 1) -> nn.Module:
+        layers = list(_stride_on_3x3(in_channels, width, stride).children())
+        return nn.Sequential(*(layer for i, layer in enumerate(layers) if i not in numbers))
 
-Shortcut = Callable[[int, int, int], nn.Module]
+    return build
 
 
-def _needs_projection(in_channels: int, out_channels: int, stride: int) -> bool:
-    return in_channels != out_channels or stride != 1
+def _stride_on_last(in_channels: int, width: int, stride: int = 1) -> nn.Module:
+    branch = _stride_on_3x3(in_channels, width)
+    branch[6] = conv(width, 4 * width, 1, stride)  # type: ignore[operator]
+    return branch
 
 
-def _projection(in_channels: int, out_channels: int, stride: int) -> nn.Module:
-    return nn.Sequential(_conv(in_channels, out_channels, 1, stride), nn.BatchNorm2d(out_channels))
-
-
-def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module:
-    if _needs_projection(in_channels, out_channels, stride):
-        return _projection(in_channels, out_channels, stride)
-    return nn.Identity()
-
-
-def _shortcut_without_norm(in_channels: int, out_channels: int, stride: int) -> nn.Module:
-    if _needs_projection(in_channels, out_channels, stride):
-        return _conv(in_channels, out_channels, 1, stride)
-    return nn.Identity()
-
-
-def _no_shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module:
-    return nn.Identity()
-
-
-# The ways to put branch and shortcut together, right and wrong.
-
-Join = Callable[[Tensor, Tensor], Tensor]
-
-
-def _add_then_relu(branch: Tensor, shortcut: Tensor) -> Tensor:
-    return relu(branch + shortcut)
-
-
-def _relu_then_add(branch: Tensor, shortcut: Tensor) -> Tensor:
-    return relu(branch) + shortcut
-
-
-def _add(branch: Tensor, shortcut: Tensor) -> Tensor:
-    return branch + shortcut
-
-
-def _branch_alone(branch: Tensor, shortcut: Tensor) -> Tensor:
-    return relu(branch)
-
-
-class _Block(nn.Module):
-    def __init__(self, branch: nn.Module, shortcut: nn.Module, join: Join) -> None:
-        super().__init__()
-        self.branch = branch
-        self.shortcut = shortcut
-        self.join = join
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.join(self.branch(x), self.shortcut(x))
-
-
-# What students often write instead: shortcut, join, the parts that it costs, the sentence.
-MISTAKES: tuple[tuple[Shortcut, Join, set[str], str], ...] = (
-    (
-        _shortcut,
-        _relu_then_add,
-        {"values"},
-        "The last ReLU comes before the addition, so the residual can only add, never subtract: "
-        "look at where the shortcut joins in the building block (slide 40).",
-    ),
-    (
-        _shortcut,
-        _add,
-        {"values"},
-        "No ReLU follows the addition: the building block ends with one (slide 40).",
-    ),
-    (
-        _no_shortcut,
-        _branch_alone,
-        {"values", "gradients", "modes"},
-        "Nothing is added to what the convolutions compute: this is a plain block, and residual "
-        "learning is about what the shortcut carries (slides 40 and 41).",
-    ),
-    (
-        _projection,
-        _add_then_relu,
-        {"parameters", "values"},
-        "The shortcut has a convolution although input and output have the same shape: there the "
-        "input should pass unchanged, so that doing nothing is easy to learn (slide 41).",
-    ),
-    (
-        _shortcut_without_norm,
-        _add_then_relu,
-        {"parameters", "modes"},
-        "The convolution on the shortcut has no batch norm: in a ResNet batch norm follows every "
-        "convolution, this one too (slide 45).",
-    ),
-)
-
-
-def _exercise(
-    name: str, answer: str, cases: tuple[Case, ...], marks: tuple[float, ...]
-) -> BlockExercise:
-    expansion = EXPANSION[answer]
-
-    def builder(branch: Build, shortcut: Shortcut, join: Join) -> Build:
-        def build(in_channels: int, width: int, stride: int = 1) -> nn.Module:
-            path = shortcut(in_channels, expansion * width, stride)
-            return _Block(branch(in_channels, width, stride), path, join)
-
-        return build
-
-    return BlockExercise(
-        name,
-        answer,
-        cases,
-        marks,
-        right=tuple(builder(branch, _shortcut, _add_then_relu) for branch in BRANCHES[answer]),
-        mistakes=tuple(
-            Mistake(sentence, frozenset(costs), builder(branch, shortcut, join))
-            for shortcut, join, costs, sentence in MISTAKES
-            for branch in BRANCHES[answer]
-        ),
-        shape_hint=lambda case, block: _why_paths_differ(case, expansion, block),
-    )
-
-
-def _why_paths_differ(case: Case, expansion: int, block: Block) -> str | None:
-    """Why branch and shortcut do not fit, from the shapes and strides of the convolutions."""
-    in_channels, out_channels = case.channels, expansion * case.arguments[1]
-    needs_stride = case.options.get("stride", 1) > 1
-    if in_channels == out_channels and not needs_stride:
-        return None
-    convolutions = block.convolutions()
-    one_by_one = (out_channels, in_channels, 1, 1)
-    shortcut_strides = [stride for shape, stride in convolutions if shape == one_by_one]
-    strided = sum(stride > 1 for _, stride in convolutions)
-    if not shortcut_strides:
-        return (
-            f"{block.label} has no convolution on its shortcut, so the input does not fit what it "
-            "is added to: new channels or a new size call for a projection (slide 42)."
-        )
-    if needs_stride and max(shortcut_strides) == 1:
-        return (
-            f"The shortcut of {block.label} ignores the stride, so it stays larger than what it "
-            "is added to: both paths must shrink the image alike (slide 42)."
-        )
-    if strided > 2:
-        return (
-            f"{block.label} shrinks the image more than once on its way through the convolutions: "
-            "one of them has the stride, the others keep the size (slide 42)."
-        )
-    return None
-
-
-BASIC_BLOCK = _exercise(
-    "basic_block",
-    "BasicBlock",
-    (case(5, 5), case(8, 8, stride=1), case(4, 6), case(5, 5, stride=2), case(3, 8, stride=2)),
-    (0.5, 1, 2, 0.75, 0.75),
-)
-BOTTLENECK = _exercise(
+BOTTLENECK = residual_exercise(
     "bottleneck",
     "Bottleneck",
     (case(16, 4), case(6, 4), case(16, 4, stride=2), case(10, 3, stride=2)),
-    (0.5, 1, 1.5, 0.5, 0.5),
+    (0.5, 0.75, 1.5, 0.5, 0.75),
+    (_stride_on_3x3, _stride_on_1x1),
+    (
+        WrongBranch(
+            "A ReLU is missing between the three convolutions: each batch norm but the last is "
+            "followed by one (slide 43).",
+            frozenset({"values"}),
+            _without(2),
+        ),
+        WrongBranch(
+            "A ReLU is missing between the three convolutions: each batch norm but the last is "
+            "followed by one (slide 43).",
+            frozenset({"values"}),
+            _without(5),
+        ),
+        WrongBranch(
+            "A ReLU is missing between the three convolutions: each batch norm but the last is "
+            "followed by one (slide 43).",
+            frozenset({"values"}),
+            _without(2, 5),
+        ),
+        WrongBranch(NO_NORM, ALL_BUT_SHAPES, _without(1, 4, 7)),
+        WrongBranch(
+            "The last 1x1 convolution has no batch norm: it follows all three convolutions "
+            "(slides 43 and 45).",
+            frozenset({"parameters", "modes"}),
+            _without(7),
+        ),
+        WrongBranch(
+            "The last 1x1 convolution has the stride: the 3x3 would work on the large image, which "
+            "the bottleneck wants to spare it (slide 43).",
+            frozenset({"values", "modes"}),
+            _stride_on_last,
+        ),
+    ),
+    out_channels=lambda in_channels, width: 4 * width,
 )
-EXERCISES = (BASIC_BLOCK, BOTTLENECK)
+EXERCISES = (PLAIN_BLOCK, BASIC_BLOCK, BOTTLENECK)

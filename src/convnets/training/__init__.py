@@ -1,6 +1,6 @@
 """Train any registered network on real images; `fit` is what the chapters call."""
 
-from convnets.training.data import Dataset, Split, load
+from convnets.training.data import Dataset, Split, load, load_folder
 from convnets.training.device import choose, default_device, describe
 from convnets.training.engine import fit
 from convnets.training.evaluation import evaluate
@@ -20,4 +20,5 @@ __all__ = [
     "evaluate",
     "fit",
     "load",
+    "load_folder",
 ]

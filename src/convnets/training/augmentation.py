@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.functional import pad
 
-from convnets.training.data import Dataset
+from convnets.training.data import AnyDataset
 
 Augmentation = Callable[[Tensor, Generator], Tensor]
 CROP_PADDING = 4
@@ -40,16 +40,16 @@ def random_crop(images: Tensor, generator: Generator, padding: int = CROP_PADDIN
     return crops.permute(0, 3, 1, 2)
 
 
-def pca_colour(dataset: Dataset) -> Augmentation:
+def pca_colour(dataset: AnyDataset) -> Augmentation:
     """Add multiples of the principal components of the pixels' colours to each image.
 
     Krizhevsky et al. (2012), section 4.1: by a normal factor of deviation 0.1 times the root of
     the component's variance. With one channel this is brightness.
     """
-    pixels = dataset.train.images.transpose(0, 1).flatten(1).double() / 255  # C x (N H W)
+    pixels = dataset.train.pixels().double() / 255  # C x (N H W)
     variances, directions = torch.linalg.eigh(torch.atleast_2d(torch.cov(pixels)))
     # The images are divided by the deviation of all pixels when they are normalised.
-    steps = directions * variances.clamp(min=0).sqrt() / dataset.std
+    steps = directions * variances.clamp(min=0).sqrt() / dataset.std.flatten()[:, None]
 
     def shift(images: Tensor, generator: Generator) -> Tensor:
         size = (len(images), len(steps))
@@ -59,19 +59,19 @@ def pca_colour(dataset: Dataset) -> Augmentation:
     return shift
 
 
-def _as_it_is(augmentation: Augmentation) -> Callable[[Dataset], Augmentation]:
+def _as_it_is(augmentation: Augmentation) -> Callable[[AnyDataset], Augmentation]:
     return lambda dataset: augmentation
 
 
 # Name in a recipe -> how to make it for a data set.
-AUGMENTATIONS: dict[str, Callable[[Dataset], Augmentation]] = {
+AUGMENTATIONS: dict[str, Callable[[AnyDataset], Augmentation]] = {
     "flip": _as_it_is(flip_half),
     "crop": _as_it_is(random_crop),
     "pca-colour": pca_colour,
 }
 
 
-def make_augmentation(names: Sequence[str], dataset: Dataset) -> Augmentation:
+def make_augmentation(names: Sequence[str], dataset: AnyDataset) -> Augmentation:
     """The augmentations of these names, one after the other.
 
     Raises:

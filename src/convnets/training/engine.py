@@ -11,7 +11,8 @@ from accelerate.state import AcceleratorState
 from torch import nn
 
 from convnets.models import build
-from convnets.training.data import Dataset, load
+from convnets.models.densenet import DenseLayer
+from convnets.training.data import AnyDataset, load
 from convnets.training.device import default_device, has_fast_bfloat16
 from convnets.training.evaluation import BATCH
 from convnets.training.history import History
@@ -22,7 +23,7 @@ from convnets.training.run import Run
 
 def fit(
     net: nn.Module | str,
-    data: Dataset | str = "fashion-mnist-small",
+    data: AnyDataset | str = "fashion-mnist-small",
     recipe: Recipe | str = "modern",
     epochs: int | None = None,
     seed: int = 0,
@@ -35,6 +36,8 @@ def fit(
     precision: str | None = None,
     parts: int = 1,
     compiled: bool = False,
+    save_memory: bool = False,
+    workers: int = 0,
 ) -> History:
     """Train `net` and measure it once on the test images.
 
@@ -57,6 +60,9 @@ def fit(
         precision: "no" (float32), "bf16" or "fp16"; bfloat16 where it is fast if `None`.
         parts: work through each batch in so many parts, to save memory.
         compiled: run the network through torch.compile.
+        save_memory: make concatenated maps again in the backward pass: slower, but larger
+            DenseNets fit.
+        workers: processes that read image files; none for images in memory.
 
     Raises:
         ValueError: something cannot be trained so; the sentence says what to change.
@@ -75,18 +81,36 @@ def fit(
                 net,
                 num_classes=len(dataset.classes),
                 in_channels=dataset.in_channels,
-                small_input=max(dataset.train.images.shape[-2:]) <= 32,
+                small_input=dataset.train.side <= 32,
             )
+        if save_memory:
+            forget_maps_(net)
         history = History(
             net, recipe, dataset.name, seed, str(accelerator.device), accelerator.mixed_precision
         )
-        run = Run(history, dataset, accelerator, parts, compiled)
+        run = Run(history, dataset, accelerator, parts, compiled, workers)
         if out is not None:
             run.open(Path(out), name, resume)
         run.train(stop, progress)
         history.test_accuracy = run.measure(run.batches_of(dataset.test, BATCH))
         run.close()
     return history
+
+
+def forget_maps_(net: nn.Module) -> None:
+    """Let every layer that can do so make its maps again in the backward pass.
+
+    Raises:
+        ValueError: no layer can.
+    """
+    layers = [layer for layer in net.modules() if isinstance(layer, DenseLayer)]
+    if not layers:
+        raise ValueError(
+            f"{type(net).__name__} has no dense layers that could save memory; leave save_memory "
+            "(--save-memory) out, or work through a batch in parts=… (--parts)"
+        )
+    for layer in layers:
+        layer.save_memory = True
 
 
 def make_accelerator(device: torch.device | str | None, precision: str | None) -> Accelerator:

@@ -9,7 +9,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from torchvision.transforms.v2.functional import ten_crop
 
 from convnets.training.batches import Batches
-from convnets.training.data import Dataset, load
+from convnets.training.data import AnyDataset, load
 from convnets.training.device import default_device
 
 BATCH = 500
@@ -47,7 +47,7 @@ VIEWS: dict[str, Callable[[Tensor], list[Tensor]]] = {
 
 def evaluate(
     net: nn.Module | Sequence[nn.Module],
-    data: Dataset | str = "fashion-mnist-small",
+    data: AnyDataset | str = "fashion-mnist-small",
     device: torch.device | str | None = None,
     views: str = "single",
 ) -> float:

@@ -23,7 +23,7 @@ from convnets.models.googlenet_auxiliary import AUXILIARY_WEIGHT, WithAuxiliarie
 from convnets.training import run_folder
 from convnets.training.augmentation import make_augmentation
 from convnets.training.batches import Batches, step_seed
-from convnets.training.data import Dataset, Split
+from convnets.training.data import AnyDataset, AnySplit
 from convnets.training.evaluation import BATCH, accuracy
 from convnets.training.history import Epoch, History
 from convnets.training.interrupt import StopAsked
@@ -43,10 +43,11 @@ class Run:
     def __init__(
         self,
         history: History,
-        dataset: Dataset,
+        dataset: AnyDataset,
         accelerator: Accelerator,
         parts: int = 1,
         compiled: bool = False,
+        workers: int = 0,
     ) -> None:
         self.history, self.dataset, self.accelerator = history, dataset, accelerator
         self.recipe = history.recipe
@@ -57,17 +58,21 @@ class Run:
                 f"{accelerator.num_processes} processes with {parts} parts each; choose a multiple "
                 f"of {shares}"
             )
-        self.parts = parts
+        self.parts, self.workers = parts, workers
         self.folder: Path | None = None
         self.board: Any = None
         self.pending: list[Tensor] = []
-        """Losses of the last steps, still on the device."""
+        """Loss and share of images classified right of the last steps, still on the device."""
+        self.running_accuracy = 0.0
         self.net = history.net.to(  # type: ignore[call-overload]
             accelerator.device, memory_format=torch.channels_last
         )
         self.learner: nn.Module = self.net
         if self.recipe.auxiliaries and isinstance(self.net, GoogLeNet):
             self.learner = WithAuxiliaries(self.net).to(accelerator.device)
+        if accelerator.num_processes > 1 and accelerator.device.type == "cuda":
+            # Statistics of a whole batch; PyTorch has this for GPUs only.
+            self.learner = nn.SyncBatchNorm.convert_sync_batchnorm(self.learner)
         train, validation = split_off(dataset.train, VALIDATION_SHARE, history.seed)
         self.batches = self.batches_of(train, self.recipe.batch_size, history.seed)
         self.held_out = self.batches_of(validation, BATCH)
@@ -102,7 +107,7 @@ class Run:
                     self.step(images, labels)
                     bar.update(recipe.batch_size)
                     if len(self.pending) >= CHECK_EVERY:
-                        bar.set_postfix(loss=f"{self.note():.3f}", validation=self._validation())
+                        bar.set_postfix(self._progress(self.note()))
                     if self._any(stop.asked):
                         self.save()
                         raise KeyboardInterrupt(self._stopped())
@@ -116,7 +121,7 @@ class Run:
                 self.log()
                 if isinstance(self.schedule, ReduceLROnPlateau):
                     self.schedule.step(share)
-                bar.set_postfix(loss=f"{loss:.3f}", validation=self._validation())
+                bar.set_postfix(self._progress(loss))
                 self.save()
                 saved = time.monotonic()
 
@@ -126,15 +131,18 @@ class Run:
         seed = step_seed(self.history.seed, number, self.accelerator.process_index)
         torch.manual_seed(seed)
         images = self.augment(images, torch.Generator(images.device).manual_seed(seed))
-        losses = []
+        measured = []
         try:
             pieces = list(zip(images.chunk(self.parts), labels.chunk(self.parts), strict=True))
             for i, (some, their_labels) in enumerate(pieces, start=1):
                 alone = i < len(pieces) and self.accelerator.num_processes > 1
                 with self.accelerator.no_sync(self.model) if alone else nullcontext():
-                    loss = self.loss(self.model(some), their_labels) * (len(some) / len(images))
+                    scores = self.model(some)
+                    weight = len(some) / len(images)
+                    loss = self.loss(scores, their_labels) * weight
                     self.accelerator.backward(loss)
-                losses.append(loss.detach())
+                right = (main_scores(scores).argmax(1) == their_labels).float().mean() * weight
+                measured.append(torch.stack([loss.detach().float(), right]))
         except RuntimeError as error:
             if not isinstance(error, torch.OutOfMemoryError) and NO_MEMORY not in str(error):
                 raise
@@ -147,14 +155,13 @@ class Run:
             self.schedule.step()
         if self.average is not None:
             self.average.update_parameters(self.net)
-        self.pending.append(torch.stack(losses).sum())
+        self.pending.append(torch.stack(measured).sum(dim=0))
 
     def loss(self, scores: Tensor | tuple[Tensor, ...], labels: Tensor) -> Tensor:
         """Cross entropy, plus that of auxiliary classifiers, if there are some, by their weight."""
-        main, *others = (scores,) if isinstance(scores, Tensor) else scores
         smoothing = self.recipe.label_smoothing
-        loss = cross_entropy(main, labels, label_smoothing=smoothing)
-        for other in others:
+        loss = cross_entropy(main_scores(scores), labels, label_smoothing=smoothing)
+        for other in () if isinstance(scores, Tensor) else scores[1:]:
             loss = loss + AUXILIARY_WEIGHT * cross_entropy(other, labels, label_smoothing=smoothing)
         return loss
 
@@ -165,9 +172,10 @@ class Run:
             FloatingPointError: it is no longer a number.
         """
         if self.pending:
-            losses = self.accelerator.reduce(torch.stack(self.pending).float(), "mean")
+            measured = self.accelerator.reduce(torch.stack(self.pending), "mean")
             self.pending.clear()
-            self.history.step_losses += losses.tolist()
+            self.history.step_losses += measured[:, 0].tolist()
+            self.running_accuracy = measured[:, 1].mean().item()
         last = self.history.step_losses[-1]
         if not math.isfinite(last):
             good = self.folder is not None and (self.folder / run_folder.CHECKPOINT).exists()
@@ -282,9 +290,14 @@ class Run:
             )
         return f"not even one image fits into the memory of {images.device}; take a smaller network"
 
-    def _validation(self) -> str:
+    def _progress(self, loss: float) -> dict[str, str]:
+        """What the progress bar says beside images a second and the time that is left."""
         epochs = self.history.epochs
-        return f"{epochs[-1].validation_accuracy:.1%}" if epochs else "not yet"
+        return {
+            "loss": f"{loss:.3f}",
+            "accuracy": f"{self.running_accuracy:.1%}",
+            "validation": f"{epochs[-1].validation_accuracy:.1%}" if epochs else "not yet",
+        }
 
     def _stopped(self) -> str:
         where = f"stopped after step {len(self.history.step_losses)} of {self.steps}; "
@@ -292,17 +305,19 @@ class Run:
             return where + "nothing is kept, since the run has no folder (out=…, --out)"
         return where + f"go on with resume=True (--resume) and the folder {self.folder}"
 
-    def batches_of(self, split: Split, batch_size: int, seed: int | None = None) -> Batches:
+    def batches_of(self, split: AnySplit, batch_size: int, seed: int | None = None) -> Batches:
         """Batches of `split` as this network takes them."""
-        return Batches(split, self.dataset, self.net, self.accelerator.device, batch_size, seed)
+        device = self.accelerator.device
+        return Batches(split, self.dataset, self.net, device, batch_size, seed, self.workers)
 
 
-def split_off(split: Split, share: float, seed: int) -> tuple[Split, Split]:
+def main_scores(scores: Tensor | tuple[Tensor, ...]) -> Tensor:
+    """The scores (N, classes) of the network itself, without its auxiliary classifiers'."""
+    return scores if isinstance(scores, Tensor) else scores[0]
+
+
+def split_off(split: AnySplit, share: float, seed: int) -> tuple[AnySplit, AnySplit]:
     """Two parts of a split, the second with `share` of the images, chosen by `seed`."""
     order = torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))
     size = round(share * len(split))
-    first, second = order[size:], order[:size]
-    return (
-        Split(split.images[first], split.labels[first]),
-        Split(split.images[second], split.labels[second]),
-    )
+    return split.chosen(order[size:]), split.chosen(order[:size])

@@ -1,0 +1,276 @@
+"""Hidden tests of what is done to a block's weights: He's initialisation and the identity.
+
+Slides 41 and 45.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+
+from autograder.checks.earlier_answers import defined_anew
+from autograder.checks.equivalence import close
+from autograder.checks.student import Block, StudentError
+from autograder.checks.verdict import Part, Verdict
+
+# Of the deviation of 9,000 weights or more: their own scatter is below 0.8 %.
+DEVIATION_TOLERANCE = 0.06
+# Fourth moment of a normal variable, and what 9,000 of them scatter by, eight times.
+KURTOSIS, KURTOSIS_TOLERANCE = 3.0, 0.42
+
+
+def _layers() -> nn.Module:
+    """Layers of all kinds, also nested and in groups."""
+    return nn.Sequential(
+        nn.Conv2d(16, 64, 3),
+        nn.BatchNorm2d(64),
+        nn.ReLU(),
+        nn.Sequential(nn.Conv2d(64, 128, 3, groups=2), nn.BatchNorm2d(128)),
+        nn.Conv2d(128, 96, 1, bias=False),
+        nn.Flatten(),
+        nn.Linear(96, 10),
+    )
+
+
+def _one_convolution() -> nn.Module:
+    return nn.Conv2d(32, 48, 3)
+
+
+@dataclass(frozen=True)
+class Fan:
+    """A rule for the deviation of a convolution's weights, and the sentence for who follows it."""
+
+    sentence: str
+    deviation: Callable[[Tensor, int], float]
+
+
+def _area(weight: Tensor) -> int:
+    return weight.shape[2] * weight.shape[3]
+
+
+def he(weight: Tensor, groups: int = 1) -> float:
+    """sqrt(2 / fan_out), where fan_out = out_channels x kernel area."""
+    return math.sqrt(2 / (weight.shape[0] * _area(weight)))
+
+
+WRONG_FANS = (
+    Fan(
+        "The deviation of the weights follows the fan-in: fan-out is asked for, which keeps the "
+        "gradients' size on the way back (slide 45).",
+        lambda weight, groups: math.sqrt(2 / (weight.shape[1] * _area(weight))),
+    ),
+    Fan(
+        "The deviation lacks the factor 2 for ReLU, which lets half of the signal pass (slide 45).",
+        lambda weight, groups: he(weight) / math.sqrt(2),
+    ),
+    Fan(
+        "The deviation is that of Xavier's initialisation, which knows nothing of ReLU (slide 45).",
+        lambda weight, groups: math.sqrt(2 / ((weight.shape[0] + weight.shape[1]) * _area(weight))),
+    ),
+    Fan(
+        "The kernel's area is missing in the fan: each output channel is reached by its "
+        "height times width (slide 45).",
+        lambda weight, groups: math.sqrt(2 / weight.shape[0]),
+    ),
+    Fan(
+        "The variance stands where the deviation belongs: take its root (slide 45).",
+        lambda weight, groups: he(weight) ** 2,
+    ),
+)
+GROUPS = {"3.0.weight": 2}
+
+
+@dataclass(frozen=True)
+class KaimingInit:
+    """He et al.'s initialisation, in place."""
+
+    name: str = "kaiming_init"
+    answers: tuple[str, ...] = ("kaiming_init_",)
+    points: float = 3.0
+    builds_on: Mapping[str, Any] = field(default_factory=dict)
+
+    def examine(self, function: Any, *, seed: int) -> Verdict:
+        """Convolutions, biases, batch norms, and working in place."""
+        wrong: dict[str, str] = {}
+        for build in (_layers, _one_convolution):
+            with torch.random.fork_rng():
+                torch.manual_seed(seed)
+                wrong = {**_wrongly_initialised(build, function), **wrong}
+        marks = {"convolutions": 1.5, "biases": 0.5, "batch norms": 0.5, "in place": 0.5}
+        return Verdict(
+            tuple(
+                Part(part, 0.0 if part in wrong else out_of, out_of, wrong.get(part, ""))
+                for part, out_of in marks.items()
+            )
+        )
+
+
+def _wrongly_initialised(build: Callable[[], nn.Module], function: Any) -> dict[str, str]:
+    """The parts that are wrong, each with its sentence."""
+    wrong = {}
+    block = Block(defined_anew(build))
+    block.label = "a network" if build is _layers else "a single Conv2d"
+    given = {name: 3 + tensor for name, tensor in block.state().items()}
+    block.load(given)
+    try:
+        returned = block.change(function, "kaiming_init_")
+        state = block.state()
+    except StudentError as error:
+        return dict.fromkeys(("convolutions", "biases", "batch norms", "in place"), str(error))
+    if not returned:
+        wrong["in place"] = "kaiming_init_ does not return the module that it was given."
+    for name, tensor in state.items():
+        if tensor.dim() == 4:
+            if torch.equal(tensor, given[name]):
+                wrong["in place"] = wrong["convolutions"] = (
+                    f"kaiming_init_ leaves a convolution of {block.label} as it was: it works in "
+                    "place, on all layers, nested ones too, and the module may itself be one."
+                )
+            elif sentence := _wrong_weights(tensor, GROUPS.get(name, 1)):
+                wrong["convolutions"] = sentence
+    for name in ("0.bias", "3.0.bias", "bias"):
+        if name in state and bool(state[name].any()):
+            wrong["biases"] = "The biases of convolutions start at zero."
+    for name in ("1", "3.1"):
+        if f"{name}.weight" in state:
+            plain = bool((state[f"{name}.weight"] == 1).all() and not state[f"{name}.bias"].any())
+            if not plain:
+                wrong["batch norms"] = "Batch norm starts with scale 1 and shift 0."
+    return wrong
+
+
+def _wrong_weights(weight: Tensor, groups: int) -> str | None:
+    """Why weights are not He-normal by fan-out, if they are not."""
+    deviation = weight.std().item()
+    centred = (weight - weight.mean()) / weight.std()
+    is_normal = abs((centred**4).mean().item() - KURTOSIS) < KURTOSIS_TOLERANCE
+    if _near(deviation, he(weight)):
+        if abs(weight.mean().item()) > 8 * deviation / math.sqrt(weight.numel()):
+            return "The mean of the weights is not 0 (slide 45)."
+        if is_normal:
+            return None
+        return "The weights are not normally distributed: He's normal version is asked for."
+    if groups > 1 and _near(deviation, he(weight) * math.sqrt(groups)):
+        return "The fan-out of a grouped convolution is not divided by its groups here."
+    for fan in WRONG_FANS:
+        if _near(deviation, fan.deviation(weight, groups)):
+            return fan.sentence
+    return (
+        f"The weights of a convolution of shape {tuple(weight.shape)} have a wrong deviation "
+        "(slide 45)."
+    )
+
+
+def _near(found: float, expected: float) -> bool:
+    return abs(found / expected - 1) < DEVIATION_TOLERANCE
+
+
+class BasicBlock(nn.Module):
+    """A right version, for whoever's own block is wrong; it needs no other names."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        branch = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
+        return torch.relu(branch + x)
+
+
+CHANNELS = (4, 6)
+
+
+@dataclass(frozen=True)
+class IdentityBlock:
+    """Weights with which a residual block returns its input, as slide 41 argues."""
+
+    name: str = "identity_block"
+    answers: tuple[str, ...] = ("identity_block", "BasicBlock")
+    points: float = 3.0
+    builds_on: Mapping[str, Any] = field(default_factory=dict)
+
+    def examine(self, function: Any, block_class: Any, *, seed: int) -> Verdict:
+        """Eval mode, train mode, and what must stay; the student's own block or a right one."""
+        own = _identity(function, block_class, seed)
+        if own.marks == own.out_of:
+            return own
+        other = _identity(function, defined_anew(BasicBlock), seed)
+        return max(own, other, key=lambda verdict: verdict.marks)
+
+
+def _identity(function: Any, block_class: Any, seed: int) -> Verdict:
+    generator = torch.Generator().manual_seed(seed)
+    wrong: dict[str, str] = {}
+    for channels in CHANNELS:
+        wrong = {**_not_identical(function, block_class, channels, generator), **wrong}
+    return Verdict(
+        tuple(
+            Part(part, 0.0 if part in wrong else 1.0, 1.0, wrong.get(part, ""))
+            for part in ("eval mode", "train mode", "what stays")
+        )
+    )
+
+
+def _not_identical(
+    function: Any, block_class: Any, channels: int, generator: Generator
+) -> dict[str, str]:
+    """The parts that are wrong, each with its sentence."""
+    wrong = {}
+    inputs = [
+        torch.rand(*size, generator=generator, dtype=torch.float64) * 4
+        for size in ((2, channels, 8, 8), (1, channels, 5, 7))
+    ]
+    try:
+        block = Block(block_class, channels, channels)
+        trained = {
+            name: _as_if_trained(name, tensor, generator) for name, tensor in block.state().items()
+        }
+        block.load(trained)
+        before = block.forward(inputs[0])
+        block.change(function, "identity_block")
+        if not all(close(block.forward(x), x) for x in inputs):
+            wrong["eval mode"] = (
+                "After identity_block the block changes its input in eval mode: what must the "
+                "residual F(x) be, and which weights of a trained block still reach it (slide 41)?"
+            )
+        if not all(close(block.forward(x, training=True), x) for x in inputs):
+            wrong["train mode"] = (
+                "After identity_block the block changes its input in train mode, where batch norm "
+                "uses the statistics of the batch: only its own scale and shift are left to set "
+                "(slides 41 and 45)."
+            )
+        state = block.state()
+        if {name: tensor.shape for name, tensor in state.items()} != {
+            name: tensor.shape for name, tensor in trained.items()
+        }:
+            wrong["what stays"] = (
+                "identity_block removes or replaces parameters: all must stay, so that training "
+                "can go on from there (slide 41)."
+            )
+        else:
+            block.load(trained)
+            if not close(block.forward(inputs[0]), before):
+                wrong["what stays"] = (
+                    "After identity_block the old weights no longer give the old block: change "
+                    "weights only, not how the block computes (slide 41)."
+                )
+    except StudentError as error:
+        for part in ("eval mode", "train mode", "what stays"):
+            wrong.setdefault(part, str(error))
+    return wrong
+
+
+def _as_if_trained(name: str, tensor: Tensor, generator: Generator) -> Tensor:
+    if not tensor.is_floating_point():
+        return tensor
+    noise = torch.rand(tensor.shape, generator=generator, dtype=tensor.dtype)
+    return noise + 0.5 if tensor.dim() == 1 else noise - 0.5
+
+
+EXERCISES = (KaimingInit(), IdentityBlock())

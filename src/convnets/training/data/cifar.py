@@ -1,0 +1,42 @@
+"""CIFAR-10 and CIFAR-100 (Krizhevsky, 2009) through torchvision, as tensors."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torchvision import datasets
+
+from convnets.training.data.dataset import DOWNLOADS, Dataset, Split
+
+SETS: dict[str, Any] = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}
+
+
+def load_cifar(name: str, root: Path | None) -> Dataset:
+    """`cifar10` or `cifar100`: 50,000 + 10,000 colour images of 32x32 pixels.
+
+    Args:
+        name: which one.
+        root: folder that holds `cifar-10-batches-py` or `cifar-100-python`; downloaded if `None`.
+
+    Raises:
+        FileNotFoundError: the files are missing or damaged.
+    """
+    reader = SETS[name]
+    folder = DOWNLOADS if root is None else root
+    try:
+        train, test = (
+            reader(str(folder), train=is_train, download=root is None) for is_train in (True, False)
+        )
+    except Exception as error:
+        raise FileNotFoundError(
+            f"{name} is not whole in {folder / reader.base_folder} and could not be downloaded; "
+            f"fetch {reader.url}, unpack it, and name the folder around {reader.base_folder} "
+            "(root=…, --data-root on the command line)"
+        ) from error
+    splits = (_split(train), _split(test))
+    return Dataset(name, *splits, tuple(train.classes), str(folder))
+
+
+def _split(part: Any) -> Split:
+    images = torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous()
+    return Split(images, torch.tensor(part.targets))

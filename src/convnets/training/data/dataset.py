@@ -1,0 +1,57 @@
+"""What a data set is: images in memory with their labels, in two splits."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+DOWNLOADS = Path.home() / ".cache" / "convnets"
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images (N, C, H, W), uint8, and labels (N,), int64."""
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def side(self) -> int:
+        """The larger of height and width, in pixels."""
+        return max(self.images.shape[-2:])
+
+    def chosen(self, which: Tensor) -> "Split":
+        """The images at these places (n,)."""
+        return Split(self.images[which], self.labels[which])
+
+    def pixels(self) -> Tensor:
+        """All pixels (C, N * H * W), uint8."""
+        return self.images.transpose(0, 1).flatten(1)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A training and a test split, the class names, and where the images came from."""
+
+    name: str
+    train: Split
+    test: Split
+    classes: tuple[str, ...]
+    source: str
+
+    @property
+    def in_channels(self) -> int:
+        return self.train.images.shape[1]
+
+    @property
+    def mean(self) -> Tensor:
+        """Mean of the training pixels on the scale 0 to 1, by channel (C, 1, 1)."""
+        return (self.train.images.double().mean(dim=(0, 2, 3)) / 255).float()[:, None, None]
+
+    @property
+    def std(self) -> Tensor:
+        """Standard deviation of the training pixels on the scale 0 to 1, by channel (C, 1, 1)."""
+        return (self.train.images.double().std(dim=(0, 2, 3)) / 255).float()[:, None, None]

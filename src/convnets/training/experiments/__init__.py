@@ -1,0 +1,56 @@
+"""The lecture's experiments: each a question, the networks that answer it, and two budgets.
+
+>>> from convnets.training.experiments import experiment, run
+>>> result = run(experiment("degradation"), budget="cpu")
+>>> print(result.verdict())
+"""
+
+import difflib
+
+from convnets.training.experiments import (
+    accuracy,
+    automatic,
+    depth,
+    efficiency,
+    modules,
+    plain_networks,
+)
+from convnets.training.experiments.core import Arm, Budget, Claim, Cost, EqualCost, Experiment
+from convnets.training.experiments.result import Finding, Result, Run, Summary
+from convnets.training.experiments.running import run
+
+__all__ = [
+    "EXPERIMENTS",
+    "Arm",
+    "Budget",
+    "Claim",
+    "Cost",
+    "EqualCost",
+    "Experiment",
+    "Finding",
+    "Result",
+    "Run",
+    "Summary",
+    "experiment",
+    "run",
+]
+
+EXPERIMENTS: dict[str, Experiment] = {
+    entry.name: entry
+    for part in (plain_networks, modules, depth, accuracy, efficiency, automatic)
+    for entry in part.EXPERIMENTS
+}
+"""In the lecture's order."""
+
+
+def experiment(name: str) -> Experiment:
+    """The experiment called `name`.
+
+    Raises:
+        ValueError: unknown name; the sentence lists the nearest ones.
+    """
+    if name not in EXPERIMENTS:
+        near = difflib.get_close_matches(name, EXPERIMENTS, n=3, cutoff=0.4)
+        hint = f"did you mean {', '.join(near)}?" if near else f"there are {', '.join(EXPERIMENTS)}"
+        raise ValueError(f"unknown experiment {name!r}; {hint}")
+    return EXPERIMENTS[name]

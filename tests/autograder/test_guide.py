@@ -1,0 +1,28 @@
+"""What the instructor guide says of exercises and bank is so."""
+
+from autograder.bank import load
+from autograder.course import read_notebook
+from tests.autograder.conftest import ASSIGNMENT, REPOSITORY
+
+
+def rows(course):
+    """A line for each notebook, as the guide has it."""
+    for path in course.notebooks(ASSIGNMENT):
+        metadata = [cell["metadata"].get("nbgrader", {}) for cell in read_notebook(path)["cells"]]
+        points = {one["grade_id"]: one["points"] for one in metadata if one.get("grade")}
+        exercises = ", ".join(f"`{name}` {count:g}" for name, count in points.items())
+        yield f"| `{path.name}` | {exercises} | {sum(points.values()):g} |"
+
+
+def test_the_instructor_guide_has_the_exercises_and_points_of_the_notebooks(original):
+    guide = (REPOSITORY / "guides" / "instructor.md").read_text("utf-8").splitlines()
+    start = guide.index("| notebook | exercises | points |") + 2
+    table = guide[start : guide.index("", start)]
+    assert table == list(rows(original))
+
+
+def test_the_instructor_guide_has_the_size_of_the_bank(original):
+    guide = (REPOSITORY / "guides" / "instructor.md").read_text("utf-8")
+    bank = load(original, ASSIGNMENT)
+    wrong = sum(entry.says is not None for entry in bank)
+    assert f"{len(bank) - wrong} right and {wrong} wrong answers" in guide

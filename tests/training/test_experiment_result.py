@@ -1,0 +1,117 @@
+"""What a result says of fabricated runs: no more than they show."""
+
+import json
+
+import pytest
+
+from convnets.training.experiments import Claim, Cost, Result, Run
+from convnets.training.experiments.running import means
+
+
+def result(better: list[float], worse: list[float], metric: str = "test accuracy") -> Result:
+    runs = [
+        Run(
+            arm=arm,
+            seed=seed,
+            test_accuracy=value if metric == "test accuracy" else 0.5,
+            training_loss=value if metric == "training loss" else 1.0,
+            losses=[2.0, 1.0],
+            validation_accuracies=[0.5],
+            seconds=3.0,
+            machine="a machine; PyTorch 2.11",
+            date="2025-01-01",
+        )
+        for arm, values in (("new", better), ("old", worse))
+        for seed, value in enumerate(values)
+    ]
+    costs = {"new": Cost(100, 2_000), "old": Cost(110, 2_100)}
+    return Result(
+        "test", "Is it better?", metric, {"epochs": 1}, costs, [Claim("new", "old")], runs
+    )
+
+
+def test_a_difference_beyond_the_spread_shows():
+    found = result([0.90, 0.91, 0.92], [0.80, 0.81, 0.82])
+    assert found.finding(found.claims[0]).shows is True
+    # Pooled standard deviation 0.01; t for 4 degrees of freedom; two means of three.
+    assert found.finding(found.claims[0]).margin == pytest.approx(2.78 * 0.01 * (2 / 3) ** 0.5)
+    assert "91.0% against 81.0%" in found.verdict()
+    assert "At this budget the claim shows: a difference of 10.0 points" in found.verdict()
+
+
+def test_a_difference_within_the_spread_does_not_show():
+    found = result([0.80, 0.85, 0.90], [0.79, 0.84, 0.89])
+    assert found.finding(found.claims[0]).shows is None
+    assert "It does not show at this budget: a difference of 1.0 points" in found.verdict()
+
+
+def test_two_seeds_of_either_arm_ask_for_a_large_difference():
+    found = result([0.90, 0.92], [0.86, 0.88])  # ranges that do not overlap
+    assert found.finding(found.claims[0]).shows is None
+
+
+def test_the_opposite_is_called_the_opposite():
+    found = result([0.80, 0.81, 0.82], [0.90, 0.91, 0.92])
+    assert found.finding(found.claims[0]).shows is False
+    assert "the opposite of the claim shows" in found.verdict()
+
+
+def test_of_losses_the_lower_is_better():
+    found = result([0.30, 0.31, 0.32], [0.90, 0.91, 0.92], "training loss")
+    finding = found.finding(found.claims[0])
+    assert finding.lead == pytest.approx(0.6)
+    assert finding.shows is True
+    assert "training loss 0.310 against 0.910" in found.verdict()
+
+
+def test_one_seed_says_nothing_however_large_the_difference():
+    found = result([0.9], [0.1])
+    assert found.finding(found.claims[0]).shows is None
+    assert "One seed says nothing of chance; run at least two." in found.verdict()
+    assert found.summary("new").standard_error is None
+
+
+def test_an_arm_is_summarised_by_mean_range_and_standard_error():
+    row = result([0.90, 0.91, 0.92], [0.8, 0.8, 0.8]).summary("new")
+    assert (row.runs, row.lowest, row.highest) == (3, 0.90, 0.92)
+    assert row.mean == pytest.approx(0.91)
+    assert row.standard_error == pytest.approx(0.01 / 3**0.5)
+    assert (row.parameters, row.macs) == (100, 2_000)
+
+
+def test_an_arm_without_runs_is_explained():
+    with pytest.raises(ValueError, match="no run of 'new'; run the experiment first"):
+        result([], [0.5]).verdict()
+
+
+def test_the_frame_has_a_row_for_each_arm():
+    pytest.importorskip("pandas")
+    frame = result([0.9, 0.91], [0.8, 0.81]).frame()
+    assert list(frame["arm"]) == ["new", "old"]
+    assert {"parameters", "macs", "mean", "lowest", "highest", "standard_error"} <= set(frame)
+
+
+def test_a_result_comes_back_from_its_file_with_machine_and_date(tmp_path):
+    found = result([0.9, 0.91], [0.8, 0.81])
+    path = found.save(tmp_path / "deep" / "result.json")
+    assert Result.load(path) == found
+    assert Result.load(path).verdict() == found.verdict()
+    assert found.origin() == "a machine; PyTorch 2.11, 2025-01-01"
+    assert [entry.name for entry in path.parent.iterdir()] == ["result.json"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", json.dumps({"costs": 3})])
+def test_a_file_that_is_no_result_is_refused(text, tmp_path):
+    path = tmp_path / "other.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"other\.json is no result of an experiment"):
+        Result.load(path)
+
+
+def test_a_long_curve_is_kept_as_means_that_miss_no_value():
+    values = [float(number) for number in range(1_003)]
+    short = means(values, 200)
+    assert len(short) == 200
+    assert short[0] < short[1] < short[-1]
+    assert means(values[:3], 200) == values[:3]
+    assert means([1.0, 3.0, 5.0, 7.0], 2) == [2.0, 6.0]
