@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from nbgrader.converters import Autograde, GenerateFeedback
-from nbgrader.preprocessors import AssignLatePenalties
+from nbgrader.preprocessors import AssignLatePenalties, Execute
 
 from autograder.feedback import PlainFeedback, plain_markdown
+from autograder.isolated import IsolatedExecute
 from autograder.late import LatePenalties, LatePolicy
 from autograder.repair import RepairSubmission
 from autograder.secret import use_release_secret
@@ -33,9 +34,9 @@ c.Autograde.sanitize_preprocessors = [
     RepairSubmission,
     *Autograde.sanitize_preprocessors.default(),
 ]
+OURS = {AssignLatePenalties: LatePenalties, Execute: IsolatedExecute}
 c.Autograde.autograde_preprocessors = [
-    LatePenalties if step is AssignLatePenalties else step
-    for step in Autograde.autograde_preprocessors.default()
+    OURS.get(step, step) for step in Autograde.autograde_preprocessors.default()
 ]
 c.GenerateFeedback.preprocessors = [PlainFeedback, *GenerateFeedback.preprocessors.default()]
 # What a student wrote runs neither in the feedback nor in formgrader.

@@ -7,7 +7,13 @@ import torch
 from torch import nn
 
 from autograder.checks import student as door
-from autograder.checks.student import Block, Function, StudentError, student_code
+from autograder.checks.student import (
+    Block,
+    Function,
+    StudentError,
+    defined_from,
+    student_code,
+)
 from autograder.sandbox.protocol import Handle, Message, encode
 from autograder.sandbox.shell import Shell, run_cell
 
@@ -32,6 +38,7 @@ class Answers:
         self.shell = shell
         self.output_bytes = output_bytes
         self.objects: list[object] = []
+        self._replaced: dict[str, Any] = {}
 
     def refer(self, value: object) -> object:
         """What crosses in place of a value that is no data."""
@@ -74,10 +81,16 @@ class Answers:
             if method not in METHODS.get(type(target), ()):
                 raise ValueError(f"{method} cannot be asked.")
             return getattr(target, method)(*arguments, **keywords)
+        match action:
+            case "define":
+                return self.refer(defined_from(question["name"], question["source"]))
+            case "replace":
+                return self._replace(question["versions"])
+            case "restore":
+                self.shell.user_ns.update(self._replaced)
+                return True
         name = question["name"]
-        if name not in self.shell.user_ns:
-            raise StudentError(f"{name} is not defined.")
-        value = self.shell.user_ns[name]
+        value = self._answer(name, question.get("handle"))
         match action:
             case "call":
                 with student_code(name):
@@ -87,6 +100,22 @@ class Answers:
             case "block":
                 return self.refer(Block(value, *arguments, **keywords))
         raise ValueError(f"{action} cannot be asked.")
+
+    def _answer(self, name: str, handle: int | None) -> Any:
+        """What the cells defined under a name, or what was handed out for it."""
+        if handle is not None:
+            return self.objects[handle]
+        if name not in self.shell.user_ns:
+            raise StudentError(f"{name} is not defined.")
+        return self.shell.user_ns[name]
+
+    def _replace(self, versions: dict[str, tuple[str, str]]) -> bool:
+        """Put ours where the cells look their own earlier answers up."""
+        names = self.shell.user_ns
+        self._replaced = {name: names[name] for name in versions if name in names}
+        for name in self._replaced:
+            names[name] = defined_from(*versions[name])
+        return bool(self._replaced)
 
     def _meant(self, value: object) -> object:
         """What a handle names; a function itself where the door holds one."""
