@@ -42,6 +42,7 @@ c.GenerateFeedback.preprocessors = [PlainFeedback, *GenerateFeedback.preprocesso
 # What a student wrote runs neither in the feedback nor in formgrader.
 c.HTMLExporter.sanitize_html = True
 c.HTMLExporter.filters = {"markdown2html": plain_markdown}
+c.IsolatedExecute.limits = {"cell_cpu_seconds": CELL_SECONDS, "cell_wall_seconds": CELL_SECONDS}
 c.Execute.timeout = CELL_SECONDS
 # Nobody else on the machine may read along; kernels warn of that.
 c.KernelManager.transport_encryption = "auto"

@@ -12,6 +12,7 @@ from nbformat.notebooknode import NotebookNode
 from nbformat.v4 import new_output
 from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import is_grade, is_solution
+from traitlets import Dict
 
 from autograder.errors import CourseError
 from autograder.examiner import ExaminerError, examine
@@ -26,11 +27,15 @@ FILE_BYTES = 64 * 2**20
 class IsolatedExecute(NbGraderPreprocessor):  # type: ignore[misc]
     """Runs the cells of a notebook; the test cells are run by the examiner."""
 
+    limits = Dict(help="What a submission may use; see `autograder.sandbox.limits`.").tag(
+        config=True
+    )
+
     def preprocess(
         self, nb: NotebookNode, resources: dict[str, Any]
     ) -> tuple[NotebookNode, dict[str, Any]]:
         folder = Path(resources["metadata"]["path"])
-        run = _Run(_box(), _files_of(folder))
+        run = _Run(_box(tuple(self.limits.items())), _files_of(folder))
         try:
             cells = [cell for cell in nb.cells if cell.cell_type == "code"]
             for count, cell in enumerate(cells, start=1):
@@ -80,9 +85,9 @@ class _Run:
 
 
 @cache
-def _box() -> Sandbox:
+def _box(limits: tuple[tuple[str, float], ...]) -> Sandbox:
     """One warm process for all that this process grades."""
-    box = Sandbox(Limits(cell_cpu_seconds=300, cell_wall_seconds=300))
+    box = Sandbox(Limits(**dict(limits)))  # type: ignore[arg-type]
     atexit.register(box.close)
     return box
 

@@ -101,13 +101,17 @@ def student_process(channel: socket.socket, limits: Limits, shell: Any) -> None:
         return
     record_streams()
     answers = Answers(shell, limits.output_kib * 1024)
+    own = os.getpid()
     channel.sendall(encode({"ready": True}))
     while True:
         try:
             question = receive(channel, QUESTION_BYTES)
         except EOFError:
             return
-        channel.sendall(_reply(answers, question))
+        reply = _reply(answers, question)
+        if os.getpid() != own:
+            return  # a cell forked, and this is its child
+        channel.sendall(reply)
 
 
 def _reply(answers: Any, question: Message) -> bytes:
