@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from autograder.bank import SOURCE, judge, load
+from autograder.bank import SOURCE, Judged, judge, load
 from autograder.checks import EXERCISES
+from autograder.checks.verdict import Verdict
 from autograder.course import Course
 from autograder.errors import CourseError
 from autograder.selftest import gaps
@@ -29,6 +30,10 @@ def test_the_hidden_tests_judge_an_answer_rightly(entry):
 
 def test_the_bank_covers_every_exercise():
     assert {entry.exercise for entry in BANK} == set(EXERCISES)
+
+
+def test_the_bank_is_large_enough():
+    assert gaps([Judged(entry, Verdict(())) for entry in BANK]) == []
 
 
 def broken_bank(tmp_path, text):
