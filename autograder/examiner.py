@@ -3,11 +3,9 @@
 import ast
 import builtins
 from contextlib import redirect_stdout
+from dataclasses import dataclass
 from io import StringIO
 from typing import Any
-
-from nbformat.notebooknode import NotebookNode
-from nbformat.v4 import new_output
 
 from autograder.checks.student import StudentError
 from autograder.sandbox.remote import RemoteAnswer
@@ -19,8 +17,16 @@ class ExaminerError(Exception):
     """A test cell failed by its own fault; nobody is marked by it."""
 
 
-def examine(source: str, student: Student, count: int) -> list[NotebookNode]:
-    """The outputs of a test cell, of which the last is its marks.
+@dataclass(frozen=True)
+class Examined:
+    """What a test cell printed, and the marks that it gave."""
+
+    text: str
+    marks: float
+
+
+def examine(source: str, student: Student) -> Examined:
+    """Run a test cell, whose last line is its marks.
 
     Raises:
         ExaminerError: the cell fails, or gives no marks.
@@ -40,14 +46,14 @@ def examine(source: str, student: Student, count: int) -> list[NotebookNode]:
     except StudentEnded:
         raise
     except NameError as error:
-        return _outputs(f"- {error.name} is not defined.\n", 0.0, count)
+        return Examined(f"- {error.name} is not defined.\n", 0.0)
     except StudentError as error:
-        return _outputs(f"- {error}\n", 0.0, count)
+        return Examined(f"- {error}\n", 0.0)
     except Exception as error:
         raise ExaminerError(f"{type(error).__name__}: {error}") from error
     if type(marks) not in (int, float):
         raise ExaminerError(f"the test cell gives a {type(marks).__name__} for marks")
-    return _outputs(said.getvalue(), float(marks), count)
+    return Examined(said.getvalue(), float(marks))
 
 
 def _asked(source: str) -> set[str]:
@@ -55,12 +61,3 @@ def _asked(source: str) -> set[str]:
     names = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)]
     stored = {node.id for node in names if isinstance(node.ctx, ast.Store)}
     return {node.id for node in names} - stored - set(dir(builtins))
-
-
-def _outputs(text: str, marks: float, count: int) -> list[NotebookNode]:
-    return [
-        new_output("stream", name="stdout", text=text),  # type: ignore[no-untyped-call]
-        new_output(  # type: ignore[no-untyped-call]
-            "execute_result", {"text/plain": repr(marks)}, execution_count=count
-        ),
-    ]

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from autograder.errors import CourseError
+
 ROOT = Path(__file__).parents[2]
 # Of this package, only these enter.
 OWN_FILES = (
@@ -39,7 +41,7 @@ ENVIRONMENT = {
 }
 
 
-class SandboxError(Exception):
+class SandboxError(CourseError):
     """The sandbox cannot run here; the message says why, and what to do."""
 
 
@@ -121,8 +123,18 @@ def command(hidden: Iterable[Path], control: int, arguments: list[str]) -> list[
         line += [*_parents(inside, made), "--ro-bind", str(ROOT / name), str(inside)]
     line += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/warm"]
     line += ["--dir", "/tmp", "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/"]
-    worker = [sys.executable, "-s", "-m", "autograder.sandbox.worker", str(control)]
-    return [*line, *worker, *arguments]
+    return [*line, *worker(control, arguments)]
+
+
+def worker(control: int, arguments: list[str]) -> list[str]:
+    """The warm process's own command line, which works without a box too."""
+    return [sys.executable, "-s", "-m", "autograder.sandbox.worker", str(control), *arguments]
+
+
+def environment_without_box(home: str) -> dict[str, str]:
+    """The environment of a warm process that has no box but a folder of its own."""
+    inside = {name: value.replace("/warm", home) for name, value in ENVIRONMENT.items()}
+    return {**inside, "PYTHONPATH": str(ROOT)}
 
 
 def _system() -> list[str]:

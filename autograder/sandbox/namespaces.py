@@ -20,7 +20,7 @@ NEW_USERS, NEW_PROCESSES, NEW_NETWORK = 0x10000000, 0x20000000, 0x40000000
 READ_ONLY, NO_SUID, NO_DEVICES, NO_EXEC, REMOUNT, BIND = 1, 2, 4, 8, 32, 4096
 RECURSIVELY_PRIVATE = 0x4000 | (1 << 18)
 # <linux/prctl.h>
-SET_DUMPABLE, SET_SECCOMP, DROP_FROM_BOUNDS, NO_NEW_PRIVILEGES = 4, 22, 24, 38
+SET_DUMPABLE, SET_SECCOMP, DROP_FROM_BOUNDS, SET_SUBREAPER, NO_NEW_PRIVILEGES = 4, 22, 24, 36, 38
 # An account that owns nothing; the kernel exempts the real root from the limit on processes.
 NOBODY = 64_000
 INSIDE = 1000
@@ -83,6 +83,11 @@ def found_warm_process() -> None:
         os._exit(0)
     mount(None, "/", RECURSIVELY_PRIVATE)
     mount("proc", "/proc", NO_SUID | NO_DEVICES | NO_EXEC)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of all descendants whose own parent ends."""
+    _prctl(SET_SUBREAPER, 1)
 
 
 def fork_into_new_processes(own: int) -> int:

@@ -20,7 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from autograder.checks.student import StudentError
-from autograder.sandbox.box import ROOT, SandboxError, command, packages_to_hide
+from autograder.sandbox.box import (
+    ROOT,
+    SandboxError,
+    command,
+    environment_without_box,
+    packages_to_hide,
+    worker,
+)
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.results import StudentEnded
 from autograder.sandbox.submission import Student
@@ -39,6 +46,8 @@ class Sandbox:
         limits: for each submission.
         hidden: folders that no submission may see, should Python lie around them.
         preload: modules that the warm process imports.
+        walls: without, student code is trusted with all that this process may do; limits on time,
+            memory and output still hold, and tests still run here only.
 
     Raises:
         SandboxError: it cannot run here; the message says why.
@@ -50,24 +59,33 @@ class Sandbox:
         *,
         hidden: Iterable[Path] = (),
         preload: Iterable[str] = PRELOAD,
+        walls: bool = True,
     ) -> None:
         if sys.platform != "linux":
             raise SandboxError(
-                "Student code is isolated by Linux namespaces, which this system does not have; "
-                "grade on Linux, or say --no-sandbox and trust the submissions."
+                "Student code is isolated and watched by means that only Linux has; grade on "
+                "Linux, such as in a virtual machine or a container."
             )
         self.limits = limits or Limits()
         self._lock = threading.Lock()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115
         self._control, inside = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._folder = tempfile.TemporaryDirectory()
         hidden = (*hidden, ROOT / "assignments", *packages_to_hide(HIDDEN_PACKAGES))
-        arguments = [json.dumps(asdict(self.limits)), json.dumps(list(preload))]
+        arguments = [*map(json.dumps, (asdict(self.limits), list(preload), walls))]
         try:
             with inside:
+                if walls:
+                    line, environment = command(hidden, inside.fileno(), arguments), None
+                else:
+                    line = worker(inside.fileno(), arguments)
+                    environment = environment_without_box(self._folder.name)
                 # No --die-with-parent: it follows the thread that started the box, which may end
                 # before the process. The warm process leaves when our end of the socket closes.
                 self._process = subprocess.Popen(
-                    command(hidden, inside.fileno(), arguments),
+                    line,
+                    env=environment,
+                    cwd="/",
                     stdin=subprocess.DEVNULL,
                     stdout=self._log,
                     stderr=self._log,
@@ -79,7 +97,7 @@ class Sandbox:
                 raise SandboxError(
                     f"The sandbox does not start here: {self._last_words()}. It needs a Linux that "
                     "lets users make namespaces; a container may have to be started with fewer "
-                    "restrictions. Or say --no-sandbox and trust the submissions."
+                    "restrictions. Or say --no-sandbox and trust the hand-ins."
                 )
         except BaseException:
             self.close()
@@ -114,6 +132,7 @@ class Sandbox:
             process.kill()
             process.wait()
         self._log.close()
+        self._folder.cleanup()
 
     def start(self, files: Mapping[str, bytes] | None = None) -> Student:
         """A fresh student process.

@@ -50,6 +50,8 @@ class Student:
         self.limits = limits
         #: Why the process is gone; `None` as long as it lives.
         self.ended: StudentEnded | None = None
+        #: How each answer failed, and the sentence that says so.
+        self.failures: list[tuple[State, str]] = []
         self._channel = channel
         self._pidfd = pidfd
         self._kill = end
@@ -125,8 +127,10 @@ class Student:
                     return value
                 case {"error": ["memory", str()]}:
                     refused: Exception = StudentError(self._over("memory_mib"))
+                    self.failures.append((State.OUT_OF_MEMORY, str(refused)))
                 case {"error": ["student", str(sentence)]}:
                     refused = StudentError(sentence[:SENTENCE])
+                    self.failures.append((State.FAILED, str(refused)))
                 case {"error": ["value", str(sentence)]}:
                     refused = ValueError(sentence[:SENTENCE])
                 case _:
