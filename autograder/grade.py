@@ -153,7 +153,12 @@ class _Run:
     def __init__(
         self, course: Course, assignment: str, prepared: Path, *, sandbox: bool, again: bool
     ) -> None:
-        self.course, self.assignment, self.prepared, self.again = course, assignment, prepared, again
+        self.course, self.assignment, self.prepared, self.again = (
+            course,
+            assignment,
+            prepared,
+            again,
+        )
         config = course.config()
         config.IsolatedExecute.sandbox = sandbox
         self.api = course.api(config)
@@ -187,7 +192,7 @@ class _Run:
             try:
                 student = self._read(name, folder)
             except CourseError as error:
-                self.outcome.problems[name] = str(error)
+                self._refuse(name, error)
                 continue
             if student.hand_in.remarks:
                 self.outcome.remarks[name] = " ".join(student.hand_in.remarks)
@@ -276,7 +281,11 @@ class _Run:
         except SandboxError:
             raise
         except CourseError as error:
-            self.outcome.problems[student.name] = str(error)
+            self._refuse(student.name, error)
+
+    def _refuse(self, name: str, error: CourseError) -> None:
+        self.outcome.problems[name] = str(error)
+        self.records.refused(name, str(error))
 
     def _write(self, student: _Student) -> None:
         """Let nbgrader write a student's marks and graded notebooks."""
@@ -362,7 +371,9 @@ def _auto_scores(api: NbGraderAPI, assignment: str) -> dict[str, dict[str, float
     with Gradebook(api.coursedir.db_url) as gradebook:
         return {
             submission.student.id: {
-                grade.name: grade.auto_score for book in submission.notebooks for grade in book.grades
+                grade.name: grade.auto_score
+                for book in submission.notebooks
+                for grade in book.grades
             }
             for submission in gradebook.assignment_submissions(assignment)
         }

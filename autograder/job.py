@@ -157,7 +157,7 @@ def _code_behind(exercises: tuple[str, ...]) -> list[str]:
         new = {name for name in _imports(waiting.pop()) if _file(name)} - found
         found |= new
         waiting += new
-    return [_digest(path.read_bytes()) for name in sorted(found) if (path := _file(name))]
+    return [_digest(file.read_bytes()) for name in sorted(found) if (file := _file(name))]
 
 
 def _file(module: str) -> Path | None:

@@ -1,8 +1,8 @@
 """What was graded, kept: results by the key of their job, and a history that only grows.
 
     records/ASSIGNMENT/results/KEY.json    a job's cells and its result
-    records/ASSIGNMENT/history.jsonl       a line for each notebook that was graded, and one for
-                                           each student whose marks reached the gradebook
+    records/ASSIGNMENT/history.jsonl       a line for each notebook that was graded, for each student
+                                           whose marks reached the gradebook or who was refused
 
 A process may be killed between any two of these writes; none of them leaves half a record.
 """
@@ -66,6 +66,10 @@ class Records:
         """Note that all of a student's marks are in the gradebook, and what they came from."""
         self._append(student=student, written=about)
 
+    def refused(self, student: str, sentence: str) -> None:
+        """Note why a student could not be graded."""
+        self._append(student=student, refused=sentence)
+
     def history(self) -> Iterator[dict[str, Any]]:
         """All lines, the oldest first."""
         if self._history.is_file():
@@ -78,6 +82,15 @@ class Records:
     def last_written(self) -> dict[str, dict[str, Any]]:
         """By student, what the marks in the gradebook came from."""
         return {line["student"]: line["written"] for line in self.history() if "written" in line}
+
+    def last_refused(self) -> dict[str, str]:
+        """By student who is not graded, why."""
+        ends = {
+            line["student"]: line.get("refused", "")
+            for line in self.history()
+            if "refused" in line or "written" in line
+        }
+        return {student: sentence for student, sentence in ends.items() if sentence}
 
     def last_graded(self) -> dict[tuple[str, str], dict[str, Any]]:
         """By student and notebook, the last verdicts."""

@@ -57,7 +57,8 @@ class RepairSubmission(NbGraderPreprocessor):  # type: ignore[misc]
     ) -> tuple[NotebookNode, dict[str, Any]]:
         about = resources["nbgrader"]
         with Gradebook(about["db_url"]) as gradebook:
-            released = released_cells(gradebook.find_notebook(about["notebook"], about["assignment"]))
+            book = gradebook.find_notebook(about["notebook"], about["assignment"])
+            released = released_cells(book)
         sentences = repair(nb, released)
         if sentences:
             report = "\n".join([REPORT, "", *(f"- {sentence}" for sentence in sentences)])
