@@ -1,8 +1,8 @@
 """What was graded, kept: results by the key of their job, and a history that only grows.
 
     records/ASSIGNMENT/results/KEY.json    a job's cells and its result
-    records/ASSIGNMENT/history.jsonl       a line for each notebook that was graded, for each student
-                                           whose marks reached the gradebook or who was refused
+    records/ASSIGNMENT/history.jsonl       a line for each notebook that was graded, and for each
+                                           student whose marks were written or who was refused
 
 A process may be killed between any two of these writes; none of them leaves half a record.
 """

@@ -13,8 +13,9 @@ from copydetect import CodeFingerprint, compare_files
 
 from autograder.course import Course, read_notebook
 
-# Of the shorter one's tokens, what two hand-ins must share to be listed.
+# Of one's own code, what two hand-ins must share to be listed.
 LEAST = 0.8
+LEAST_SHARED = 200  # characters without layout, comments and names
 LISTED = 30
 # Characters of filtered code: what is shorter than a line or two is alike in all right answers.
 TOKENS, WINDOW = 40, 20
@@ -29,8 +30,8 @@ def similar(course: Course, assignment: str) -> pd.DataFrame:
     }
     pairs = []
     for (one, first), (other, second) in combinations(prints.items(), 2):
-        _, (share, other_share), _ = compare_files(first, second)
-        if max(share, other_share) >= LEAST:
+        shared, (share, other_share), _ = compare_files(first, second)
+        if shared >= LEAST_SHARED and max(share, other_share) >= LEAST:
             pairs.append((one, other, round(float(share), 2), round(float(other_share), 2)))
     pairs.sort(key=lambda pair: -sum(pair[2:]))
     columns = ["student", "other", "share of the one", "share of the other"]
@@ -45,7 +46,7 @@ def _fingerprint(folder: Path, released: CodeFingerprint | None) -> CodeFingerpr
         for cell in read_notebook(path)["cells"]
         if cell["cell_type"] == "code" and cell["metadata"].get("nbgrader", {}).get("solution")
     ]
-    boilerplate = [] if released is None else released.hashes
+    boilerplate = [] if released is None else [*released.hashes]
     return CodeFingerprint(
         "answers.py", TOKENS, WINDOW, boilerplate, fp=StringIO("\n".join(answers))
     )

@@ -31,7 +31,7 @@ def workers(count: int | None = None, scheduler: str | None = None) -> Iterator[
             LocalCluster(
                 n_workers=count or os.cpu_count(),
                 threads_per_worker=1,
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",
                 memory_limit=0,
                 silence_logs=logging.CRITICAL,
             ) as cluster,

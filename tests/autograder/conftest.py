@@ -30,16 +30,28 @@ def original() -> Course:
 
 @pytest.fixture(scope="session")
 def graded(original, tmp_path_factory) -> Graded:
-    """All samples, and three hand-ins that cannot be graded, submitted and graded."""
+    """All samples, one with another name, and two hand-ins that cannot be graded; graded."""
     course = stage(original, ASSIGNMENT, tmp_path_factory.mktemp("graded") / "scratch")
     first = course.notebooks(ASSIGNMENT)[0].name
-    for name in ("broken", "renamed", "misdated"):
+    for name in ("broken", "misdated"):
         shutil.copytree(course.submissions(ASSIGNMENT)["untouched"], handed_in(course, name))
     (handed_in(course, "broken") / first).write_text('{"cells": [')
-    renamed = handed_in(course, "renamed") / first
+    renamed = handed_in(course, "written_differently") / first
     renamed.rename(renamed.with_stem(f"{renamed.stem} (1)"))
     (handed_in(course, "misdated") / "timestamp.txt").write_text("yesterday")
     return Graded(course, *grade_staged(course, ASSIGNMENT))
+
+
+def small_class(original: Course, scratch: Path, **samples: str) -> Course:
+    """A released course in which each sample, by its answers.toml, was handed in."""
+    course = original.staged(scratch / "few")
+    shutil.rmtree(course.root / "samples")
+    for name, answers in samples.items():
+        folder = course.root / "samples" / name
+        folder.mkdir(parents=True)
+        (folder / "answers.toml").write_text(answers)
+        (folder / "marks.toml").write_text("total = 0\nothers = 0")
+    return stage(course, ASSIGNMENT, scratch / "class")
 
 
 def handed_in(course: Course, name: str) -> Path:
