@@ -26,7 +26,6 @@ from autograder.job import State
 from autograder.records import Records
 from autograder.repair import released_cells
 from autograder.sandbox.box import SandboxError
-from autograder.sandbox.session import available
 from autograder.similar import similar
 from autograder.why import why
 from tests.autograder.conftest import ASSIGNMENT, REPOSITORY, handed_in, small_class
@@ -34,7 +33,7 @@ from tests.autograder.conftest import ASSIGNMENT, REPOSITORY, handed_in, small_c
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.xdist_group("driver"),
-    pytest.mark.skipif(bool(unavailable := available()), reason=unavailable),
+    pytest.mark.usefixtures("isolation"),
 ]
 
 ONE = 'notebooks = ["3_residual_and_se.ipynb"]\n'

@@ -6,13 +6,12 @@ from nbgrader.utils import determine_grade
 
 from autograder.checks import EXERCISES
 from autograder.isolated import IsolatedExecute
-from autograder.sandbox.session import available
 from tests.autograder.conftest import ASSIGNMENT
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.xdist_group("isolated"),
-    pytest.mark.skipif(bool(why := available()), reason=why),
+    pytest.mark.usefixtures("isolation"),
 ]
 
 CODE = ("plain_block", "basic_block", "bottleneck", "squeeze_excite", "se_basic_block")

@@ -4,13 +4,12 @@ import pytest
 
 from autograder.job import Cell, Job, State
 from autograder.sandbox.limits import Limits
-from autograder.sandbox.session import available
 from autograder.work import work
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.xdist_group("isolated"),
-    pytest.mark.skipif(bool(why := available()), reason=why),
+    pytest.mark.usefixtures("isolation"),
 ]
 
 LIMITS = Limits(cell_cpu_seconds=2, cell_wall_seconds=4, memory_mib=400)
