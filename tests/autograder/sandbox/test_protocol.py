@@ -55,7 +55,7 @@ def test_a_view_crosses_as_a_tensor_of_its_own():
     "value",
     [object(), {1: 2}, {1, 2}, lambda: 0, torch.nn.Linear(1, 1), torch.ones(2).to_sparse(),
      torch.empty(2, device="meta")],
-    ids=str,
+    ids=lambda value: type(value).__name__,
 )  # fmt: skip
 def test_what_is_no_data_does_not_cross(value):
     with pytest.raises(ValueError, match="cannot cross"):
