@@ -81,6 +81,11 @@ class Course:
     def released(self, assignment: str) -> Path:
         return self.root / "release" / assignment
 
+    @property
+    def records(self) -> Path:
+        """Where results and the history of grading are kept."""
+        return self.root / "records"
+
     def submissions(self, assignment: str) -> dict[str, Path]:
         """The folder that each student handed in, by student."""
         found = sorted(path for path in self.root.glob(f"submitted/*/{assignment}"))

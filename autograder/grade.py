@@ -161,13 +161,14 @@ class _Run:
         )
         config = course.config()
         config.IsolatedExecute.sandbox = sandbox
+        config.IsolatedExecute.records = str(course.records)
         self.api = course.api(config)
         if not _is_released(self.api, assignment):
             generate(course, assignment)
         # nbgrader gets what we repaired; what was handed in stays as it is.
         self.api.coursedir.submitted_directory = str(prepared)
         self.execute = IsolatedExecute(config=config)
-        self.records = Records(Path(self.execute.records), assignment)
+        self.records = Records(course.records, assignment)
         self.outcome = Outcome(_points(self.api, assignment))
         self.released = _released(self.api, assignment)
         self.beside = files_of(course.source(assignment))

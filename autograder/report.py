@@ -62,7 +62,7 @@ def report(course: Course, assignment: str, out: Path) -> Path:
         "class": _class(found),
         "exercises": pd.DataFrame([vars(item) for item in items(found)]).round(2),
         "misconceptions": misconceptions(course, assignment, len(found)),
-        **endings(Records(course.root / "records", assignment)),
+        **endings(Records(course.records, assignment)),
         "similar": similar(course, assignment),
     }
     for name, table in tables.items():

@@ -56,7 +56,7 @@ def why(course: Course, assignment: str, student: str, exercise: str) -> Why:
         CourseError: there is no such verdict.
     """
     config = course.config()
-    records = Records(course.root / "records", assignment)
+    records = Records(course.records, assignment)
     lines = [line for line in records.last_graded().values() if line["student"] == student]
     if not lines:
         raise CourseError(f"{student} has no graded notebook of {assignment} in {course.root}.")

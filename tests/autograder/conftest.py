@@ -38,13 +38,13 @@ def original() -> Course:
 
 @pytest.fixture(scope="session")
 def graded(original, tmp_path_factory) -> Graded:
-    """All samples, one with another name, and two hand-ins that cannot be graded; graded."""
+    """All samples, one hand-in with another name, and two that cannot be graded; graded."""
     course = stage(original, ASSIGNMENT, tmp_path_factory.mktemp("graded") / "scratch")
     first = course.notebooks(ASSIGNMENT)[0].name
-    for name in ("broken", "misdated"):
+    for name in ("broken", "renamed", "misdated"):
         shutil.copytree(course.submissions(ASSIGNMENT)["untouched"], handed_in(course, name))
     (handed_in(course, "broken") / first).write_text('{"cells": [')
-    renamed = handed_in(course, "written_differently") / first
+    renamed = handed_in(course, "renamed") / first
     renamed.rename(renamed.with_stem(f"{renamed.stem} (1)"))
     (handed_in(course, "misdated") / "timestamp.txt").write_text("yesterday")
     return Graded(course, *grade_staged(course, ASSIGNMENT))

@@ -24,7 +24,7 @@ def test_there_are_at_least_six_samples():
 
 def test_every_sample_gets_exactly_the_marks_written_beside_it(graded):
     assert graded.differences == []
-    assert set(graded.outcome.marks) == set(SAMPLES)
+    assert set(graded.outcome.marks) == {*SAMPLES, "renamed"}
 
 
 def test_all_right_gets_everything_and_untouched_nothing(graded):
@@ -54,11 +54,11 @@ def test_a_hand_in_that_is_not_graded_is_told_what_to_do(graded):
 def test_a_notebook_that_is_not_handed_in_is_named_and_earns_nothing(graded):
     assert "5_assemble_and_train.ipynb" in graded.outcome.remarks["one_notebook"]
     assert graded.outcome.marks["one_notebook"].exercises["predict"] == 0
-    assert set(graded.outcome.remarks) == {"one_notebook", "written_differently"}
+    assert set(graded.outcome.remarks) == {"one_notebook", "renamed"}
 
 
 def test_a_renamed_notebook_is_graded_and_named(graded):
-    remark = graded.outcome.remarks["written_differently"]
+    remark = graded.outcome.remarks["renamed"]
     assert "activations_and_arithmetic (1).ipynb was read as" in remark
 
 
@@ -91,7 +91,7 @@ def test_a_mistake_is_named_in_the_graded_notebook(graded):
     )
 
 
-def test_nbgrader_itself_run_in_the_folder_takes_the_late_penalty(graded):
+def test_nbgrader_itself_run_in_the_folder_takes_the_late_penalty(graded, isolation):
     course = graded.course
     (handed_in(course, "untouched") / "timestamp.txt").write_text("2026-11-14 18:00:01 UTC")
     nbgrader = Path(sys.executable).with_name("nbgrader")

@@ -20,7 +20,7 @@ LIMITS = {"cell_cpu_seconds": 4, "cell_wall_seconds": 8, "memory_mib": 500, "out
 
 
 @pytest.fixture
-def graded(original, tmp_path):
+def executed(original, tmp_path):
     """Executes notebook 3 with cells replaced; gives marks by exercise, and what was printed."""
     source = nbformat.read(original.notebooks(ASSIGNMENT)[2], as_version=4)
 
@@ -39,8 +39,8 @@ def graded(original, tmp_path):
     return grade
 
 
-def test_a_right_notebook_gets_all_marks(graded):
-    assert graded()[0] == FULL
+def test_a_right_notebook_gets_all_marks(executed):
+    assert executed()[0] == FULL
 
 
 BREAKING = {
@@ -57,8 +57,8 @@ BREAKING = {
 
 
 @pytest.mark.parametrize("source", BREAKING.values(), ids=BREAKING.keys())
-def test_a_cell_that_breaks_costs_its_own_exercise(graded, source):
-    marks, told = graded(bottleneck_answer=source)
+def test_a_cell_that_breaks_costs_its_own_exercise(executed, source):
+    marks, told = executed(bottleneck_answer=source)
     assert marks == FULL | {"bottleneck": 0}
     assert "Bottleneck" in told["bottleneck"]
 
@@ -72,9 +72,9 @@ class Bottleneck(nn.Module):
 
 
 @pytest.mark.parametrize("name", ["ends its process", "loops", "takes memory", "crashes"])
-def test_a_class_that_breaks_when_it_is_tested_costs_its_own_exercise(graded, name):
+def test_a_class_that_breaks_when_it_is_tested_costs_its_own_exercise(executed, name):
     source = IN_THE_TEST.format(BREAKING[name].replace("\n", "\n        "))
-    marks, _ = graded(bottleneck_answer=source)
+    marks, _ = executed(bottleneck_answer=source)
     assert marks == FULL | {"bottleneck": 0}
 
 
@@ -94,6 +94,6 @@ CHEATS = {
 
 
 @pytest.mark.parametrize("source", CHEATS.values(), ids=CHEATS.keys())
-def test_a_cheat_earns_nothing(graded, source):
-    marks, _ = graded(bottleneck_answer=source)
+def test_a_cheat_earns_nothing(executed, source):
+    marks, _ = executed(bottleneck_answer=source)
     assert marks["bottleneck"] <= 0.25

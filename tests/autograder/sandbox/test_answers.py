@@ -10,7 +10,7 @@ from torch import nn
 from autograder.checks.student import Block, StudentError
 from autograder.sandbox.box import SandboxError
 from autograder.sandbox.protocol import Handle
-from autograder.sandbox.remote import RemoteBlock, RemoteFunction
+from autograder.sandbox.remote import RemoteAnswer, RemoteBlock, RemoteFunction
 from autograder.sandbox.results import StudentEnded
 from autograder.sandbox.session import Sandbox
 
@@ -146,7 +146,7 @@ def test_a_remote_block_does_what_a_local_one_does(student):
 def test_one_of_their_functions_can_change_their_block(student):
     student.run_cell(BLOCK + "\ndef zero(module):\n    nn.init.zeros_(module.norm.weight)")
     block = RemoteBlock(student, "Twice", 4)
-    block.change(RemoteFunction(student, "zero"), "zero")
+    block.change(RemoteAnswer(student, "zero"), "zero")
     assert not block.state()["norm.weight"].any()
 
 
