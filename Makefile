@@ -23,7 +23,7 @@ course: book release ## set up, build the site, release Assignment 2, grade the 
 
 test: book release ## run all tests
 	@scripts/setup.sh browser
-	@$(PYTEST)
+	@$(PYTEST) --durations 10
 
 check: lint ## the fast loop: lint, types and the quick tests, under 2 minutes
 	@$(PYTEST) -m "not slow"

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from nbgrader.converters import Autograde, GenerateFeedback
-from nbgrader.preprocessors import AssignLatePenalties
+from nbgrader.preprocessors import AssignLatePenalties, Execute, SaveAutoGrades
 
 from autograder.feedback import PlainFeedback, plain_markdown
+from autograder.isolated import IsolatedExecute, SaveMarks
 from autograder.late import LatePenalties, LatePolicy
 from autograder.repair import RepairSubmission
 from autograder.secret import use_release_secret
@@ -16,7 +17,17 @@ DEADLINE = "2026-11-13 18:00"
 TIME_ZONE = "UTC"  # the university's, as an IANA name, such as "Europe/Zurich"
 LATE_PERCENT_PER_DAY = 10  # of the maximum, for every started day
 LATE_LAST_DAY = 5  # nothing counts after so many days
-CELL_SECONDS = 300  # a cell that runs longer is stopped; a training may take 150
+# What a hand-in may use; a training may take 150 seconds on a slow core.
+LIMITS = {
+    "cell_cpu_seconds": 300,
+    "cell_wall_seconds": 300,
+    "notebook_cpu_seconds": 600,
+    "notebook_wall_seconds": 900,
+    "memory_mib": 2048,
+    "processes": 64,
+    "disk_mib": 256,
+    "output_kib": 512,
+}
 
 HERE = Path(__file__).resolve().parent
 use_release_secret(HERE)
@@ -33,15 +44,21 @@ c.Autograde.sanitize_preprocessors = [
     RepairSubmission,
     *Autograde.sanitize_preprocessors.default(),
 ]
+OURS = {
+    AssignLatePenalties: LatePenalties,
+    Execute: IsolatedExecute,
+    SaveAutoGrades: SaveMarks,
+}
 c.Autograde.autograde_preprocessors = [
-    LatePenalties if step is AssignLatePenalties else step
-    for step in Autograde.autograde_preprocessors.default()
+    OURS.get(step, step) for step in Autograde.autograde_preprocessors.default()
 ]
 c.GenerateFeedback.preprocessors = [PlainFeedback, *GenerateFeedback.preprocessors.default()]
 # What a student wrote runs neither in the feedback nor in formgrader.
 c.HTMLExporter.sanitize_html = True
 c.HTMLExporter.filters = {"markdown2html": plain_markdown}
-c.Execute.timeout = CELL_SECONDS
+c.IsolatedExecute.limits = LIMITS
+c.IsolatedExecute.records = str(HERE / "records")
+c.Execute.timeout = LIMITS["cell_wall_seconds"]
 # Nobody else on the machine may read along; kernels warn of that.
 c.KernelManager.transport_encryption = "auto"
 # Waiting for a graceful end would cost more than a second a submission.

@@ -1,4 +1,4 @@
-"""`python -m autograder`: release, grade, search for leaks, test the tests, from the terminal.
+"""`python -m autograder`: release, grade, report, search for leaks, test the tests.
 
 What a command needs is imported inside it: nbgrader alone takes three seconds.
 """
@@ -20,6 +20,10 @@ ASSIGNMENT = "assignment2"
 COURSE = Path("assignments")
 SAMPLES = Path("_build/samples")
 WIDTH_IN_A_PIPE = 120
+TRUST = (
+    "Without the sandbox, code that was handed in can read, write and send whatever you can. "
+    "Tests still run in another process, and limits on time, memory and output still hold."
+)
 
 
 @app.command()
@@ -48,25 +52,48 @@ def grade(
     details: Annotated[
         Path | None, typer.Option(help="Also write the marks of every exercise, as CSV.")
     ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Notebooks at one time; one a core if left out.")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a Dask cluster to work on: tcp://…")
+    ] = None,
+    no_sandbox: Annotated[
+        bool, typer.Option("--no-sandbox", help="Trust what was handed in; see the guide.")
+    ] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Do again what has been graded before.")
+    ] = False,
 ) -> None:
     """Grade all that is in submitted/STUDENT/ASSIGNMENT, and print the marks by notebook.
 
-    Example: python -m autograder grade assignment2 --details marks.csv
+    Example: python -m autograder grade assignment2 --jobs 8 --details marks.csv
     """
     from rich.console import Console
 
     from autograder.course import Course
     from autograder.grade import grade
     from autograder.samples import grade_samples
-    from autograder.table import print_outcome, write_details
+    from autograder.table import Bar, print_outcome, write_details
 
     folder = Course.at(course)
+    console = Console(width=None if sys.stdout.isatty() else WIDTH_IN_A_PIPE)
     differences: list[str] = []
     if samples:
         outcome, differences = grade_samples(folder, assignment, SAMPLES)
     else:
-        outcome = grade(folder, assignment)
-    console = Console(width=None if sys.stdout.isatty() else WIDTH_IN_A_PIPE)
+        if no_sandbox:
+            print(TRUST, file=sys.stderr)
+        with Bar() as bar:
+            outcome = grade(
+                folder,
+                assignment,
+                jobs=jobs,
+                scheduler=scheduler,
+                sandbox=not no_sandbox,
+                again=again,
+                progress=bar,
+            )
     print_outcome(outcome, console)
     if details is not None:
         write_details(outcome, details)
@@ -74,6 +101,39 @@ def grade(
     for difference in differences:
         console.print(difference, markup=False)
     if outcome.problems or differences:
+        raise typer.Exit(1)
+
+
+@app.command()
+def why(
+    student: Annotated[str, typer.Argument(help="As under submitted/.")],
+    exercise: Annotated[str, typer.Argument(help="Such as basic_block.")],
+    assignment: Annotated[str, typer.Option(help="Folder name under source/.")] = ASSIGNMENT,
+    course: CourseFolder = COURSE,
+) -> None:
+    """Print the last verdict on a student's exercise, and run its test once more.
+
+    Example: python -m autograder why ada basic_block
+    """
+    from autograder.course import Course
+    from autograder.why import why
+
+    print(why(Course.at(course), assignment, student, exercise))
+
+
+@app.command()
+def doctor(course: CourseFolder = COURSE) -> None:
+    """Look at everything that grading needs, and say what to do about what is missing.
+
+    Example: python -m autograder doctor
+    """
+    from autograder.course import Course
+    from autograder.doctor import examine
+
+    found = examine(Course.at(course))
+    for name, sentence, will_do in found:
+        print(f"{'ok ' if will_do else 'NOT'}  {name:<9} {sentence}")
+    if not all(will_do for _, _, will_do in found):
         raise typer.Exit(1)
 
 

@@ -51,14 +51,18 @@ class Course:
             ) from None
         return policy
 
-    def api(self) -> NbGraderAPI:
-        """nbgrader's API on this folder. It logs into its results only, not to the terminal."""
+    def api(self, config: Config | None = None) -> NbGraderAPI:
+        """nbgrader's API on this folder. It logs into its results only, not to the terminal.
+
+        Args:
+            config: the course's own if `None`.
+        """
         # nbgrader starts `alembic` by its bare name; it stands beside our Python.
         os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         logger = logging.getLogger("traitlets")
         logger.propagate = False
         logger.addHandler(logging.NullHandler())
-        return NbGraderAPI(config=self.config())
+        return NbGraderAPI(config=config or self.config())
 
     def source(self, assignment: str) -> Path:
         folder = self.root / "source" / assignment
@@ -76,6 +80,11 @@ class Course:
 
     def released(self, assignment: str) -> Path:
         return self.root / "release" / assignment
+
+    @property
+    def records(self) -> Path:
+        """Where results and the history of grading are kept."""
+        return self.root / "records"
 
     def submissions(self, assignment: str) -> dict[str, Path]:
         """The folder that each student handed in, by student."""

@@ -36,6 +36,11 @@ class ReleasedCell:
     is_answer: bool
     metadata: dict[str, Any]
 
+    @property
+    def is_test(self) -> bool:
+        """Whether its output is marks."""
+        return bool(self.metadata["grade"]) and not self.metadata["solution"]
+
     def again(self) -> NotebookNode:
         """The cell as it was handed out."""
         make = new_code_cell if self.cell_type == "code" else new_markdown_cell
@@ -53,12 +58,25 @@ class RepairSubmission(NbGraderPreprocessor):  # type: ignore[misc]
         about = resources["nbgrader"]
         with Gradebook(about["db_url"]) as gradebook:
             book = gradebook.find_notebook(about["notebook"], about["assignment"])
-            released = [_released(cell, book) for cell in book.source_cells]
+            released = released_cells(book)
         sentences = repair(nb, released)
         if sentences:
             report = "\n".join([REPORT, "", *(f"- {sentence}" for sentence in sentences)])
             nb.cells.insert(0, new_markdown_cell(report))  # type: ignore[no-untyped-call]
         return nb, resources
+
+
+def released_cells(book: Any) -> list[ReleasedCell]:
+    """The cells of a notebook in the gradebook."""
+    return [_released(cell, book) for cell in book.source_cells]
+
+
+def strange_kernel(notebook: NotebookNode) -> list[str]:
+    """A sentence if a notebook was saved for another language."""
+    language = notebook.metadata.get("kernelspec", {}).get("language", "python")
+    if language == "python":
+        return []
+    return [f"The notebook was saved for a kernel of {language}; it is graded with Python."]
 
 
 def repair(notebook: NotebookNode, released: list[ReleasedCell]) -> list[str]:
@@ -81,6 +99,11 @@ def repair(notebook: NotebookNode, released: list[ReleasedCell]) -> list[str]:
         changed = [cell for cell in found if cell.source.strip() != original.source.strip()]
         owners[original.name] = chosen = (changed or found)[-1]
         chosen.metadata["nbgrader"] = dict(original.metadata)
+        if chosen.cell_type != original.cell_type:
+            owners[original.name] = _as(original, chosen, notebook)
+            sentences.append(f"The cell {original.name} had become a {chosen.cell_type} cell.")
+        if not original.is_answer:
+            owners[original.name].source = original.source
         if len(found) > 1:
             sentences.append(
                 f"The cell {original.name} came {len(found)} times; the last changed one counts."
@@ -92,6 +115,15 @@ def repair(notebook: NotebookNode, released: list[ReleasedCell]) -> list[str]:
     if _in_order(notebook, owners, released):
         sentences.append("Cells had been moved; they are back in the order of the release.")
     return sentences
+
+
+def _as(original: ReleasedCell, cell: NotebookNode, notebook: NotebookNode) -> NotebookNode:
+    """The same text in a cell of the right kind, in its place."""
+    made = original.again()
+    made.source = cell.source
+    place = next(place for place, one in enumerate(notebook.cells) if one is cell)
+    notebook.cells[place] = made
+    return made
 
 
 def _in_order(

@@ -1,4 +1,4 @@
-"""How the class did: marks, exercises, misconceptions, as an HTML page and as CSV files.
+"""How the class did: marks, exercises, misconceptions, what went wrong; as a page and as CSV.
 
 Everything that a student wrote is escaped: no script of theirs runs in the instructor's browser.
 """
@@ -20,11 +20,15 @@ from matplotlib.ticker import MaxNLocator
 from autograder.course import Course, read_notebook, replacing
 from autograder.errors import CourseError
 from autograder.export import Record, defused, records
+from autograder.job import State
+from autograder.records import Records
+from autograder.similar import similar
 
 # How a hidden test prints what it tells a student (`Verdict.report`).
 SENTENCE = "- "
 # Share of the class at each end that discrimination compares (Kelley, 1939).
 END = 0.27
+SLOWEST = 20
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 
 
@@ -46,7 +50,7 @@ class Item:
 
 
 def report(course: Course, assignment: str, out: Path) -> Path:
-    """Write `out`/report.html, class.csv, exercises.csv and misconceptions.csv.
+    """Write `out`/report.html, and each of its tables as CSV.
 
     Raises:
         CourseError: nothing is graded yet.
@@ -58,6 +62,8 @@ def report(course: Course, assignment: str, out: Path) -> Path:
         "class": _class(found),
         "exercises": pd.DataFrame([vars(item) for item in items(found)]).round(2),
         "misconceptions": misconceptions(course, assignment, len(found)),
+        **endings(Records(course.records, assignment)),
+        "similar": similar(course, assignment),
     }
     for name, table in tables.items():
         with replacing(out / f"{name}.csv") as temporary:
@@ -104,6 +110,24 @@ def misconceptions(course: Course, assignment: str, students: int) -> pd.DataFra
         )
     rows = [(exercise, count, sentence) for (exercise, sentence), count in told.most_common()]
     return pd.DataFrame(rows, columns=["exercise", f"of {students}", "told"])
+
+
+def endings(records: Records) -> dict[str, pd.DataFrame]:
+    """Exercises that were stopped, students that were refused, and what took longest."""
+    last = records.last_graded()
+    stopped = [
+        (student, name, finding["state"], finding["sentence"])
+        for (student, _), line in sorted(last.items())
+        for name, finding in line["exercises"].items()
+        if finding["state"] not in (State.GRADED, State.MISSING)
+    ]
+    slowest = sorted(last.values(), key=lambda line: -line["seconds"])[:SLOWEST]
+    times = [(line["student"], line["notebook"], round(line["seconds"], 1)) for line in slowest]
+    return {
+        "stopped": pd.DataFrame(stopped, columns=["student", "exercise", "state", "why"]),
+        "refused": pd.DataFrame(sorted(records.last_refused().items()), columns=["student", "why"]),
+        "slowest": pd.DataFrame(times, columns=["student", "notebook", "seconds"]),
+    }
 
 
 def _told(path: Path) -> Iterator[tuple[str, str]]:

@@ -25,5 +25,10 @@ def use_release_secret(course: Path) -> None:
 
 def seed_of(exercise: str) -> int:
     """The seed of an exercise's hidden tests under this release."""
-    text = f"{os.environ.get(VARIABLE, '')} {exercise}"
+    text = f"{current()} {exercise}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4])
+
+
+def current() -> str:
+    """The secret that this process grades with."""
+    return os.environ.get(VARIABLE, "")

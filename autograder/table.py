@@ -1,15 +1,50 @@
 """Marks for people: a table of students and notebooks, and a file with every exercise."""
 
 import csv
+from collections import Counter
 from pathlib import Path
+from types import TracebackType
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from autograder.course import replacing
 from autograder.grade import Marks, Outcome
+from autograder.job import State
 
 WAITS = "+ ?"
+
+
+class Bar:
+    """A progress bar in a terminal: students, time left, and exercises by state."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("students"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.description}"),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._task = self._progress.add_task("")
+
+    def __enter__(self) -> "Bar":
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def __call__(self, done: int, of: int, states: Counter[State]) -> None:
+        self._progress.update(self._task, completed=done, total=of, description=_counts(states))
 
 
 def print_outcome(outcome: Outcome, console: Console) -> None:
@@ -26,6 +61,9 @@ def print_outcome(outcome: Outcome, console: Console) -> None:
         columns = [_sum(marks, exercises) for exercises in outcome.notebooks.values()]
         table.add_row(student, *columns, late, f"{marks.total:g}")
     console.print(table)
+    console.print(f"Exercises: {_counts(outcome.states) or 'none'}.")
+    if outcome.unchanged:
+        console.print(f"{outcome.unchanged} students are unchanged since they were graded.")
     if any(None in marks.exercises.values() for marks in outcome.marks.values()):
         console.print(f"{WAITS} waits for marks by hand: give them in formgrader.")
     for student, remark in outcome.remarks.items():
@@ -48,6 +86,10 @@ def write_details(outcome: Outcome, path: Path) -> None:
         for student, marks in outcome.marks.items():
             row = [_number(marks.exercises[name]) for name in names]
             writer.writerow([student, *row, f"{0 - marks.penalty:g}", f"{marks.total:g}"])
+
+
+def _counts(states: Counter[State]) -> str:
+    return ", ".join(f"{states[state]} {state}" for state in State if states[state])
 
 
 def _sum(marks: Marks, exercises: dict[str, float]) -> str:

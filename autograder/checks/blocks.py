@@ -28,7 +28,14 @@ from autograder.checks.equivalence import (
     same_values,
     without_bias,
 )
-from autograder.checks.student import Block, Layers, StudentError, layers_of, multiplications
+from autograder.checks.student import (
+    Block,
+    Layers,
+    StudentError,
+    layers_of,
+    multiplications,
+    open_block,
+)
 from autograder.checks.verdict import Part, Verdict
 
 PARTS = ("shapes", "parameters", "values", "gradients", "modes")
@@ -120,7 +127,7 @@ def _failures(
 ) -> dict[str, str]:
     """The parts that are wrong in one case, each with its sentence."""
     try:
-        block = Block(block_class, *case.arguments, **case.options)
+        block = open_block(block_class, *case.arguments, **case.options)
         layers = block.layers()
     except StudentError as error:
         return dict.fromkeys(PARTS, str(error))

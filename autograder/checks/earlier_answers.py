@@ -10,9 +10,7 @@ from textwrap import dedent
 from types import FunctionType
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from autograder.checks.student import Elsewhere, defined_from
 
 
 @contextmanager
@@ -22,6 +20,11 @@ def replaced(answers: Iterable[object], right: Mapping[str, Callable[..., Any]])
     A right version must need no names but `torch`, `nn`, `functional` and `Tensor`: it is defined
     anew on the student's side, like code of the student's own.
     """
+    if remote := next((one for one in answers if isinstance(one, Elsewhere)), None):
+        sources = {name: (version.__name__, source_of(version)) for name, version in right.items()}
+        with remote.replacing(sources) as any_replaced:
+            yield any_replaced
+        return
     spaces = {id(space): space for answer in answers for space in _namespaces(answer)}
     before = [
         (space, name, space[name]) for space in spaces.values() for name in right if name in space
@@ -35,12 +38,16 @@ def replaced(answers: Iterable[object], right: Mapping[str, Callable[..., Any]])
             space[name] = value
 
 
-def defined_anew(version: Callable[..., Any]) -> Any:
-    """The same function or class, as if the student had written it."""
-    names = {"torch": torch, "nn": nn, "functional": functional, "Tensor": Tensor}
-    space: dict[str, Any] = {**names, "__name__": "earlier_answer"}
-    exec(dedent(inspect.getsource(version)), space)
-    return space[version.__name__]
+def source_of(version: Callable[..., Any]) -> str:
+    """The text of a right version."""
+    return dedent(inspect.getsource(version))
+
+
+def defined_anew(version: Callable[..., Any], beside: object = None) -> Any:
+    """The same function or class, as if the student had written it, where `beside` lives."""
+    if isinstance(beside, Elsewhere):
+        return beside.define(version.__name__, source_of(version))
+    return defined_from(version.__name__, source_of(version))
 
 
 def _namespaces(answer: object) -> Iterator[dict[str, Any]]:

@@ -15,7 +15,11 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from autograder.checks.student import Function, StudentError, gradients_of, student_code
+from autograder.checks.student import (
+    Function,
+    StudentError,
+    open_function,
+)
 from autograder.checks.verdict import Part, Verdict
 from autograder.errors import CourseError
 
@@ -88,7 +92,7 @@ class FunctionExercise:
     def examine(self, function: Any, *, seed: int) -> Verdict:
         """Mark a student's function. The seed chooses the arguments."""
         calls = self.calls(torch.Generator().manual_seed(seed))
-        student = Function(function, self.answer, self.forbidden)
+        student = open_function(function, self.answer, self.forbidden)
         expected = [answer(OurFunction(self.right, self.answer), call) for call in calls]
         given = [answer(student, call) for call in calls]
         wrong = {
@@ -137,21 +141,15 @@ class Failed:
 
 def answer(function: Function, call: Call) -> Any:
     """What the function makes of a call, or `Failed`."""
-    arguments = tuple(
-        value.clone().requires_grad_(call.gradients and value.is_floating_point())
-        if isinstance(value, Tensor)
-        else copy.deepcopy(value)
+    arguments = [
+        value.clone() if isinstance(value, Tensor) else copy.deepcopy(value)
         for value in call.arguments
-    )
+    ]
     try:
+        if call.gradients:
+            return function.gradients(*arguments, **call.keywords)
         result = function.call(*arguments, **call.keywords)
-        if not call.gradients:
-            return result.detach() if isinstance(result, Tensor) else result
-        if not isinstance(result, Tensor) or not result.requires_grad:
-            return Failed("no gradient", _no_gradient(function, call))
-        leaves = {str(i): a for i, a in enumerate(arguments) if _is_leaf(a)}
-        with student_code(f"the backward pass of {function.label(arguments, call.keywords)}"):
-            return gradients_of(result, leaves)
+        return result.detach() if isinstance(result, Tensor) else result
     except ValueError as error:
         return Failed("ValueError", _refused(function, call, error))
     except StudentError as error:
@@ -218,17 +216,6 @@ def _is_number(value: Any) -> bool:
     if isinstance(value, Tensor):
         return value.numel() == 1
     return isinstance(value, int | float | np.generic)
-
-
-def _is_leaf(value: object) -> bool:
-    return isinstance(value, Tensor) and value.requires_grad
-
-
-def _no_gradient(function: Function, call: Call) -> str:
-    label = function.label(call.arguments, call.keywords)
-    return (
-        f"{label} lets no gradient through to its input: look for detach, .data, .item() or numpy."
-    )
 
 
 def _refused(function: Function, call: Call, error: ValueError) -> str:

@@ -6,14 +6,21 @@ may live in another process. Whatever goes wrong there becomes a sentence, a `St
 
 import sys
 import warnings
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import (
+    AbstractContextManager,
+    contextmanager,
+    redirect_stderr,
+    redirect_stdout,
+)
 from io import StringIO
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -39,6 +46,48 @@ CONVOLUTIONS = frozenset((
 
 class StudentError(Exception):
     """The student's code failed; the message is a sentence for the student."""
+
+
+class Elsewhere(ABC):
+    """An answer that lives in another process, where the student's code runs."""
+
+    @abstractmethod
+    def block(self, *arguments: Any, **options: Any) -> "Block":
+        """The module that it builds there, with the methods of `Block`."""
+
+    @abstractmethod
+    def function(self, name: str, forbidden: frozenset[str]) -> "Function":
+        """The function there, with the methods of `Function`."""
+
+    @abstractmethod
+    def define(self, name: str, source: str) -> "Elsewhere":
+        """Something of ours, defined there."""
+
+    @abstractmethod
+    def replacing(self, versions: Mapping[str, tuple[str, str]]) -> AbstractContextManager[bool]:
+        """Ours (name and text) for the student's names; says whether any was there."""
+
+
+def defined_from(name: str, source: str) -> Any:
+    """What a right version's text defines."""
+    names = {"torch": torch, "nn": nn, "functional": functional, "Tensor": Tensor}
+    space: dict[str, Any] = {**names, "__name__": "earlier_answer"}
+    exec(source, space)
+    return space[name]
+
+
+def open_block(answer: Any, *arguments: Any, **options: Any) -> "Block":
+    """The module that an answer builds, wherever it lives."""
+    if isinstance(answer, Elsewhere):
+        return answer.block(*arguments, **options)
+    return Block(answer, *arguments, **options)
+
+
+def open_function(answer: Any, name: str, forbidden: frozenset[str] = frozenset()) -> "Function":
+    """An answer that is a function, wherever it lives."""
+    if isinstance(answer, Elsewhere):
+        return answer.function(name, forbidden)
+    return Function(answer, name, forbidden)
 
 
 @contextmanager
@@ -156,6 +205,33 @@ class Function:
             raise refused
         return result
 
+    def gradients(self, *arguments: Any, **keywords: Any) -> dict[str, Tensor]:
+        """Gradients of a fixed weighted sum, by the places of floating-point tensors.
+
+        Raises:
+            ValueError, StudentError: as `call`, and where no gradient comes through.
+        """
+        given = [
+            value.detach().requires_grad_(value.is_floating_point())
+            if isinstance(value, Tensor)
+            else value
+            for value in arguments
+        ]
+        label = self.label(arguments, keywords)
+        result = self.call(*given, **keywords)
+        if not isinstance(result, Tensor) or not result.requires_grad:
+            raise StudentError(
+                f"{label} lets no gradient through to its input: look for detach, .data, .item() "
+                "or numpy."
+            )
+        leaves = {
+            str(place): value
+            for place, value in enumerate(given)
+            if isinstance(value, Tensor) and value.requires_grad
+        }
+        with student_code(f"the backward pass of {label}"):
+            return gradients_of(result, leaves)
+
 
 def _shown(value: object) -> str:
     return f"x of shape {tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)
@@ -165,10 +241,8 @@ class Block:
     """A student's module: its layers, its weights, and what it computes."""
 
     def __init__(self, build: Callable[..., Any], *arguments: Any, **options: Any) -> None:
-        name = getattr(build, "__name__", "The class")
-        words = [*map(str, arguments), *(f"{key}={value}" for key, value in options.items())]
         #: How the student would write it, for messages: "BasicBlock(4, 8, stride=2)".
-        self.label = f"{name}({', '.join(words)})"
+        self.label = labelled(getattr(build, "__name__", "The class"), arguments, options)
         self.changed_its_input = False
         with student_code(self.label):
             module = build(*arguments, **options)
@@ -241,6 +315,12 @@ class Block:
     def _check_tensor(self, output: object) -> None:
         if not isinstance(output, Tensor):
             raise StudentError(f"{self.label} returns a {type(output).__name__}, not a tensor.")
+
+
+def labelled(name: str, arguments: tuple[Any, ...], options: Mapping[str, Any]) -> str:
+    """A call as the student would write it."""
+    words = [*map(str, arguments), *(f"{key}={value}" for key, value in options.items())]
+    return f"{name}({', '.join(words)})"
 
 
 def layers_of(module: nn.Module) -> Layers:

@@ -9,6 +9,7 @@ import pytest
 from autograder.course import Course
 from autograder.grade import Outcome
 from autograder.samples import grade_staged, stage
+from autograder.sandbox.session import available
 
 ASSIGNMENT = "assignment2"
 REPOSITORY = Path(__file__).parents[2]
@@ -23,6 +24,13 @@ class Graded(NamedTuple):
 
 
 @pytest.fixture(scope="session")
+def isolation() -> None:
+    """For tests whose hand-ins are hostile, or whose subject is the sandbox."""
+    if why := available():
+        pytest.skip(why)
+
+
+@pytest.fixture(scope="session")
 def original() -> Course:
     """The course in the repository; tests only read it."""
     return Course.at(REPOSITORY / "assignments")
@@ -30,7 +38,7 @@ def original() -> Course:
 
 @pytest.fixture(scope="session")
 def graded(original, tmp_path_factory) -> Graded:
-    """All samples, and three hand-ins that cannot be graded, submitted and graded."""
+    """All samples, one hand-in with another name, and two that cannot be graded; graded."""
     course = stage(original, ASSIGNMENT, tmp_path_factory.mktemp("graded") / "scratch")
     first = course.notebooks(ASSIGNMENT)[0].name
     for name in ("broken", "renamed", "misdated"):
@@ -40,6 +48,18 @@ def graded(original, tmp_path_factory) -> Graded:
     renamed.rename(renamed.with_stem(f"{renamed.stem} (1)"))
     (handed_in(course, "misdated") / "timestamp.txt").write_text("yesterday")
     return Graded(course, *grade_staged(course, ASSIGNMENT))
+
+
+def small_class(original: Course, scratch: Path, **samples: str) -> Course:
+    """A released course in which each sample, by its answers.toml, was handed in."""
+    course = original.staged(scratch / "few")
+    shutil.rmtree(course.root / "samples")
+    for name, answers in samples.items():
+        folder = course.root / "samples" / name
+        folder.mkdir(parents=True)
+        (folder / "answers.toml").write_text(answers)
+        (folder / "marks.toml").write_text("total = 0\nothers = 0")
+    return stage(course, ASSIGNMENT, scratch / "class")
 
 
 def handed_in(course: Course, name: str) -> Path:

@@ -22,12 +22,28 @@ def test_help_starts_without_nbgrader_and_torch():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.parametrize("command", ["release", "grade", "leaks", "selftest", "new-exercise"])
+COMMANDS = [
+    "release",
+    "grade",
+    "feedback",
+    "report",
+    "export",
+    "why",
+    "selftest",
+    "doctor",
+    "new-exercise",
+    "leaks",
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_shows_an_example(command):
     assert f"Example: python -m autograder {command}" in run(command, "--help").output
 
 
-@pytest.mark.parametrize("command", [["release"], ["grade"], ["leaks", "."]])
+@pytest.mark.parametrize(
+    "command", [["release"], ["grade"], ["doctor"], ["why", "ada", "predict"], ["leaks", "."]]
+)
 def test_a_folder_that_is_no_course_is_told_so(command, tmp_path):
     result = run(*command, "--course", tmp_path)
     assert isinstance(result.exception, CourseError)

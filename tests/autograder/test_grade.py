@@ -24,7 +24,7 @@ def test_there_are_at_least_six_samples():
 
 def test_every_sample_gets_exactly_the_marks_written_beside_it(graded):
     assert graded.differences == []
-    assert set(graded.outcome.marks) == set(SAMPLES)
+    assert set(graded.outcome.marks) == {*SAMPLES, "renamed"}
 
 
 def test_all_right_gets_everything_and_untouched_nothing(graded):
@@ -41,22 +41,25 @@ def test_the_points_in_the_notebooks_are_those_of_the_exercises(graded):
 
 
 def test_a_broken_hand_in_does_not_stop_the_class(graded):
-    assert set(graded.outcome.problems) == {"broken", "renamed", "misdated"}
+    assert set(graded.outcome.problems) == {"broken", "misdated"}
 
 
 def test_a_hand_in_that_is_not_graded_is_told_what_to_do(graded):
     problems = graded.outcome.problems
     assert "cannot be read as a notebook" in problems["broken"]
     assert "upload it again" in problems["broken"]
-    assert " (1).ipynb" in problems["renamed"]
-    assert "give the notebook its name back" in problems["renamed"]
     assert "holds no time" in problems["misdated"]
 
 
 def test_a_notebook_that_is_not_handed_in_is_named_and_earns_nothing(graded):
     assert "5_assemble_and_train.ipynb" in graded.outcome.remarks["one_notebook"]
     assert graded.outcome.marks["one_notebook"].exercises["predict"] == 0
-    assert set(graded.outcome.remarks) == {"one_notebook"}
+    assert set(graded.outcome.remarks) == {"one_notebook", "renamed"}
+
+
+def test_a_renamed_notebook_is_graded_and_named(graded):
+    remark = graded.outcome.remarks["renamed"]
+    assert "activations_and_arithmetic (1).ipynb was read as" in remark
 
 
 def test_the_table_names_students_notebooks_marks_and_problems(graded, capsys):
@@ -88,7 +91,7 @@ def test_a_mistake_is_named_in_the_graded_notebook(graded):
     )
 
 
-def test_nbgrader_itself_run_in_the_folder_takes_the_late_penalty(graded):
+def test_nbgrader_itself_run_in_the_folder_takes_the_late_penalty(graded, isolation):
     course = graded.course
     (handed_in(course, "untouched") / "timestamp.txt").write_text("2026-11-14 18:00:01 UTC")
     nbgrader = Path(sys.executable).with_name("nbgrader")

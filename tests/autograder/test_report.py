@@ -6,7 +6,10 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from autograder.errors import CourseError
 from autograder.export import Record
-from autograder.report import items, misconceptions, report
+from autograder.job import Finding, Job, Result, State
+from autograder.records import Records
+from autograder.report import endings, items, misconceptions, report
+from autograder.sandbox.limits import Limits
 from tests.autograder.conftest import ASSIGNMENT
 
 
@@ -71,6 +74,28 @@ def test_the_page_and_its_tables_are_written_and_scripts_are_escaped(course, mon
         "class.csv",
         "exercises.csv",
         "misconceptions.csv",
+        "stopped.csv",
+        "refused.csv",
+        "slowest.csv",
+        "similar.csv",
+    }
+
+
+def test_what_was_stopped_refused_or_slow_is_listed(tmp_path):
+    kept = Records(tmp_path, ASSIGNMENT)
+    job = Job((), {}, Limits(), "")
+    slow = Finding(State.OUT_OF_TIME, 0.0, "It took more than 300 seconds.", 1)
+    fine = Finding(State.GRADED, 2.0, "", 1)
+    kept.graded(
+        "ada", "3", "key", job, Result([], {"basic_block": slow, "bottleneck": fine}, 301.0)
+    )
+    kept.graded("bob", "3", "key", job, Result([], {"basic_block": fine}, 2.0))
+    kept.refused("eve", "3.ipynb is empty.")
+    tables = {name: table.to_numpy().tolist() for name, table in endings(kept).items()}
+    assert tables == {
+        "stopped": [["ada", "basic_block", "out of time", "It took more than 300 seconds."]],
+        "refused": [["eve", "3.ipynb is empty."]],
+        "slowest": [["ada", "3", 301.0], ["bob", "3", 2.0]],
     }
 
 

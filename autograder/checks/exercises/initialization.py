@@ -13,7 +13,7 @@ from torch import Generator, Tensor, nn
 
 from autograder.checks.earlier_answers import defined_anew
 from autograder.checks.equivalence import close
-from autograder.checks.student import Block, StudentError
+from autograder.checks.student import StudentError, open_block
 from autograder.checks.verdict import Part, Verdict
 
 # Of the deviation of 9,000 weights or more: their own scatter is below 0.8 %.
@@ -111,7 +111,7 @@ class KaimingInit:
 def _wrongly_initialised(build: Callable[[], nn.Module], function: Any) -> dict[str, str]:
     """The parts that are wrong, each with its sentence."""
     wrong = {}
-    block = Block(defined_anew(build))
+    block = open_block(defined_anew(build, beside=function))
     block.label = "a network" if build is _layers else "a single Conv2d"
     given = {name: 3 + tensor for name, tensor in block.state().items()}
     block.load(given)
@@ -200,7 +200,7 @@ class IdentityBlock:
         own = _identity(function, block_class, seed)
         if own.marks == own.out_of:
             return own
-        other = _identity(function, defined_anew(BasicBlock), seed)
+        other = _identity(function, defined_anew(BasicBlock, beside=function), seed)
         return max(own, other, key=lambda verdict: verdict.marks)
 
 
@@ -227,7 +227,7 @@ def _not_identical(
         for size in ((2, channels, 8, 8), (1, channels, 5, 7))
     ]
     try:
-        block = Block(block_class, channels, channels)
+        block = open_block(block_class, channels, channels)
         trained = {
             name: _as_if_trained(name, tensor, generator) for name, tensor in block.state().items()
         }

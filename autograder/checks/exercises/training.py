@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from autograder.checks.student import Function, StudentError
+from autograder.checks.student import Function, StudentError, open_function
 from autograder.checks.verdict import Part, Verdict
 from convnets.training.data import CLASSES, Split, load
 
@@ -50,7 +50,7 @@ class PredictExercise:
         held_out = load("fashion-mnist-small").test
         order = torch.randperm(len(held_out), generator=Generator().manual_seed(seed))
         test = Split(held_out.images[order], held_out.labels[order])
-        student = Function(predict, "predict")
+        student = open_function(predict, "predict")
         try:
             found = _ask(student, test.images)
         except StudentError as error:

@@ -1,0 +1,117 @@
+"""What was graded, kept: results by the key of their job, and a history that only grows.
+
+    records/ASSIGNMENT/results/KEY.json    a job's cells and its result
+    records/ASSIGNMENT/history.jsonl       a line for each notebook that was graded, and for each
+                                           student whose marks were written or who was refused
+
+A process may be killed between any two of these writes; none of them leaves half a record.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from autograder.course import replacing
+from autograder.job import Cell, Job, Result, State, versions
+
+
+class Records:
+    """The records of an assignment.
+
+    Args:
+        folder: of the course's records.
+        assignment: its name.
+    """
+
+    def __init__(self, folder: Path, assignment: str) -> None:
+        self.folder = folder / assignment
+        self._history = self.folder / "history.jsonl"
+
+    def find(self, key: str) -> Result | None:
+        """The result of a job that was done before."""
+        kept = self._kept(key)
+        return None if kept is None else Result.from_json(kept["result"])
+
+    def keep(self, key: str, job: Job, result: Result) -> None:
+        """Remember a result, unless a test failed by its own fault: that one runs again."""
+        if any(one.state is State.EXAMINER_ERROR for one in result.findings.values()):
+            return
+        cells = [asdict(cell) for cell in job.cells]
+        with replacing(self._path(key)) as temporary:
+            temporary.write_text(json.dumps({"cells": cells, "result": result.to_json()}), "utf-8")
+
+    def cells(self, key: str) -> tuple[Cell, ...] | None:
+        """The cells of a job that was done before."""
+        kept = self._kept(key)
+        return None if kept is None else tuple(Cell(**cell) for cell in kept["cells"])
+
+    def graded(self, student: str, notebook: str, key: str, job: Job, result: Result) -> None:
+        """Note what became of each exercise in a student's notebook."""
+        self._append(
+            student=student,
+            notebook=notebook,
+            key=key,
+            seconds=round(result.seconds, 3),
+            sandbox=job.walls,
+            limits=asdict(job.limits),
+            versions=versions(),
+            exercises={name: asdict(finding) for name, finding in result.findings.items()},
+        )
+
+    def written(self, student: str, about: dict[str, Any]) -> None:
+        """Note that all of a student's marks are in the gradebook, and what they came from."""
+        self._append(student=student, written=about)
+
+    def refused(self, student: str, sentence: str) -> None:
+        """Note why a student could not be graded."""
+        self._append(student=student, refused=sentence)
+
+    def history(self) -> Iterator[dict[str, Any]]:
+        """All lines, the oldest first."""
+        if self._history.is_file():
+            for line in self._history.read_text("utf-8").splitlines():
+                try:
+                    yield json.loads(line)
+                except ValueError:
+                    continue  # a kill cut it short
+
+    def last_written(self) -> dict[str, dict[str, Any]]:
+        """By student, what the marks in the gradebook came from."""
+        return {line["student"]: line["written"] for line in self.history() if "written" in line}
+
+    def last_refused(self) -> dict[str, str]:
+        """By student who is not graded, why."""
+        ends = {
+            line["student"]: line.get("refused", "")
+            for line in self.history()
+            if "refused" in line or "written" in line
+        }
+        return {student: sentence for student, sentence in ends.items() if sentence}
+
+    def last_graded(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """By student and notebook, the last verdicts."""
+        lines = (line for line in self.history() if "exercises" in line)
+        return {(line["student"], line["notebook"]): line for line in lines}
+
+    def _append(self, **line: Any) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds"), **line})
+        # It begins with a line's end too, in case a kill cut the last one short.
+        with self._history.open("ab") as file:
+            file.write(f"\n{text}\n".encode())
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _kept(self, key: str) -> dict[str, Any] | None:
+        try:
+            kept: dict[str, Any] = json.loads(self._path(key).read_text("utf-8"))
+        except (OSError, ValueError):
+            return None
+        return kept
+
+    def _path(self, key: str) -> Path:
+        return self.folder / "results" / f"{key}.json"

@@ -1,0 +1,36 @@
+"""What a submission may use."""
+
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a submission may use; each limit is a positive number.
+
+    Args:
+        cell_cpu_seconds: processor time of a cell or a question, all its processes together.
+        cell_wall_seconds: time on the clock of a cell or a question.
+        notebook_cpu_seconds: processor time of all cells and questions.
+        notebook_wall_seconds: time on the clock in which the submission was at work.
+        memory_mib: memory of all its processes, above what PyTorch itself takes.
+        processes: processes and threads at one time.
+        disk_mib: files in its scratch folder, which lives in memory too.
+        output_kib: what a cell may print and show; the rest is cut off.
+        reply_mib: the longest answer.
+    """
+
+    cell_cpu_seconds: float = 60
+    cell_wall_seconds: float = 120
+    notebook_cpu_seconds: float = 600
+    notebook_wall_seconds: float = 900
+    memory_mib: int = 2048
+    processes: int = 64
+    disk_mib: int = 256
+    output_kib: int = 512
+    reply_mib: int = 64
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not isinstance(value, int | float) or isinstance(value, bool) or not value > 0:
+                raise ValueError(f"The limit {field.name} must be a number above 0, not {value!r}.")

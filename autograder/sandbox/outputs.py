@@ -1,0 +1,65 @@
+"""What a cell showed, checked: a student process may send anything in its place."""
+
+from typing import Any
+
+from autograder.sandbox.protocol import ProtocolError
+
+Output = dict[str, Any]
+
+
+def checked(outputs: object, limit: int) -> list[Output]:
+    """Outputs in nbformat's form, rebuilt field by field.
+
+    Args:
+        outputs: what the student process sent.
+        limit: characters that all of it may have.
+
+    Raises:
+        ProtocolError: they are not what a notebook may hold, or too long.
+    """
+    if not isinstance(outputs, list):
+        raise ProtocolError("Outputs are a list.")
+    rebuilt = [_checked(output) for output in outputs]
+    if sum(map(_length, rebuilt)) > limit:
+        raise ProtocolError("The outputs are longer than they may be.")
+    return rebuilt
+
+
+def _checked(output: object) -> Output:
+    match output:
+        case {"output_type": "stream", "name": "stdout" | "stderr" as name, "text": str(text)}:
+            return {"output_type": "stream", "name": name, "text": text}
+        case {"output_type": "display_data", "data": dict(data)}:
+            return {"output_type": "display_data", "data": _texts(data), "metadata": {}}
+        case {
+            "output_type": "execute_result",
+            "data": dict(data),
+            "execution_count": int(count),
+        } if type(count) is int and 0 <= count < 10**9:
+            return {
+                "output_type": "execute_result",
+                "data": _texts(data),
+                "metadata": {},
+                "execution_count": count,
+            }
+        case {
+            "output_type": "error",
+            "ename": str(name),
+            "evalue": str(value),
+            "traceback": list(lines),
+        } if all(isinstance(line, str) for line in lines):
+            return {"output_type": "error", "ename": name, "evalue": value, "traceback": lines}
+    raise ProtocolError("An output is of no known kind.")
+
+
+def _texts(data: dict[str, Any]) -> dict[str, str]:
+    if not all(isinstance(value, str) for value in data.values()):
+        raise ProtocolError("An output's data are texts.")
+    return data
+
+
+def _length(output: Output) -> int:
+    data = output.get("data", {})
+    texts = [*data, *data.values(), *output.get("traceback", [])]
+    texts += [output.get(name, "") for name in ("text", "ename", "evalue")]
+    return 100 + sum(map(len, texts))

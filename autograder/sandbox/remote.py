@@ -1,0 +1,190 @@
+"""A student's block or function in another process, with the methods of `checks.student`'s own.
+
+Every answer is a claim and is checked for its type here; a wrong type ends the process.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor
+
+from autograder.checks.student import Block, Elsewhere, Function, Layers, StudentError, labelled
+from autograder.sandbox.protocol import Handle, ProtocolError
+from autograder.sandbox.submission import Student, expected
+
+
+class RemoteAnswer(Elsewhere):
+    """What the cells of a student process defined under a name.
+
+    Args:
+        student: the process that has it.
+        name: by which the cells defined it, or we.
+        handle: of what we defined; `None` for the student's own.
+    """
+
+    def __init__(self, student: Student, name: str, handle: int | None = None) -> None:
+        self.student = student
+        self.__name__ = name
+        self.handle = handle
+
+    def block(self, *arguments: Any, **options: Any) -> "RemoteBlock":
+        return RemoteBlock(self.student, self.__name__, *arguments, handle=self.handle, **options)
+
+    def function(self, name: str, forbidden: frozenset[str] = frozenset()) -> "RemoteFunction":
+        return RemoteFunction(self.student, self.__name__, forbidden)
+
+    def define(self, name: str, source: str) -> "RemoteAnswer":
+        made = _Remote(
+            self.student, "define", name=name, source=source, arguments=(), keywords={}
+        ).handle
+        return RemoteAnswer(self.student, name, made.number)
+
+    @contextmanager
+    def replacing(self, versions: Mapping[str, tuple[str, str]]) -> Iterator[bool]:
+        question: dict[str, Any] = {"arguments": (), "keywords": {}}
+        any_replaced = self.student.ask("replace", versions=dict(versions), **question)
+        try:
+            yield any_replaced is True
+        finally:
+            self.student.ask("restore", **question)
+
+
+class RemoteFunction(Function):
+    """A student's function.
+
+    Args:
+        student: the process that has it.
+        name: by which the cells defined it.
+        forbidden: PyTorch's operators that it must not call.
+    """
+
+    def __init__(
+        self, student: Student, name: str, forbidden: frozenset[str] = frozenset()
+    ) -> None:
+        super().__init__(None, name, forbidden)
+        self._remote = _Remote(
+            student, "function", name=name, forbidden=sorted(forbidden), arguments=(), keywords={}
+        )
+        self.handle = self._remote.handle
+
+    def call(self, *arguments: Any, **keywords: Any) -> Any:
+        return self._remote.ask("call", arguments, keywords)
+
+    def gradients(self, *arguments: Any, **keywords: Any) -> dict[str, Tensor]:
+        return self._remote.tensors("gradients", arguments, keywords)
+
+
+class RemoteBlock(Block):
+    """A student's module.
+
+    Args:
+        student: the process that has it.
+        name: of its class.
+        arguments: of the class.
+        options: by name.
+    """
+
+    def __init__(
+        self,
+        student: Student,
+        name: str,
+        *arguments: Any,
+        handle: int | None = None,
+        **options: Any,
+    ) -> None:
+        self.label = labelled(name, arguments, options)
+        self._remote = _Remote(
+            student, "block", name=name, handle=handle, arguments=arguments, keywords=options
+        )
+
+    def layers(self) -> Layers:
+        answer = self._remote.ask("layers")
+        with self._remote.student.protocol():
+            for layer in expected(answer, dict).values():
+                for shape in expected(layer, dict).values():
+                    for size in expected(shape, tuple):
+                        expected(size, int)
+        return answer
+
+    def convolutions(self) -> list[tuple[tuple[int, ...], int]]:
+        answer = self._remote.ask("convolutions")
+        with self._remote.student.protocol():
+            for row in expected(answer, list):
+                if len(expected(row, tuple)) != 2:
+                    raise ProtocolError("A convolution is a weight's shape and a stride.")
+                for size in (*expected(row[0], tuple), row[1]):
+                    expected(size, int)
+        return answer
+
+    def load(self, weights: Mapping[str, Tensor]) -> None:
+        self._remote.ask("load", (dict(weights),))
+
+    def state(self) -> dict[str, Tensor]:
+        return self._remote.tensors("state")
+
+    def change(self, function: Any, name: str) -> bool:
+        there = RemoteFunction(self._remote.student, function.__name__)
+        return self._one_of(bool, "change", there.handle, name)
+
+    def forward(self, x: Tensor, *, training: bool = False) -> Tensor:
+        return self._tensor("forward", x, training=training)
+
+    def forward_in_float32(self, x: Tensor) -> Tensor:
+        return self._tensor("forward_in_float32", x)
+
+    @property
+    def changed_its_input(self) -> bool:  # type: ignore[override]
+        return self._one_of(bool, "changed_its_input")
+
+    def multiplications(self, x: Tensor) -> int:
+        return self._one_of(int, "multiplications", x)
+
+    def gradients(self, x: Tensor) -> dict[str, Tensor]:
+        return self._remote.tensors("gradients", (x,))
+
+    def _one_of(self, kind: type, method: str, *arguments: Any) -> Any:
+        answer = self._remote.ask(method, arguments)
+        with self._remote.student.protocol():
+            return expected(answer, kind)
+
+    def _tensor(self, method: str, *arguments: Any, **keywords: Any) -> Tensor:
+        answer = self._remote.ask(method, arguments, keywords)
+        if not isinstance(answer, Tensor):
+            kind = answer.kind if isinstance(answer, Handle) else type(answer).__name__
+            raise StudentError(f"{self.label} returns a {kind}, not a tensor.")
+        return answer
+
+
+class _Remote:
+    """An object on the student's side, by its handle."""
+
+    def __init__(self, student: Student, action: str, **question: Any) -> None:
+        self.student = student
+        answer = student.ask(action, **question)
+        with student.protocol():
+            self.handle: Handle = expected(answer, Handle)
+
+    def ask(
+        self,
+        method: str,
+        arguments: tuple[Any, ...] = (),
+        keywords: Mapping[str, Any] | None = None,
+    ) -> Any:
+        return self.student.ask(
+            "method", handle=self.handle.number, method=method, arguments=arguments,
+            keywords=dict(keywords or {}),
+        )  # fmt: skip
+
+    def tensors(
+        self,
+        method: str,
+        arguments: tuple[Any, ...] = (),
+        keywords: Mapping[str, Any] | None = None,
+    ) -> dict[str, Tensor]:
+        """The answer, which must be tensors by name."""
+        answer = self.ask(method, arguments, keywords)
+        with self.student.protocol():
+            for tensor in expected(answer, dict).values():
+                expected(tensor, Tensor)
+        return answer

@@ -1,0 +1,276 @@
+"""What a submission cannot see, write or reach."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from autograder.sandbox.box import ROOT
+
+PROBE = """
+import os
+def outcome(action):
+    try:
+        return repr(action())
+    except OSError as error:
+        return type(error).__name__
+"""
+
+
+@pytest.fixture
+def outcome(printed):
+    """What an expression gives inside, or the name of the error that it raises."""
+    printed(PROBE)
+    return lambda expression: printed(f"print(outcome(lambda: {expression}), end='')")
+
+
+def is_alive(marker: str) -> bool:
+    """Whether a process of this machine has the marker in its command line or name."""
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            try:
+                text = (process / "cmdline").read_bytes() + (process / "comm").read_bytes()
+            except OSError:
+                continue
+            if marker.encode() in text:
+                return True
+    return False
+
+
+def test_a_cell_reads_its_own_files(printed):
+    assert printed("print(open('notes.txt').read())") == "mine\n"
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [
+        str(Path.home()), "/home", "/var", "/etc/passwd", "/run", "/media", "/mnt",
+        str(ROOT / "assignments"), str(ROOT / "autograder"), str(ROOT / "src"), str(ROOT / ".git"),
+    ],
+)  # fmt: skip
+def test_what_belongs_to_others_is_not_there(outcome, folder):
+    found = outcome(f"sorted(os.listdir({folder!r}))")
+    if folder == str(Path.home()):  # Python itself may lie below it
+        names = [Path(sys.base_prefix), Path(sys.prefix)]
+        allowed = {
+            path.relative_to(folder).parts[0] for path in names if path.is_relative_to(folder)
+        }
+        assert found in ("FileNotFoundError", repr(sorted(allowed)))
+    else:
+        assert found in ("FileNotFoundError", "PermissionError", "NotADirectoryError")
+
+
+def test_of_this_package_only_the_workers_files_are_there(printed):
+    found = printed("!find /box -type f").split()
+    printed("import importlib.util as u; assert u.find_spec('autograder').origin is None")
+    printed("assert u.find_spec('autograder.bank') is None")
+    printed("assert not u.find_spec('convnets') or not u.find_spec('convnets.layers')")
+    assert {Path(name).name for name in found} == {
+        "answers.py", "limits.py", "namespaces.py", "protocol.py", "shell.py", "worker.py",
+        "student.py",
+    }  # fmt: skip
+
+
+def test_installed_copies_of_our_packages_are_covered(box, tmp_path, monkeypatch):
+    from autograder.sandbox.box import packages_to_hide
+
+    (tmp_path / "autograder").mkdir()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert tmp_path / "autograder" in packages_to_hide(["autograder"])
+
+
+def test_a_folder_to_hide_inside_pythons_folder_is_empty_inside():
+    from autograder.sandbox.box import command
+
+    numpy = Path(__import__("numpy").__file__).parent
+    line = command([numpy], 9, [])
+    at = line.index(str(numpy))
+    assert line[at - 1] == "--tmpfs"
+    assert line[at + 1 : at + 3] == ["--remount-ro", str(numpy)]
+
+
+def test_python_inside_what_is_hidden_is_refused():
+    from autograder.sandbox.box import SandboxError, command
+
+    with pytest.raises(SandboxError, match="virtual environment outside"):
+        command([Path(sys.prefix).parent], 9, [])
+
+
+def test_the_environment_of_the_grader_is_not_there(printed, monkeypatch):
+    names = printed("import os; print(*os.environ)").split()
+    assert "PATH" in names
+    assert set(names) & {"SSH_AUTH_SOCK", "PYTEST_CURRENT_TEST", "OLDPWD", "LOGNAME"} == set()
+
+
+def test_other_processes_are_not_there(outcome):
+    assert outcome("sorted(filter(str.isdigit, os.listdir('/proc')))") == "['1']"
+    assert outcome("os.getppid()") == "0"
+    assert outcome(f"os.kill({os.getpid()}, 9)") == "ProcessLookupError"
+    assert outcome("os.kill(-1, 0)") in ("ProcessLookupError", "None")
+
+
+def test_the_memory_of_the_warm_process_cannot_be_opened(outcome):
+    assert outcome("open('/proc/2/mem', 'rb')") == "FileNotFoundError"
+
+
+@pytest.mark.parametrize("target", ["0", "-1", "-os.getpgid(0)"])
+def test_a_signal_to_all_of_a_group_stays_inside(student, box, target):
+    student.run_cell(f"import os; os.kill({target}, 15)")
+    with box.start() as other:
+        assert other.run_cell("1").state == "ok"
+
+
+@pytest.mark.parametrize(
+    "path", ["/x", "/warm/x", "/dev/x", "/dev/pts/x", "/proc/x", "/usr/x", "/box/x", "/home/x",
+             f"{sys.prefix}/x", "/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger"],
+)  # fmt: skip
+def test_nothing_can_be_written_outside_the_scratch_folder(outcome, path):
+    assert outcome(f"open({path!r}, 'w')") in (
+        "OSError", "PermissionError", "FileNotFoundError", "IsADirectoryError",
+    )  # fmt: skip
+    assert not Path(path).is_file() or path.startswith("/proc")
+
+
+def test_every_mount_but_the_scratch_folder_is_read_only_or_kernel_data(printed):
+    table = [line.split() for line in printed("!cat /proc/mounts").splitlines()]
+    last = {row[1]: row[3].split(",") for row in table}  # a later mount covers an earlier one
+    writable = {path for path, options in last.items() if "ro" not in options}
+    # /proc gives a process what is its own; devices are nodes, not folders.
+    assert {path for path in writable if not path.startswith(("/dev/", "/proc"))} == {"/tmp"}
+    assert {path for path in writable if path.startswith("/dev/")} <= {
+        "/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty",
+        "/dev/shm",
+    }  # fmt: skip
+
+
+def test_scratch_folders_and_shared_memory_are_not_shared(box):
+    with box.start() as one, box.start() as other:
+        one.run_cell("open('/tmp/note', 'w').write('x'); open('/dev/shm/note', 'w').write('x')")
+        found = other.run_cell("import os; print(os.listdir('/tmp'), os.listdir('/dev/shm'))")
+        assert "note" not in found.outputs[0]["text"]
+
+
+def test_loopback_of_this_machine_and_of_other_submissions_is_out_of_reach(box, outcome):
+    with socket.create_server(("127.0.0.1", 0)) as server, box.start() as other:
+        port = server.getsockname()[1]
+        other.run_cell("import socket; server = socket.create_server(('127.0.0.1', 4567))")
+        for number in (port, 4567):
+            tried = outcome(f"__import__('socket').create_connection(('127.0.0.1', {number}), 0.3)")
+            assert tried in ("OSError", "ConnectionRefusedError")
+
+
+@pytest.mark.parametrize("address", ["('1.1.1.1', 53)", "('example.org', 80)"])
+def test_there_is_no_network(outcome, address):
+    tried = outcome(f"__import__('socket').create_connection({address}, 0.3)")
+    assert tried in ("OSError", "gaierror")
+
+
+def test_abstract_sockets_of_others_are_out_of_reach(box, outcome):
+    with socket.socket(socket.AF_UNIX) as server, box.start() as other:
+        server.bind("\0convnets-outside")
+        server.listen()
+        other.run_cell(
+            "import socket; s = socket.socket(1); s.bind('\\0convnets-other'); s.listen()"
+        )
+        for name in ("outside", "other"):
+            action = f"__import__('socket').socket(1).connect('\\0convnets-{name}')"
+            assert outcome(action) == "ConnectionRefusedError"
+
+
+@pytest.mark.parametrize("family", [40, 38, 17])  # vsock, alg, packet
+def test_sockets_that_a_network_namespace_does_not_hold_are_refused(outcome, family):
+    assert outcome(f"__import__('socket').socket({family}, 2)") == "PermissionError"
+
+
+def test_namespaces_mounts_and_keys_are_refused(printed):
+    assert "-1 -1 -1 -1 -1 -1" in printed(
+        "import ctypes, platform; c = ctypes.CDLL(None)\n"
+        "keyctl = 250 if platform.machine() == 'x86_64' else 219\n"
+        "print(c.unshare(0x10000000), c.unshare(0x20000), c.umount2(b'/tmp', 2),\n"
+        "      c.mount(b'none', b'/tmp', b'tmpfs', 0, None), c.syscall(keyctl, 1, 0),\n"
+        "      c.memfd_create(b'x', 0))"
+    )
+
+
+def test_there_are_no_capabilities(printed):
+    status = printed("print(open('/proc/self/status').read())").splitlines()
+    values = dict(line.split(":\t") for line in status if line.startswith(("Cap", "NoNewPrivs")))
+    assert values.pop("NoNewPrivs") == "1"
+    assert {int(value, 16) for value in values.values()} == {0}
+
+
+def test_no_descriptor_but_the_channel_is_inherited(outcome):
+    assert (
+        outcome("[n for n in range(64) if os.path.exists(f'/proc/self/fd/{n}')]") == "[0, 1, 2, 3]"
+    )
+
+
+def test_daemons_of_a_submission_are_gone_at_its_end(box):
+    marker = f"daemon{os.getpid()}"
+    with box.start() as student:
+        result = student.run_cell(
+            "import os, signal, time\n"
+            "if not os.fork():\n"
+            "    os.setsid()\n"
+            "    for n in set(signal.Signals) - {9, 19}: signal.signal(n, signal.SIG_IGN)\n"
+            "    if os.fork(): os._exit(0)\n"
+            f"    open('/proc/self/comm', 'w').write('{marker}')\n"
+            "    time.sleep(60)\n"
+            "    os._exit(0)\n"
+            "time.sleep(0.2)"
+        )
+        assert result.state == "ok"
+        assert is_alive(marker)
+    assert not is_alive(marker)
+
+
+@pytest.mark.slow
+def test_nothing_outlives_a_grader_that_is_killed(tmp_path):
+    marker = f"orphan{os.getpid()}"
+    script = tmp_path / "grader.py"
+    script.write_text(
+        "from autograder.sandbox.session import Sandbox\n"
+        "box = Sandbox(preload=())\n"
+        "student = box.start()\n"
+        f"student.run_cell(\"open('/proc/self/comm', 'w').write('{marker}')\")\n"
+        "print('ready', flush=True)\n"
+        "student.run_cell('import time; time.sleep(60)')\n"
+    )
+    grader = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    if grader.stdout.readline() != "ready\n":
+        pytest.skip("no sandbox here")
+    assert is_alive(marker)
+    grader.kill()
+    grader.wait()
+    grader.stdout.close()
+    deadline = time.monotonic() + 3
+    while is_alive(marker) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not is_alive(marker)
+
+
+@pytest.mark.slow
+def test_a_box_started_in_a_thread_outlives_the_thread():
+    from autograder.sandbox.session import Sandbox, SandboxError
+
+    boxes = []
+
+    def start():
+        try:
+            boxes.append(Sandbox(preload=()))
+        except SandboxError as error:
+            boxes.append(error)
+
+    thread = threading.Thread(target=start)
+    thread.start()
+    thread.join()
+    [box] = boxes
+    if isinstance(box, SandboxError):
+        pytest.skip(str(box))
+    with box, box.start() as student:
+        assert student.run_cell("1").state == "ok"

@@ -1,0 +1,271 @@
+"""Grading a class: nothing is lost, nothing is done twice, whoever is killed."""
+
+import os
+import random
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from concurrent.futures import Executor, Future
+from contextlib import closing, nullcontext
+
+import psutil
+import pytest
+from dask.distributed import LocalCluster
+from filelock import FileLock
+from nbgrader.api import Gradebook
+from nbgrader.utils import compute_checksum
+
+from autograder import isolated
+from autograder.doctor import examine
+from autograder.errors import CourseError
+from autograder.grade import BACKUPS, back_up, give_by_hand, grade, marks_of
+from autograder.isolated import in_another_process
+from autograder.job import State
+from autograder.records import Records
+from autograder.repair import released_cells
+from autograder.sandbox.box import SandboxError
+from autograder.similar import similar
+from autograder.why import why
+from tests.autograder.conftest import ASSIGNMENT, REPOSITORY, handed_in, small_class
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("driver"),
+    pytest.mark.usefixtures("isolation"),
+]
+
+ONE = 'notebooks = ["3_residual_and_se.ipynb"]\n'
+CLASS = {
+    "ada": 'start = "source"\n' + ONE,
+    "bob": 'start = "source"\n' + ONE + '[bank]\nbasic_block = "ReLU before the addition"',
+    "eve": 'start = "release"\n' + ONE,
+}
+TOTALS = {"ada": 22, "bob": 20, "eve": 0}
+
+
+def totals(outcome):
+    return {student: marks.total for student, marks in outcome.marks.items()}
+
+
+@pytest.fixture(scope="module")
+def whole(original, tmp_path_factory):
+    """A class of three, graded; tests do not change it."""
+    course = small_class(original, tmp_path_factory.mktemp("driver"), **CLASS)
+    return course, grade(course, ASSIGNMENT, jobs=1)
+
+
+@pytest.fixture
+def changed(whole, tmp_path):
+    """A copy of the graded class, to change."""
+    shutil.copytree(whole[0].root, tmp_path / "class")
+    return type(whole[0]).at(tmp_path / "class")
+
+
+def test_a_class_gets_its_marks_and_states(whole):
+    _, outcome = whole
+    assert totals(outcome) == TOTALS
+    assert outcome.problems == {}
+    assert outcome.findings["eve"]["basic_block"].state is State.MISSING
+    assert outcome.findings["bob"]["basic_block"].state is State.GRADED
+    assert outcome.findings["ada"]["vgg_block"].state is State.MISSING  # not handed in
+
+
+def test_a_class_that_did_not_change_is_not_graded_again(changed, monkeypatch):
+    monkeypatch.setattr("autograder.grade._autograde", lambda *_: pytest.fail("nbgrader ran"))
+    outcome = grade(changed, ASSIGNMENT)
+    assert totals(outcome) == TOTALS
+    assert outcome.unchanged == 3
+    assert outcome.findings["eve"]["basic_block"].state is State.MISSING
+
+
+def test_only_who_handed_in_again_is_graded_again(changed, monkeypatch):
+    [ada], [eve] = (list(handed_in(changed, name).glob("*.ipynb")) for name in ("ada", "eve"))
+    shutil.copy(ada, eve)
+    monkeypatch.setattr("autograder.isolated.in_another_process", lambda job: pytest.fail("ran"))
+    outcome = grade(changed, ASSIGNMENT)
+    assert totals(outcome) == {**TOTALS, "eve": 22}
+    assert outcome.unchanged == 2
+
+
+def test_marks_by_hand_stay_when_a_student_is_graded_again(changed):
+    give_by_hand(changed.api(), ASSIGNMENT, "ada", {"degradation": 3.0})
+    (handed_in(changed, "ada") / "timestamp.txt").write_text("2026-11-13 17:00:00 UTC")
+    outcome = grade(changed, ASSIGNMENT)
+    assert outcome.unchanged == 2
+    with closing(sqlite3.connect(changed.root / "gradebook.db")) as gradebook:
+        given = gradebook.execute("SELECT manual_score FROM grade WHERE manual_score IS NOT NULL")
+        assert given.fetchall() == [(3.0,)]
+
+
+def test_a_gradebook_from_a_backup_is_brought_up_to_date(changed):
+    with closing(sqlite3.connect(changed.root / "gradebook.db")) as gradebook, gradebook:
+        gradebook.execute("UPDATE grade SET auto_score = 0")
+    outcome = grade(changed, ASSIGNMENT)
+    assert totals(outcome) == TOTALS
+    assert outcome.unchanged == 1  # eve's marks are zeros
+
+
+def test_the_gradebook_is_copied_before_it_is_written(whole):
+    [copy] = (whole[0].root / "backups").iterdir()
+    with closing(sqlite3.connect(copy)) as before:
+        assert before.execute("SELECT COUNT(*) FROM submitted_assignment").fetchone() == (0,)
+
+
+def test_the_last_copies_are_kept(tmp_path):
+    sqlite3.connect(tmp_path / "gradebook.db").close()
+    (tmp_path / "gradebook.db").touch()
+    for _ in range(BACKUPS + 3):
+        last = back_up(f"sqlite:///{tmp_path}/gradebook.db", tmp_path / "backups")
+    kept = sorted((tmp_path / "backups").iterdir())
+    assert len(kept) == BACKUPS
+    assert kept[-1] == last
+
+
+def test_two_do_not_grade_at_once(whole):
+    with FileLock(whole[0].root / ".grading.lock"):
+        command = [sys.executable, "-m", "autograder", "grade", "--course", str(whole[0].root)]
+        second = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    assert second.returncode == 1
+    assert "Another process is grading" in second.stderr
+
+
+def test_workers_of_a_cluster_can_do_the_work(changed):
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster:
+        address = cluster.scheduler_address
+        assert totals(grade(changed, ASSIGNMENT, again=True, scheduler=address)) == TOTALS
+
+
+def test_a_cluster_that_does_not_answer_is_said(changed, monkeypatch):
+    monkeypatch.setattr("autograder.workers.CONNECT_SECONDS", 1)
+    with pytest.raises(CourseError, match=r"No Dask scheduler answers at tcp://127.0.0.1:9"):
+        grade(changed, ASSIGNMENT, again=True, scheduler="tcp://127.0.0.1:9")
+
+
+def test_a_test_that_fails_by_its_own_fault_waits_for_a_person(changed):
+    with Gradebook(changed.api().coursedir.db_url) as gradebook:
+        book = gradebook.find_notebook("3_residual_and_se", ASSIGNMENT)
+        [test] = [cell for cell in book.source_cells if cell.name == "bottleneck"]
+        test.source = "1 / 0"
+        [released] = [cell for cell in released_cells(book) if cell.name == "bottleneck"]
+        test.checksum = compute_checksum(released.again())
+        gradebook.db.commit()
+    outcome = grade(changed, ASSIGNMENT, jobs=1)
+    assert outcome.findings["ada"]["bottleneck"].state is State.EXAMINER_ERROR
+    assert outcome.marks["ada"].exercises["bottleneck"] is None
+    assert outcome.marks["ada"].exercises["basic_block"] == 5
+
+
+class Unwalled(Executor):
+    """Workers on a machine without namespaces."""
+
+    def submit(self, *_):
+        future = Future()
+        future.set_exception(SandboxError("No walls here."))
+        return future
+
+
+def test_where_nothing_can_be_isolated_grading_refuses(changed, monkeypatch):
+    monkeypatch.setattr("autograder.workers.workers", lambda *_: nullcontext(Unwalled()))
+    with pytest.raises(CourseError, match="No walls here"):
+        grade(changed, ASSIGNMENT, again=True)
+
+
+def test_why_replays_a_verdict(whole):
+    verdict = why(whole[0], ASSIGNMENT, "bob", "basic_block")
+    assert verdict.then["marks"] == verdict.now.marks == 3
+    assert verdict.is_same
+    assert "comes before the addition" in str(verdict)
+    assert str(verdict.then["seed"]) in str(verdict)
+
+
+@pytest.mark.parametrize(
+    ("student", "exercise", "sentence"),
+    [("zoe", "basic_block", "no graded notebook"), ("bob", "vgg_block", "There is: plain_block")],
+)
+def test_why_says_what_there_is(whole, student, exercise, sentence):
+    with pytest.raises(CourseError, match=sentence):
+        why(whole[0], ASSIGNMENT, student, exercise)
+
+
+def test_hand_ins_that_look_alike_are_listed(changed):
+    graded = changed.root / "autograded"
+    shutil.copytree(graded / "ada", graded / "zoe")
+    table = similar(changed, ASSIGNMENT)
+    assert ["ada", "zoe", 1, 1] in table.to_numpy().tolist()
+    assert "eve" not in set(table["student"]) | set(table["other"])
+
+
+def test_the_doctor_finds_nothing_wrong_here(whole):
+    assert [found for found in examine(whole[0]) if not found[2]] == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "name", "sentence"),
+    [
+        ('TIME_ZONE = "UTC"', 'TIME_ZONE = "Mars/Olympus"', "deadline", "TIME_ZONE"),
+        ('"memory_mib": 2048', '"memory_mib": 0', "limits", "memory_mib must be a number above 0"),
+        ('"memory_mib": 2048', '"memory_mib": 10**9', "limits", "grade with --jobs 1"),
+        ("Execute: IsolatedExecute", "Execute: Execute", "config", "IsolatedExecute"),
+    ],
+)
+def test_the_doctor_says_what_to_do(changed, old, new, name, sentence, monkeypatch):
+    monkeypatch.setattr("autograder.doctor.available", lambda: "")  # it takes seconds
+    config = changed.root / "nbgrader_config.py"
+    text = config.read_text()
+    assert old in text
+    config.write_text(text.replace(old, new))
+    [said] = [said for what, said, will_do in examine(changed) if what == name and not will_do]
+    assert sentence in said
+
+
+def test_nbgraders_own_command_keeps_the_records(changed):
+    nbgrader = [sys.executable, "-m", "nbgrader", "autograde", ASSIGNMENT, "--student", "bob"]
+    shutil.rmtree(changed.root / "records")
+    subprocess.run([*nbgrader, "--force"], cwd=changed.root, check=True, capture_output=True)
+    [line] = Records(changed.records, ASSIGNMENT).history()
+    assert line["exercises"]["basic_block"]["marks"] == 3
+    assert marks_of(changed.api(), ASSIGNMENT, "bob").total == TOTALS["bob"]
+
+
+def test_an_examiner_that_is_killed_is_an_error_of_the_grading(monkeypatch):
+    monkeypatch.setattr(isolated, "do", _end_this_process)
+    with pytest.raises(CourseError, match="examiner's process was ended"):
+        in_another_process(None)
+
+
+def _end_this_process(_):
+    os._exit(1)
+
+
+VICTIMS = ["driver", "multiprocessing.spawn", "autograder.sandbox.worker"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whoever_is_killed_the_next_run_goes_on(original, tmp_path, seed):
+    course = small_class(original, tmp_path, ada=CLASS["ada"], bob=CLASS["bob"])
+    command = [sys.executable, "-m", "autograder", "grade", "--course", str(course.root)]
+    command += ["--jobs", "1"]
+    chance = random.Random(seed)
+    process = subprocess.Popen(
+        command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    time.sleep(chance.uniform(6, 20))
+    kill(process, VICTIMS[seed % len(VICTIMS)], chance)
+    process.wait()
+    with closing(sqlite3.connect(course.root / "gradebook.db")) as gradebook:
+        assert gradebook.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert totals(grade(course, ASSIGNMENT, jobs=1)) == {"ada": 22, "bob": 20}
+
+
+def kill(process, victim, chance):
+    """End a process of a grading: one whose command line has these words, else the driver."""
+    found = []
+    if process.poll() is None:
+        found = [
+            one
+            for one in psutil.Process(process.pid).children(recursive=True)
+            if victim in " ".join(one.cmdline())
+        ]
+    (chance.choice(found) if found else process).kill()
