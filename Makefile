@@ -48,10 +48,11 @@ release: $(READY) ## make the student bundle of Assignment 2
 grade: $(READY) ## grade what lies in assignments/submitted
 	@$(BIN)/python -m autograder grade
 
-bench: $(READY) ## measure our models and analysis against torchvision, timm, torchinfo (an hour)
+bench: $(READY) ## measure ours against torchvision, timm, torchinfo, nbgrader (an hour and a half)
 	@$(BIN)/python -m benchmarks.models
 	@$(BIN)/python -m benchmarks.analysis
 	@$(BIN)/python -m benchmarks.training
+	@$(BIN)/python -m benchmarks.grading
 
 lock: $(READY) ## compile requirements.lock anew from pyproject.toml
 	@CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/python -m piptools compile --quiet --all-extras \

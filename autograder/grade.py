@@ -11,13 +11,13 @@ import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nbformat
 from filelock import FileLock, Timeout
@@ -29,7 +29,7 @@ from sqlalchemy.exc import SAWarning
 from autograder.course import CONFIG, Course, reason, replacing
 from autograder.errors import CourseError
 from autograder.handin import TIMESTAMP, HandIn, Released, read
-from autograder.isolated import IsolatedExecute, do, files_of
+from autograder.isolated import IsolatedExecute, files_of
 from autograder.job import Finding, Job, Result, State
 from autograder.records import Records
 from autograder.release import generate
@@ -37,9 +37,12 @@ from autograder.repair import released_cells
 from autograder.sandbox.box import SandboxError
 from autograder.secret import seed_of
 
+if TYPE_CHECKING:
+    from autograder.workers import Workers
+
 BACKUPS = 20
 # Students whose notebooks are with the workers at one time.
-AHEAD = 64
+AHEAD = 32
 Progress = Callable[[int, int, Counter[State]], None]
 
 
@@ -204,7 +207,7 @@ class _Run:
             else:
                 yield student
 
-    def finished(self, students: Iterator[_Student], pool: Executor) -> Iterator[_Student]:
+    def finished(self, students: Iterator[_Student], pool: "Workers") -> Iterator[_Student]:
         """Keep the workers busy; give each student whose marks were written."""
         waiting: list[_Student] = []
         while True:
@@ -261,12 +264,12 @@ class _Run:
             scores.get(exercise) == finding.marks for exercise, finding in findings.items()
         )
 
-    def _submit(self, student: _Student, pool: Executor) -> None:
+    def _submit(self, student: _Student, pool: "Workers") -> None:
         """Give what is not known to the workers; what two students share is done once."""
         for book, key in student.keys.items():
             if self.again or self.records.find(key) is None:
                 if key not in self.in_flight:
-                    self.in_flight[key] = pool.submit(do, student.jobs[book])
+                    self.in_flight[key] = pool.submit(student.jobs[book])
                 student.waits_for[book] = self.in_flight[key]
 
     def _finish(self, student: _Student) -> None:
@@ -283,6 +286,8 @@ class _Run:
             raise
         except CourseError as error:
             self._refuse(student.name, error)
+        for key in student.keys.values():
+            self.in_flight.pop(key, None)
 
     def _refuse(self, name: str, error: CourseError) -> None:
         self.outcome.problems[name] = str(error)

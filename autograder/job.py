@@ -10,7 +10,7 @@ import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -77,12 +77,17 @@ class Job:
     walls: bool = True
 
     @property
+    def digests(self) -> dict[str, str]:
+        """Of its files, by name."""
+        return {name: _file_digest(content) for name, content in self.files.items()}
+
+    @property
     def key(self) -> str:
         """The same for all that must get the same marks; other software gets another one."""
         exercises = sorted({cell.exercise for cell in self.cells if cell.exercise})
         decides = [
             [asdict(cell) for cell in self.cells],
-            {name: _digest(content) for name, content in sorted(self.files.items())},
+            sorted(self.digests.items()),
             asdict(self.limits),
             self.secret,
             self.walls,
@@ -142,6 +147,12 @@ def versions() -> dict[str, str]:
 
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+@lru_cache(32)
+def _file_digest(content: bytes) -> str:
+    """The same bytes lie beside all notebooks of a class."""
+    return _digest(content)
 
 
 @cache

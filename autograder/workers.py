@@ -2,20 +2,52 @@
 
 import logging
 import os
-from collections.abc import Iterator
-from concurrent.futures import Executor
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
 
 from dask.distributed import Client, LocalCluster
 
 from autograder.errors import CourseError
+from autograder.isolated import do
+from autograder.job import Job, Result
 
 CONNECT_SECONDS = 20
+# Sets of files that are with the workers at one time; most classes need one.
+SETS = 8
+
+
+class Workers:
+    """What the processes behind a Dask client do, each one job at a time."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._executor = client.get_executor(pure=False)
+        self._files: dict[frozenset[tuple[str, str]], Any] = {}
+
+    def submit(self, job: Job) -> Future[Result]:
+        """Have a job done; files that several jobs share cross the network once."""
+        digests = frozenset(job.digests.items())
+        if digests not in self._files:
+            # A task, not scattered data: it is done again when its worker is killed.
+            self._files[digests] = self._client.submit(dict, job.files, pure=False)
+            if len(self._files) > SETS:
+                del self._files[next(iter(self._files))]
+        done: Future[Result] = self._executor.submit(
+            _do, replace(job, files={}), self._files[digests]
+        )
+        return done
+
+
+def _do(job: Job, files: Mapping[str, bytes]) -> Result:
+    return do(replace(job, files=files))
 
 
 @contextmanager
-def workers(count: int | None = None, scheduler: str | None = None) -> Iterator[Executor]:
-    """Workers that take what is submitted, each one job at a time.
+def workers(count: int | None = None, scheduler: str | None = None) -> Iterator[Workers]:
+    """Workers on this machine or another.
 
     Args:
         count: on this machine; one for each core if `None`.
@@ -37,7 +69,7 @@ def workers(count: int | None = None, scheduler: str | None = None) -> Iterator[
             ) as cluster,
             Client(cluster) as client,
         ):
-            yield client.get_executor(pure=False)
+            yield Workers(client)
         return
     try:
         client = Client(scheduler, timeout=CONNECT_SECONDS)
@@ -47,4 +79,4 @@ def workers(count: int | None = None, scheduler: str | None = None) -> Iterator[
             "Start one with `dask scheduler`, and workers with `dask worker --nthreads 1`."
         ) from None
     with client:
-        yield client.get_executor(pure=False)
+        yield Workers(client)

@@ -1,0 +1,238 @@
+"""Grading: plain nbgrader against ours, on the same hand-ins, taking turns.
+
+`python -m benchmarks.grading` writes `results/grading.md`: hand-ins a minute, memory, how the rate
+grows with workers, and what it takes to grade a class again that did not change. `--students 16`
+is shorter.
+"""
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import tomllib
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import cycle
+from pathlib import Path
+
+import psutil
+import torch
+
+from autograder.bank import load
+from autograder.course import CONFIG, Course
+from autograder.grade import marks_of
+from autograder.samples import stage
+
+ASSIGNMENT = "assignment2"
+STUDENTS = 40
+TURN = 8
+"""Hand-ins that one way grades before the other has its turn."""
+CELL_SECONDS = 20
+"""In both ways; hostile cells run into it."""
+RESULTS = Path(__file__).with_name("results") / "grading.md"
+HOSTILE = {
+    "loops": "while True: pass",
+    "leaves": "import os\nos._exit(0)",
+    "cheats": "import sys\nsys.displayhook(5)",
+    "hogs": "x = bytearray(3 * 10**9)\nfor i in range(0, len(x), 4096): x[i] = 1",
+}
+
+
+def answers(course: Course, count: int) -> Iterator[tuple[str, str]]:
+    """Names and `answers.toml` of hand-ins: six in ten right, three wrong, one hostile.
+
+    All but the hostile ones answer every exercise. Their network is one linear layer: how long a
+    network trains is no matter of the grader.
+    """
+    linear = course.root / "samples" / "linear_classifier" / "answers.toml"
+    network = tomllib.loads(linear.read_text("utf-8"))["cells"]
+    entries = defaultdict(list)
+    for entry in load(course, ASSIGNMENT):
+        if entry.exercise != "predict":
+            entries[entry.says is None].append(entry)
+    right, wrong, hostile = cycle(entries[True]), cycle(entries[False]), cycle(HOSTILE.items())
+    for number in range(count):
+        cells, bank, kind = dict(network), {}, "right"
+        if number % 10 == 9:
+            kind, cells["bottleneck_answer"] = next(hostile)
+        else:
+            kind = "wrong" if number % 10 in (2, 5, 8) else "right"
+            chosen = next(wrong if kind == "wrong" else right)
+            bank[chosen.exercise] = chosen.name
+        yield f"student{number:04}_{kind}", _toml(bank, cells)
+
+
+def _toml(bank: dict[str, str], cells: dict[str, str]) -> str:
+    tables = {"bank": bank, "cells": cells}
+    lines = ['start = "source"']
+    for table, values in tables.items():
+        lines.append(f"[{table}]")
+        lines += [f"{name} = {_quoted(value)}" for name, value in values.items()]
+    return "\n".join(lines)
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+def released(students: int, scratch: Path) -> Course:
+    """A course in which a class of so many handed in."""
+    original = Course.at(Path("assignments")).staged(scratch / "written")
+    made = dict(answers(original, students))
+    shutil.rmtree(original.root / "samples")
+    for name, text in made.items():
+        folder = original.root / "samples" / name
+        folder.mkdir(parents=True)
+        (folder / "answers.toml").write_text(text, "utf-8")
+        (folder / "marks.toml").write_text("", "utf-8")
+    return stage(original, ASSIGNMENT, scratch / "class")
+
+
+def part(course: Course, names: list[str], root: Path, *, plain: bool = False) -> Course:
+    """A copy of the course in which only some handed in."""
+    shutil.copytree(course.root, root, ignore=lambda folder, there: {"submitted"} & {*there})
+    for name in names:
+        shutil.copytree(course.root / "submitted" / name, root / "submitted" / name)
+    config = root / CONFIG
+    text = config.read_text("utf-8").replace('_seconds": 300', f'_seconds": {CELL_SECONDS}')
+    if plain:
+        text = text.replace("    Execute: IsolatedExecute,\n", "").replace(
+            "    SaveAutoGrades: SaveMarks,\n", ""
+        )
+    config.write_text(text, "utf-8")
+    return Course.at(root)
+
+
+def run(command: list[str], cwd: Path) -> tuple[float, int]:
+    """Seconds that a command takes, and the most memory that it and all its children hold."""
+    begun = time.perf_counter()
+    process = psutil.Popen(command, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    highest, over = 0, threading.Event()
+
+    def watch() -> None:
+        nonlocal highest
+        while not over.wait(0.25):
+            total = 0
+            for one in [process, *process.children(recursive=True)]:
+                try:
+                    total += one.memory_full_info().pss
+                except psutil.Error:
+                    continue
+            highest = max(highest, total)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    process.wait()
+    seconds = time.perf_counter() - begun
+    over.set()
+    watcher.join()
+    return seconds, highest
+
+
+def plain(course: Course) -> tuple[float, int]:
+    nbgrader = str(Path(sys.executable).with_name("nbgrader"))
+    return run([nbgrader, "autograde", ASSIGNMENT, "--create"], course.root)
+
+
+def ours(course: Course, jobs: int) -> tuple[float, int]:
+    command = [sys.executable, "-m", "autograder", "grade", "--course", str(course.root)]
+    return run([*command, "--jobs", str(jobs)], Path.cwd())
+
+
+def totals(course: Course, names: list[str]) -> dict[str, float | None]:
+    """Marks of honest students, by student; `None` for who was not graded."""
+    found = {}
+    for name in names:
+        if name.endswith(("_right", "_wrong")):
+            try:
+                found[name] = marks_of(course.api(), ASSIGNMENT, name).total
+            except Exception:  # nbgrader gave up at a hostile one before it
+                found[name] = None
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--students", type=int, default=STUDENTS)
+    students = parser.parse_args().students
+    cores = os.cpu_count() or 1
+    times: dict[str, list[float]] = defaultdict(list)
+    memory: dict[str, int] = defaultdict(int)
+    differ, lost = [], 0
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        course = released(students, scratch)
+        names = sorted(course.submissions(ASSIGNMENT))
+        for turn, start in enumerate(range(0, students, TURN)):
+            some = names[start : start + TURN]
+            marks = {}
+            ways = ["nbgrader", *(f"ours, {jobs}" for jobs in sorted({1, cores}))]
+            for way in ways[:: -1 if turn % 2 else 1]:
+                copy = part(course, some, scratch / f"{turn} {way}", plain=way == "nbgrader")
+                if way == "nbgrader":
+                    seconds, highest = plain(copy)
+                else:
+                    seconds, highest = ours(copy, int(way.split()[-1]))
+                marks[way] = totals(copy, some)
+                times[way].append(seconds)
+                memory[way] = max(memory[way], highest)
+                if way == f"ours, {cores}":
+                    times["again"].append(ours(copy, cores)[0])
+                print(f"{way}: {len(some)} hand-ins in {seconds:.0f} s", flush=True)
+                shutil.rmtree(copy.root)
+            for name, mark in marks[f"ours, {cores}"].items():
+                theirs = marks["nbgrader"][name]
+                lost += theirs is None
+                if theirs is not None and theirs != mark:
+                    differ.append(f"{name}: nbgrader {theirs:g}, ours {mark}")
+    RESULTS.write_text(table(students, cores, times, memory, differ, lost), "utf-8")
+    print(RESULTS.read_text("utf-8"))
+
+
+def table(
+    students: int,
+    cores: int,
+    times: dict[str, list[float]],
+    memory: dict[str, int],
+    differ: list[str],
+    lost: int,
+) -> str:
+    """The results as Markdown."""
+    names = {"nbgrader": "`nbgrader autograde`", "ours, 1": "ours, one worker"}
+    names |= {f"ours, {cores}": f"ours, {cores} workers", "again": "ours again, nothing changed"}
+    rows = []
+    for way, name in names.items():
+        ratios = [one / two for one, two in zip(times["nbgrader"], times[way], strict=True)]
+        rate = 60 * students / sum(times[way])
+        peak = f"{memory[way] / 2**30:.1f}" if way in memory else ""
+        rows.append(f"| {name} | {rate:.1f} | {statistics.median(ratios):.1f} | {peak} |")
+    return "\n".join(
+        [
+            "# Grading",
+            "",
+            f"`python -m benchmarks.grading --students {students}`: whole hand-ins of Assignment "
+            f"2, five notebooks each, {TURN} at a turn, each turn with the start of the programs. "
+            "One in ten is hostile. Gradebook and graded notebooks are written by both.",
+            "",
+            f"{cores} cores, torch {torch.__version__}. Ratios are medians over the turns.",
+            "",
+            "| way | hand-ins a minute | times nbgrader | memory, GiB |",
+            "| --- | --- | --- | --- |",
+            *rows,
+            "",
+            f"Honest hand-ins whose marks differ: {len(differ)}. "
+            f"Honest ones that nbgrader left ungraded: {lost}.",
+            *(f"- {one}" for one in differ),
+            "",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()
