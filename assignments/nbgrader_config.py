@@ -3,7 +3,12 @@
 from pathlib import Path
 
 from nbgrader.converters import Autograde, GenerateFeedback
-from nbgrader.preprocessors import AssignLatePenalties, Execute, SaveAutoGrades
+from nbgrader.preprocessors import (
+    AssignLatePenalties,
+    CheckCellMetadata,
+    Execute,
+    SaveAutoGrades,
+)
 
 from autograder.feedback import PlainFeedback, plain_markdown
 from autograder.isolated import IsolatedExecute, SaveMarks
@@ -50,7 +55,9 @@ OURS = {
     SaveAutoGrades: SaveMarks,
 }
 c.Autograde.autograde_preprocessors = [
-    OURS.get(step, step) for step in Autograde.autograde_preprocessors.default()
+    OURS.get(step, step)
+    for step in Autograde.autograde_preprocessors.default()
+    if step is not CheckCellMetadata  # it is among the first steps too, and these change none
 ]
 c.GenerateFeedback.preprocessors = [PlainFeedback, *GenerateFeedback.preprocessors.default()]
 # What a student wrote runs neither in the feedback nor in formgrader.

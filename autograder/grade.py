@@ -156,12 +156,8 @@ class _Run:
     def __init__(
         self, course: Course, assignment: str, prepared: Path, *, sandbox: bool, again: bool
     ) -> None:
-        self.course, self.assignment, self.prepared, self.again = (
-            course,
-            assignment,
-            prepared,
-            again,
-        )
+        self.course, self.assignment = course, assignment
+        self.prepared, self.again = prepared, again
         config = course.config()
         config.IsolatedExecute.sandbox = sandbox
         config.IsolatedExecute.records = str(course.records)
@@ -217,10 +213,8 @@ class _Run:
             if not waiting:
                 return
             if not any(student.is_done for student in waiting):
-                wait(
-                    [future for one in waiting for future in one.waits_for.values()],
-                    return_when=FIRST_COMPLETED,
-                )
+                futures = (future for one in waiting for future in one.waits_for.values())
+                wait([one for one in futures if not one.done()], return_when=FIRST_COMPLETED)
             for student in [one for one in waiting if one.is_done]:
                 waiting.remove(student)
                 self._finish(student)

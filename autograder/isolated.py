@@ -21,7 +21,7 @@ from autograder.job import EXAMINER_ERROR, Cell, Job, Result
 from autograder.records import Records
 from autograder.sandbox.limits import Limits
 
-# Of the files beside a notebook; more is no data set of this course.
+# Of all files beside the notebooks; more is no data set of this course.
 FILE_BYTES = 64 * 2**20
 
 
@@ -76,13 +76,26 @@ class SaveMarks(SaveAutoGrades):  # type: ignore[misc]
 
 
 def files_of(folder: Path, but: Container[str] = ()) -> dict[str, bytes]:
-    """What lies beside the notebooks in a folder, by name."""
-    return {
-        path.name: path.read_bytes()
+    """What lies beside the notebooks in a folder, by name.
+
+    Raises:
+        CourseError: it is too much for a hand-in.
+    """
+    paths = [
+        path
         for path in sorted(folder.iterdir())
         if path.is_file() and path.suffix != ".ipynb" and path.name != TIMESTAMP
-        if path.name not in but and path.stat().st_size <= FILE_BYTES
-    }
+        if path.name not in but
+    ]
+    size = sum(path.stat().st_size for path in paths)
+    if size > FILE_BYTES:
+        largest = max(paths, key=lambda path: path.stat().st_size).name
+        raise CourseError(
+            f"The files beside the notebooks have {size / 2**20:.0f} MiB, more than "
+            f"{FILE_BYTES / 2**20:.0f}. Take away what the assignment does not need (the largest "
+            f"is {largest}), then grade again."
+        )
+    return {path.name: path.read_bytes() for path in paths}
 
 
 def do(job: Job) -> Result:

@@ -1,8 +1,8 @@
 """Grading: plain nbgrader against ours, on the same hand-ins, taking turns.
 
 `python -m benchmarks.grading` writes `results/grading.md`: hand-ins a minute, memory, how the rate
-grows with workers, and what it takes to grade a class again that did not change. `--students 16`
-is shorter.
+grows with workers, what it takes to grade a class again that did not change, what isolation costs a
+notebook, and how long the command takes to start. `--students 20` is shorter.
 """
 
 import argparse
@@ -20,18 +20,25 @@ from collections.abc import Iterator
 from itertools import cycle
 from pathlib import Path
 
+import nbformat
 import psutil
 import torch
+from nbformat import NotebookNode
+from nbgrader.utils import is_solution
 
 from autograder.bank import load
 from autograder.course import CONFIG, Course
 from autograder.grade import marks_of
+from autograder.job import Cell, Job
 from autograder.samples import stage
+from autograder.sandbox.limits import Limits
+from autograder.work import work
 
 ASSIGNMENT = "assignment2"
 STUDENTS = 40
-TURN = 8
+TURN = 20
 """Hand-ins that one way grades before the other has its turn."""
+REPEATS = 20
 CELL_SECONDS = 20
 """In both ways; hostile cells run into it."""
 RESULTS = Path(__file__).with_name("results") / "grading.md"
@@ -91,7 +98,18 @@ def released(students: int, scratch: Path) -> Course:
         folder.mkdir(parents=True)
         (folder / "answers.toml").write_text(text, "utf-8")
         (folder / "marks.toml").write_text("", "utf-8")
-    return stage(original, ASSIGNMENT, scratch / "class")
+    course = stage(original, ASSIGNMENT, scratch / "class")
+    for path in course.root.glob(f"submitted/*/{ASSIGNMENT}/*.ipynb"):
+        # No two students write the same, so nothing is graded once for two of them.
+        notebook = nbformat.read(path, nbformat.NO_CONVERT)
+        answer = next(cell for cell in notebook.cells if is_solution(cell) and is_code(cell))
+        answer.source += f"\n# {path.parts[-3]}"
+        nbformat.write(notebook, path)
+    return course
+
+
+def is_code(cell: NotebookNode) -> bool:
+    return bool(cell.cell_type == "code")
 
 
 def part(course: Course, names: list[str], root: Path, *, plain: bool = False) -> Course:
@@ -143,6 +161,25 @@ def plain(course: Course) -> tuple[float, int]:
 def ours(course: Course, jobs: int) -> tuple[float, int]:
     command = [sys.executable, "-m", "autograder", "grade", "--course", str(course.root)]
     return run([*command, "--jobs", str(jobs)], Path.cwd())
+
+
+def isolation() -> float:
+    """Milliseconds by which walls make an empty notebook slower, in the median."""
+    seconds: dict[bool, list[float]] = defaultdict(list)
+    for number in range(2 * REPEATS + 2):
+        walls = bool(number % 2)
+        job = Job((Cell("1"),), {}, Limits(), secret="benchmark", walls=walls)
+        begun = time.perf_counter()
+        work(job)
+        if number >= 2:  # the first of each starts the warm process
+            seconds[walls].append(time.perf_counter() - begun)
+    return 1000 * (statistics.median(seconds[True]) - statistics.median(seconds[False]))
+
+
+def start() -> float:
+    """Seconds until the command has said what it can do, in the median."""
+    command = [sys.executable, "-m", "autograder", "--help"]
+    return statistics.median(run(command, Path.cwd())[0] for _ in range(5))
 
 
 def totals(course: Course, names: list[str]) -> dict[str, float | None]:
@@ -225,6 +262,9 @@ def table(
             "| way | hand-ins a minute | times nbgrader | memory, GiB |",
             "| --- | --- | --- | --- |",
             *rows,
+            "",
+            f"Walls make an empty notebook {isolation():.0f} ms slower than a process without them "
+            f"(median of {REPEATS}); `python -m autograder --help` takes {start():.2f} s.",
             "",
             f"Honest hand-ins whose marks differ: {len(differ)}. "
             f"Honest ones that nbgrader left ungraded: {lost}.",

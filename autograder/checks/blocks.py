@@ -10,30 +10,26 @@ same mistake. So it is told its own sentence, and the mistake costs only the par
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from random import Random
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from autograder.checks.equivalence import (
-    Assignment,
-    copy_weights,
-    find_assignment,
+    Match,
+    Reference,
+    find_match,
     fits,
     kind_of,
     randomize_,
-    reference_forward,
-    same_gradients,
-    same_training,
-    same_values,
     without_bias,
 )
 from autograder.checks.student import (
     Block,
     Layers,
     StudentError,
-    layers_of,
-    multiplications,
     open_block,
 )
 from autograder.checks.verdict import Part, Verdict
@@ -74,7 +70,7 @@ class Mistake:
     build: Build
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BlockExercise:
     """What is asked of a block class, or of a function that builds a block.
 
@@ -111,8 +107,10 @@ class BlockExercise:
 
     def examine(self, block_class: Any, *, seed: int) -> Verdict:
         """Mark a student's class. The seed chooses inputs and weights."""
-        generator = torch.Generator().manual_seed(seed)
-        failures = [_failures(self, case, block_class, generator) for case in self.cases]
+        failures = [
+            _failures(_prepared(self, number, seed), block_class)
+            for number in range(len(self.cases))
+        ]
         parts = []
         for name, out_of in zip(PARTS, self.marks, strict=True):
             sentences = [failed[name] for failed in failures if name in failed]
@@ -122,58 +120,94 @@ class BlockExercise:
         return Verdict(tuple(parts))
 
 
-def _failures(
-    exercise: BlockExercise, case: Case, block_class: Any, generator: torch.Generator
-) -> dict[str, str]:
+class _Prepared:
+    """One case of an exercise as every student gets it: inputs, and what ours make of them."""
+
+    def __init__(self, exercise: BlockExercise, number: int, seed: int) -> None:
+        self.exercise = exercise
+        self.case = exercise.cases[number]
+        self._seed = f"{seed} {number}"
+        generator = self._generator("inputs")
+        self.inputs = [
+            SCALE
+            * torch.randn(batch, self.case.channels, height, width, generator=generator).double()
+            for batch, height, width in exercise.sizes
+        ]
+        # The same as the third, but not contiguous.
+        self.turned = self.inputs[2].transpose(2, 3).contiguous().transpose(2, 3)
+        self.batches = self.inputs[2:]
+        self._references: dict[int, Reference] = {}
+
+    def candidates(self) -> Iterator[tuple[Mistake | None, Reference]]:
+        """What a block may be, right ones first."""
+        right = [(None, build) for build in self.exercise.right]
+        wrong = [(mistake, mistake.build) for mistake in self.exercise.mistakes]
+        for number, (mistake, build) in enumerate((*right, *wrong)):
+            if number not in self._references:
+                module = randomize_(self.case.build(build), self._generator(f"weights {number}"))
+                self._references[number] = Reference(module)
+            yield mistake, self._references[number]
+
+    @property
+    def right(self) -> Reference:
+        """One with the layers and the output shapes that are asked for."""
+        return next(self.candidates())[1]
+
+    def _generator(self, what: str) -> torch.Generator:
+        return torch.Generator().manual_seed(Random(f"{self._seed} {what}").getrandbits(63))
+
+
+# A class has the same inputs for all; an assignment has some fifty cases.
+_prepared = lru_cache(maxsize=128)(_Prepared)
+
+
+def _failures(ours: _Prepared, block_class: Any) -> dict[str, str]:
     """The parts that are wrong in one case, each with its sentence."""
     try:
-        block = open_block(block_class, *case.arguments, **case.options)
+        block = open_block(block_class, *ours.case.arguments, **ours.case.options)
         layers = block.layers()
     except StudentError as error:
         return dict.fromkeys(PARTS, str(error))
 
-    inputs = [
-        SCALE * torch.randn(batch, case.channels, height, width, generator=generator).double()
-        for batch, height, width in exercise.sizes
-    ]
     failed = {}
-    if sentence := _wrong_shape(exercise, case, block, inputs):
-        failed["shapes"] = sentence
-    if sentence := _wrong_layers(exercise, case, block, layers):
+    if sentence := _wrong_layers(ours, block, layers):
         failed["parameters"] = sentence
+    # A block that agrees with a right one has its shapes; else they are looked at.
+    if failed and (sentence := _wrong_shape(ours, block)):
+        failed["shapes"] = sentence
 
-    found = _recognise(exercise, case, block, inputs[0], generator)
+    found = _recognise(ours, block)
     if found is None:
+        if not failed and (sentence := _wrong_shape(ours, block)):
+            failed["shapes"] = sentence
         unknown = _changed(block) if block.changed_its_input else _unrecognised(block)
         sentence = failed.get("shapes") or failed.get("parameters") or unknown
         return failed | dict.fromkeys(("values", "gradients", "modes"), sentence)
 
-    mistake, reference, assignment = found
+    mistake, match, same_cost = found
+    behaviour = _wrong_behaviour(ours, match, same_cost=same_cost)
+    agrees = mistake is None and "values" not in behaviour
+    if not agrees and not failed and (sentence := _wrong_shape(ours, block)):
+        failed["shapes"] = sentence
     if mistake is not None:
         also_failed = mistake.costs | (failed.keys() & {"parameters"})
         failed |= dict.fromkeys(also_failed, mistake.sentence)
-    for part, sentence in _wrong_behaviour(block, reference, assignment, inputs):
-        failed.setdefault(part, sentence)
-    return failed
+    return behaviour | failed
 
 
-def _recognise(
-    exercise: BlockExercise, case: Case, block: Block, x: Tensor, generator: torch.Generator
-) -> tuple[Mistake | None, nn.Module, Assignment] | None:
-    """The reference that the block agrees with, and the mistake if it is not a right one."""
-    right = [(None, build) for build in exercise.right]
-    wrong = [(mistake, mistake.build) for mistake in exercise.mistakes]
+def _recognise(ours: _Prepared, block: Block) -> tuple[Mistake | None, Match, bool] | None:
+    """The reference that the block agrees with, the mistake if it is not a right one, and whether
+    it costs the same."""
     dearer = None
-    for mistake, build in (*right, *wrong):
-        reference = randomize_(case.build(build), generator)
-        assignment = find_assignment(reference, block, x)
-        if assignment is not None:
-            found = mistake, reference, assignment
-            if block.multiplications(x) == multiplications(reference, x):
-                return found
-            dearer = dearer or found
+    x = ours.inputs[0]
+    for mistake, reference in ours.candidates():
+        match = find_match(reference, block, x)
+        if match is not None:
+            if block.multiplications(x) == reference.multiplications(x):
+                return mistake, match, True
+            dearer = dearer or (mistake, match, False)
     if dearer is not None:
-        copy_weights(dearer[1], block, dearer[2])
+        dearer[1].load()
     return dearer
 
 
@@ -188,24 +222,21 @@ def _unrecognised(block: Block) -> str:
     )
 
 
-def _wrong_shape(
-    exercise: BlockExercise, case: Case, block: Block, inputs: list[Tensor]
-) -> str | None:
-    reference = case.build(exercise.right[0]).double()
-    for x in inputs:
-        expected = tuple(reference_forward(reference, x).shape)
+def _wrong_shape(ours: _Prepared, block: Block) -> str | None:
+    for x in ours.inputs:
+        expected = tuple(ours.right.values(x).shape)
         try:
             found = tuple(block.forward(x).shape)
         except StudentError as error:
-            hint = exercise.shape_hint(case, block) if "match" in str(error) else None
+            hint = ours.exercise.shape_hint(ours.case, block) if "match" in str(error) else None
             return hint or str(error)
         if found != expected:
             return f"{block.label} turns {tuple(x.shape)} into {found} instead of {expected}."
     return None
 
 
-def _wrong_layers(exercise: BlockExercise, case: Case, block: Block, layers: Layers) -> str | None:
-    wanted = list(layers_of(case.build(exercise.right[0])).values())
+def _wrong_layers(ours: _Prepared, block: Block, layers: Layers) -> str | None:
+    wanted = list(ours.right.layers.values())
     surplus = Counter[str]()
     for theirs in layers.values():
         part = next((ours for ours in wanted if fits(theirs, ours)), None)
@@ -239,42 +270,45 @@ def _described(shapes: Mapping[str, tuple[int, ...]]) -> str:
     return f"layer with {', '.join(f'{name} {shape}' for name, shape in shapes.items())}"
 
 
-def _wrong_behaviour(
-    block: Block, reference: nn.Module, assignment: Assignment, inputs: list[Tensor]
-) -> Iterator[tuple[str, str]]:
-    """Whether a block that agrees in eval mode on one input also agrees elsewhere."""
-    batches = [inputs[2], inputs[3]]
-    turned = inputs[2].transpose(2, 3).contiguous().transpose(2, 3)  # the same, not contiguous
+def _wrong_behaviour(ours: _Prepared, match: Match, *, same_cost: bool) -> dict[str, str]:
+    """Where a block that agrees in eval mode on one input does not agree elsewhere."""
+    block, found = match.block, dict[str, str]()
     try:
-        for x in (*inputs, turned):
-            if not same_values(reference, block, x):
-                yield "values", f"{block.label} is wrong for inputs of shape {tuple(x.shape)}."
-        if block.changed_its_input:
-            yield "values", _changed(block)
-        if block.forward_in_float32(inputs[0]).dtype != torch.float32:
-            yield "values", f"{block.label} does not keep the number format of its input."
-        if block.multiplications(inputs[0]) != multiplications(reference, inputs[0]):
-            yield (
-                "values",
-                f"{block.label} computes the right values, but at another cost than it should: "
-                "look at where its stride or pooling stands.",
-            )
+        if sentence := _wrong_values(ours, match, same_cost=same_cost):
+            found["values"] = sentence
     except StudentError as error:
-        yield "values", str(error)
+        found["values"] = str(error)
     try:
-        if not same_gradients(reference, block, assignment, batches[0]):
-            yield (
-                "gradients",
+        if not match.same_gradients(ours.batches[0]):
+            found["gradients"] = (
                 f"{block.label} gives wrong gradients: look for what stops or changes them on the "
-                "way back, such as detach, no_grad or .data.",
+                "way back, such as detach, no_grad or .data."
             )
     except StudentError as error:
-        yield "gradients", str(error)
+        found["gradients"] = str(error)
     try:
-        if not same_training(reference, block, assignment, batches):
-            yield "modes", _wrong_mode(block, reference)
+        if not match.same_training(ours.batches):
+            found["modes"] = _wrong_mode(block, match.reference.module)
     except StudentError as error:
-        yield "modes", str(error)
+        found["modes"] = str(error)
+    return found
+
+
+def _wrong_values(ours: _Prepared, match: Match, *, same_cost: bool) -> str:
+    block = match.block
+    for x in (*ours.inputs, ours.turned):
+        if not match.same_values(x):
+            return f"{block.label} is wrong for inputs of shape {tuple(x.shape)}."
+    if block.changed_its_input:
+        return _changed(block)
+    if block.forward_in_float32(ours.inputs[0]).dtype != torch.float32:
+        return f"{block.label} does not keep the number format of its input."
+    if not same_cost:
+        return (
+            f"{block.label} computes the right values, but at another cost than it should: look at "
+            "where its stride or pooling stands."
+        )
+    return ""
 
 
 def _wrong_mode(block: Block, reference: nn.Module) -> str:

@@ -11,12 +11,21 @@ error just where a ReLU has its kink, and then their gradients differ by much mo
 import copy
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from autograder.checks.student import Block, Layers, StudentError, gradients_of, layers_of
+from autograder.checks.student import (
+    Block,
+    Layers,
+    StudentError,
+    gradients_of,
+    layers_of,
+    multiplications,
+)
 
 # Reference layer -> the student's layer that plays its part.
 Assignment = dict[str, str]
@@ -68,74 +77,123 @@ def randomize_(module: nn.Module, generator: torch.Generator) -> nn.Module:
     return module.double()
 
 
-def find_assignment(reference: nn.Module, block: Block, x: Tensor) -> Assignment | None:
+class Reference:
+    """One of our modules with fixed weights, and what it computes; each thing is computed once."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+        self.layers = layers_of(module)
+        self.state = module.state_dict()
+        self._known: dict[tuple[str, int], tuple[Any, Any]] = {}
+
+    def values(self, x: Tensor) -> Tensor:
+        """What it makes of `x` in eval mode."""
+        with torch.no_grad():
+            return self._once("values", x, lambda: self.module.eval()(x))
+
+    def multiplications(self, x: Tensor) -> int:
+        return self._once("multiplications", x, lambda: multiplications(self.module.eval(), x))
+
+    def gradients(self, x: Tensor) -> dict[str, Tensor]:
+        """In train mode, by parameter name; "" is the input's."""
+
+        def computed() -> dict[str, Tensor]:
+            twin, leaf = copy.deepcopy(self.module).train(), x.clone().requires_grad_()
+            return gradients_of(twin(leaf), {"": leaf, **dict(twin.named_parameters())})
+
+        return self._once("gradients", x, computed)
+
+    def training(self, batches: list[Tensor]) -> tuple[list[Tensor], "Reference"]:
+        """Train-mode outputs of one batch after the other, and the module that is left."""
+
+        def computed() -> tuple[list[Tensor], Reference]:
+            twin = copy.deepcopy(self.module).train()
+            with torch.no_grad():
+                return [twin(x) for x in batches], Reference(twin)
+
+        return self._once("training", batches, computed)
+
+    def _once(self, what: str, given: Any, compute: Callable[[], Any]) -> Any:
+        key = what, id(given)
+        if key not in self._known:
+            # What was given is kept, so that nothing else gets its identity.
+            self._known[key] = given, compute()
+        return self._known[key][1]
+
+
+@dataclass(frozen=True)
+class Match:
+    """A block that computes what a reference computes, once it has its weights.
+
+    Args:
+        layers: of the block.
+        parts: the block's layer for each of the reference's.
+    """
+
+    reference: Reference
+    block: Block
+    layers: Layers
+    parts: Assignment
+
+    def load(self) -> None:
+        """Give the block the reference's weights; biases that the reference lacks become zero."""
+        weights = {}
+        for ours, theirs in self.parts.items():
+            for leaf, shape in self.layers[theirs].items():
+                weight = self.reference.state.get(_join(ours, leaf), torch.zeros(shape))
+                weights[_join(theirs, leaf)] = weight.reshape(shape)
+        self.block.load(weights)
+
+    def same_values(self, x: Tensor) -> bool:
+        """Whether eval-mode outputs agree, given that weights are loaded."""
+        return close(self.block.forward(x), self.reference.values(x))
+
+    def same_training(self, batches: list[Tensor]) -> bool:
+        """Whether train mode gives the same outputs and statistics, and eval mode after it too."""
+        self.load()
+        outputs, trained = self.reference.training(batches)
+        for x, output in zip(batches, outputs, strict=True):
+            if not close(self.block.forward(x, training=True), output):
+                return False
+        theirs = self.block.state()
+        return all(
+            close(theirs[b], trained.state[a].reshape(theirs[b].shape)) for a, b in self._tensors()
+        ) and close(self.block.forward(batches[0]), trained.values(batches[0]))
+
+    def same_gradients(self, x: Tensor) -> bool:
+        """Whether train-mode gradients agree, by the input and by the reference's parameters."""
+        self.load()
+        ours, theirs = self.reference.gradients(x), self.block.gradients(x)
+        pairs = [("", ""), *(pair for pair in self._tensors() if pair[0] in ours)]
+        return all(
+            b in theirs and close(theirs[b], ours[a].reshape(theirs[b].shape)) for a, b in pairs
+        )
+
+    def _tensors(self) -> list[tuple[str, str]]:
+        """Our name and the student's for each tensor that decides what comes out."""
+        return [
+            (_join(ours, leaf), _join(self.parts[ours], leaf))
+            for ours, shapes in self.reference.layers.items()
+            for leaf in shapes
+            if leaf != "num_batches_tracked"
+        ]
+
+
+def find_match(reference: Reference, block: Block, x: Tensor) -> Match | None:
     """Layers of `block` that make it compute, in eval mode on `x`, what `reference` computes.
 
     Leaves the block with the reference's weights. None if there are none, or if the block fails.
     """
-    expected = reference_forward(reference, x)
     try:
-        candidates = _assignments(layers_of(reference), block.layers())
-        for assignment in itertools.islice(candidates, MAX_TRIES):
-            copy_weights(reference, block, assignment)
-            if close(block.forward(x), expected):
-                return assignment
+        layers = block.layers()
+        for parts in itertools.islice(_assignments(reference.layers, layers), MAX_TRIES):
+            match = Match(reference, block, layers, parts)
+            match.load()
+            if match.same_values(x):
+                return match
     except StudentError:
         pass
     return None
-
-
-def copy_weights(reference: nn.Module, block: Block, assignment: Assignment) -> None:
-    """Load the reference's weights into the block; biases that the reference lacks become zero."""
-    weights = {}
-    shapes = block.layers()
-    state = reference.state_dict()
-    for ours, theirs in assignment.items():
-        for leaf, shape in shapes[theirs].items():
-            weight = state.get(_join(ours, leaf), torch.zeros(shape))
-            weights[_join(theirs, leaf)] = weight.reshape(shape)
-    block.load(weights)
-
-
-def same_values(reference: nn.Module, block: Block, x: Tensor) -> bool:
-    """Whether eval-mode outputs agree, given that weights were copied."""
-    return close(block.forward(x), reference_forward(reference, x))
-
-
-def same_training(
-    reference: nn.Module, block: Block, assignment: Assignment, batches: list[Tensor]
-) -> bool:
-    """Whether train mode gives the same outputs and statistics, and eval mode after it too."""
-    copy_weights(reference, block, assignment)
-    trained = copy.deepcopy(reference)
-    for x in batches:
-        if not close(block.forward(x, training=True), reference_forward(trained, x, training=True)):
-            return False
-    ours, theirs = trained.state_dict(), block.state()
-    pairs = _tensor_pairs(trained, assignment)
-    return all(
-        close(theirs[b], ours[a].reshape(theirs[b].shape)) for a, b in pairs
-    ) and same_values(trained, block, batches[0])
-
-
-def same_gradients(reference: nn.Module, block: Block, assignment: Assignment, x: Tensor) -> bool:
-    """Whether train-mode gradients agree, by the input and by every parameter of the reference."""
-    copy_weights(reference, block, assignment)
-    twin = copy.deepcopy(reference).train()
-    leaf = x.clone().requires_grad_()
-    parameters = dict(twin.named_parameters())
-    ours = gradients_of(twin(leaf), {"": leaf, **parameters})
-    theirs = block.gradients(x)
-    pairs = [pair for pair in _tensor_pairs(reference, assignment) if pair[0] in parameters]
-    return all(
-        b in theirs and close(theirs[b], ours[a].reshape(theirs[b].shape))
-        for a, b in [("", ""), *pairs]
-    )
-
-
-def reference_forward(reference: nn.Module, x: Tensor, *, training: bool = False) -> Tensor:
-    with torch.no_grad():
-        return reference.train(training)(x)
 
 
 def close(theirs: Tensor, ours: Tensor) -> bool:
@@ -157,15 +215,6 @@ def _assignments(reference: Layers, student: Layers) -> Iterator[Assignment]:
             others = {name: layer for name, layer in student.items() if name != theirs}
             for assignment in _assignments(dict(rest), others):
                 yield {ours: theirs, **assignment}
-
-
-def _tensor_pairs(reference: nn.Module, assignment: Assignment) -> list[tuple[str, str]]:
-    return [
-        (_join(ours, leaf), _join(assignment[ours], leaf))
-        for ours, shapes in layers_of(reference).items()
-        for leaf in shapes
-        if leaf != "num_batches_tracked"
-    ]
 
 
 def _join(owner: str, leaf: str) -> str:

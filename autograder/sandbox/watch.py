@@ -102,17 +102,17 @@ class Watch(threading.Thread):
         self._wall_before = 0.0
         self._begun: float | None = None
         self._grace = self._interrupted_at = 0.0
-        self._cpu_begun = 0.0
+        #: Processor's time when last looked at, at most an interval ago.
+        self._cpu = self._cpu_begun = 0.0
         self._over = threading.Event()
         self._lock = threading.Lock()
 
     def begin(self, *, heeds_sigint: bool) -> None:
         """A cell, which may heed the stop button, or a question begins."""
-        cpu = use(self._pid).cpu_seconds
         with self._lock:
             self.interrupted = ""
             self._grace = GRACE if heeds_sigint else 0.0
-            self._cpu_begun = cpu
+            self._cpu_begun = self._cpu
             self._begun = time.monotonic()
 
     def end(self) -> float:
@@ -139,6 +139,7 @@ class Watch(threading.Thread):
     def _look(self) -> None:
         now = use(self._pid, self._ours)
         with self._lock:
+            self._cpu = now.cpu_seconds
             if self._too_much_memory(now):
                 self._kill("memory_mib")
             elif now.cpu_seconds > self.limits.notebook_cpu_seconds:

@@ -10,6 +10,7 @@ import time
 from concurrent.futures import Future
 from contextlib import closing, nullcontext
 
+import nbformat
 import psutil
 import pytest
 from dask.distributed import LocalCluster
@@ -70,6 +71,29 @@ def test_a_class_gets_its_marks_and_states(whole):
     assert outcome.findings["eve"]["basic_block"].state is State.MISSING
     assert outcome.findings["bob"]["basic_block"].state is State.GRADED
     assert outcome.findings["ada"]["vgg_block"].state is State.MISSING  # not handed in
+
+
+def test_claims_in_metadata_and_pasted_outputs_earn_nothing(changed):
+    folder = handed_in(changed, "mallory")
+    shutil.copytree(handed_in(changed, "eve"), folder)
+    path = folder / "3_residual_and_se.ipynb"
+    notebook = nbformat.read(path, nbformat.NO_CONVERT)
+    claimed = nbformat.v4.new_output("execute_result", {"text/plain": "100.0"}, execution_count=1)
+    for cell in notebook.cells:
+        about = cell.metadata.get("nbgrader", {})
+        if cell.cell_type == "code" and about:
+            about |= {"grade": True, "locked": False, "points": 100, "solution": False}
+            cell.source, cell.outputs = "100.0", [claimed]
+    nbformat.write(notebook, path)
+    assert totals(grade(changed, ASSIGNMENT)) == {**TOTALS, "mallory": 0}
+
+
+def test_too_much_beside_the_notebooks_is_said(changed, monkeypatch):
+    monkeypatch.setattr(isolated, "FILE_BYTES", 8 * 2**20)
+    (handed_in(changed, "ada") / "weights.pt").write_bytes(bytes(9 * 2**20))
+    outcome = grade(changed, ASSIGNMENT)
+    assert "weights.pt" in outcome.problems["ada"]
+    assert totals(outcome) == {"bob": 20, "eve": 0}
 
 
 def test_a_class_that_did_not_change_is_not_graded_again(changed, monkeypatch):

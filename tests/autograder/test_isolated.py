@@ -4,6 +4,7 @@ import nbformat
 import pytest
 from nbgrader.utils import determine_grade
 
+from autograder import secret
 from autograder.checks import EXERCISES
 from autograder.isolated import IsolatedExecute
 from tests.autograder.conftest import ASSIGNMENT
@@ -33,7 +34,7 @@ def executed(original, tmp_path):
         book, _ = IsolatedExecute(limits=LIMITS).preprocess(book, about)
         cells = {cell.id: cell for cell in book.cells}
         marks = {name: determine_grade(cells[name], None)[0] for name in CODE}
-        told = {name: str(cells[name].outputs) for name in CODE}
+        told = {name: str(cell.get("outputs")) for name, cell in cells.items()}
         return marks, told
 
     return grade
@@ -97,3 +98,26 @@ CHEATS = {
 def test_a_cheat_earns_nothing(executed, source):
     marks, _ = executed(bottleneck_answer=source)
     assert marks["bottleneck"] <= 0.25
+
+
+# The words are spelt backwards, or the walk would find itself.
+WALK = """
+import gc, sys
+frame, seen = sys._getframe(), list(sys.modules)
+while frame:
+    seen += map(repr, frame.f_locals.values())
+    frame = frame.f_back
+for one in gc.get_objects():
+    if isinstance(one, (dict, list, tuple)):
+        values = list(one.values()) if isinstance(one, dict) else one
+        seen += [value for value in values if isinstance(value, str)]
+text = " ".join(seen)
+words = "egral ta terces", "renimaxe.redargotua", "esicrexEkcolB", "hcrot"
+[word[::-1] in text for word in words]
+"""
+
+
+def test_a_walk_through_frames_and_objects_finds_neither_secret_nor_tests(executed, monkeypatch):
+    monkeypatch.setenv(secret.VARIABLE, "secret at large")
+    _, told = executed(bottleneck_answer=WALK)
+    assert "[False, False, False, True]" in told["bottleneck_answer"]
