@@ -2,10 +2,13 @@
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import nbformat
 import pytest
+import yaml
+from IPython.core.inputtransformer2 import TransformerManager
 
 ROOT = Path(__file__).parents[2]
 CHAPTERS = sorted((ROOT / "chapters").glob("*.ipynb"))
@@ -62,9 +65,10 @@ def test_a_chapter_says_what_one_learns_and_which_slides_it_follows(path):
 
 
 @chapters
-def test_a_chapter_has_folded_answers_practice_and_references(path):
+def test_a_chapter_has_a_quiz_folded_answers_practice_and_references(path):
     prose = text(path, "markdown")
-    assert prose.count("<details>") == prose.count("</details>") >= 6
+    assert text(path, "code").count("Question(") >= 3
+    assert prose.count("<details>") == prose.count("</details>") >= 3
     assert "in practice today" in prose.lower()
     assert "{cite:" in prose
 
@@ -79,7 +83,45 @@ def test_every_citation_is_in_the_bibliography(path):
 
 @chapters
 def test_code_imports_the_package_and_keeps_no_second_copy_of_a_network(path):
-    tree = ast.parse(text(path, "code"))
+    tree = ast.parse(TransformerManager().transform_cell(text(path, "code")))
     imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert any((module or "").startswith("convnets") for module in imported)
     assert not [node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+
+
+@chapters
+def test_the_first_cell_installs_only_what_is_missing_from_the_one_address(path):
+    """Colab's torch and numpy stay as they are: our own requirements are lower bounds."""
+    first = next(cell for cell in read(path).cells if cell.cell_type == "code")
+    address = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
+    assert f"git+{address}" in first.source
+    assert 'find_spec("convnets") is None' in first.source
+    requirements = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert not [one for one in requirements if "<" in one or "==" in one]
+
+
+@chapters
+def test_a_chapter_has_an_explorer_and_pictures_with_text_alternatives(path):
+    cells = [cell for cell in read(path).cells if cell.cell_type == "code"]
+    drawn = [cell for cell in cells if cell.source.rstrip().endswith("\nfig")]
+    assert len(drawn) >= 3
+    assert all(cell.metadata["mystnb"]["image"]["alt"] for cell in drawn)
+    assert any(cell.id.startswith("explorer") for cell in cells)
+
+
+@chapters
+def test_what_code_says_needs_no_markup_that_outputs_do_not_know(path):
+    for cell in read(path).cells:
+        if cell.cell_type == "code":
+            assert "{cite:" not in cell.source
+            assert "$" not in cell.source
+
+
+@chapters
+def test_the_landing_page_leads_to_a_chapter_and_names_its_slides_and_time(path):
+    opening = read(path).cells[0].source
+    slides = re.search(r"\*\*Slides\*\* \| (.+?) \|", opening)[1]
+    minutes = re.search(r"\*\*Time\*\* \| (\d+) minutes", opening)[1]
+    assert f"{{doc}}`chapters/{path.stem}` | {slides} | {minutes} min |" in (
+        ROOT / "intro.md"
+    ).read_text("utf-8")

@@ -14,6 +14,7 @@ from torch.nn.functional import cross_entropy
 import convnets
 from convnets.layers import ImageClassifier, LocalResponseNorm, StochasticDepth
 from convnets.models import checkpoints
+from tests.conftest import lightest_of_each_family
 
 PAIRS = [(source, name) for source, networks in checkpoints.SOURCES.items() for name in networks]
 # The two input sizes, where a network does not take every one; the second is odd and not square.
@@ -23,6 +24,7 @@ SIZES = {
     "wrn28_10": ((16, 16), (19, 13)),
     "densenet_bc100_12": ((32, 32), (27, 39)),
 }
+LIGHTEST = lightest_of_each_family()
 # Once for each network: torchvision's where there is one.
 TRAINED = list({name: (source, name) for source, name in reversed(PAIRS)}.values())
 
@@ -129,12 +131,13 @@ def test_outputs_agree_at_two_sizes(source, name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("source", "name"), TRAINED)
-def test_training_losses_and_gradients_agree_at_two_sizes(source, name):
+def test_training_losses_and_gradients_agree(source, name):
+    """At the odd size; the lightest of each family at both."""
     theirs = without_chance(reference(source, name)).train().double()
     ours = without_chance(ours_like(name)).train().double()
     ours.load_state_dict(checkpoints.convert(name, theirs.state_dict(), source))
     labels = torch.tensor([3, 7])
-    for batch in images(name):
+    for batch in list(images(name))[0 if name in LIGHTEST else 1 :]:
         losses = [cross_entropy(main_scores(net(batch.double())), labels) for net in (ours, theirs)]
         for net, loss in zip((ours, theirs), losses, strict=True):
             net.zero_grad()

@@ -6,6 +6,7 @@ from torch import nn
 
 from convnets.plots import (
     activation_curves,
+    experiment_runs,
     field_pyramid,
     figure,
     gradient_by_layer,
@@ -17,6 +18,7 @@ from convnets.plots import (
     sliding_window,
     value_and_slope,
 )
+from convnets.training.experiments import recorded
 
 
 @pytest.fixture
@@ -97,3 +99,13 @@ def test_gradients_are_on_a_logarithmic_scale(ax):
 def test_images_stand_under_their_titles():
     fig = image_grid(torch.zeros(3, 1, 4, 4), ["a", "b", "c"], columns=2)
     assert [ax.get_title() for ax in fig.axes] == ["a", "b", "c", ""]
+
+
+def test_every_run_of_an_experiment_is_a_dot_in_its_unit(ax):
+    result = recorded("squeeze-excite")
+    experiment_runs(ax, result)
+    drawn = sorted(
+        x for line in ax.lines if line.get_linestyle() == "None" for x in line.get_xdata()
+    )
+    assert drawn == pytest.approx(sorted(100 * run.test_accuracy for run in result.runs))
+    assert ax.get_xlabel() == "test accuracy (%)"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from convnets.training.experiments import Claim, Cost, Result, Run
+from convnets.training.experiments import EXPERIMENTS, Claim, Cost, Result, Run, recorded
 from convnets.training.experiments.running import means
 
 
@@ -115,3 +115,16 @@ def test_a_long_curve_is_kept_as_means_that_miss_no_value():
     assert short[0] < short[1] < short[-1]
     assert means(values[:3], 200) == values[:3]
     assert means([1.0, 3.0, 5.0, 7.0], 2) == [2.0, 6.0]
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_a_recorded_run_comes_with_the_package_and_asks_what_is_asked_today(name):
+    found = recorded(name)
+    assert found.claims == list(EXPERIMENTS[name].claims)
+    assert list(found.costs) == [arm.name for arm in EXPERIMENTS[name].arms]
+    assert found.origin()
+
+
+def test_a_budget_that_was_not_recorded_is_answered_with_the_command_that_runs_it():
+    with pytest.raises(ValueError, match=r"python -m convnets\.training\.experiments"):
+        recorded("degradation", "never")

@@ -99,7 +99,7 @@ _SLIDES = (
     ("EfficientNet", _EFFICIENTNET, "scale-everything-at-once"),
     ("Conclusion", _CONCLUSIONS, "five-questions"),
     ("Suggested Reading", "references", "references"),
-    ("Assignment 2", "guides/student", "assignment-2"),
+    ("Assignment 2", "guides/assignment2", "assignment-2"),
     ("Thank you!", _CONCLUSIONS, "where-to-go-from-here"),
 )
 

@@ -8,7 +8,7 @@ from convnets.plots.images import image_grid
 from convnets.plots.layers import layer_bars, lines_by_layer, shapes
 from convnets.plots.network import block_skyline, dense_connections, stacked_bars
 from convnets.plots.style import PALETTE, CourseFigure, figure, styled
-from convnets.plots.training import loss_curves, results_by_group
+from convnets.plots.training import experiment_runs, loss_curves, results_by_group
 from convnets.plots.verdicts import verdict_stacks
 from convnets.plots.winners import HUMAN_ERROR, WINNERS, ilsvrc_winners
 
@@ -21,6 +21,7 @@ __all__ = [
     "activation_curves",
     "block_skyline",
     "dense_connections",
+    "experiment_runs",
     "feature_reuse",
     "field_pyramid",
     "figure",

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from convnets.plots.style import LINE_STYLES, MARKERS, PALETTE, styled
+from convnets.training.experiments import Result
 
 
 @styled
@@ -54,3 +55,19 @@ def loss_curves(
     ax.set_ylabel("training loss (nats)")
     ax.legend()
     return ax
+
+
+def experiment_runs(ax: Axes, result: Result) -> Axes:
+    """Every run of an experiment as a dot, one row an arm, with a bar at the arm's mean.
+
+    Args:
+        ax: where to draw.
+        result: accuracies are drawn in per cent, losses in nats.
+    """
+    in_percent = result.metric == "test accuracy"
+    scale, unit = (100, "%") if in_percent else (1, "nats")
+    values = {
+        arm: [scale * run.value(result.metric) for run in result.runs if run.arm == arm]
+        for arm in result.costs
+    }
+    return results_by_group(ax, values, f"{result.metric} ({unit})")

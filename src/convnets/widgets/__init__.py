@@ -1,4 +1,4 @@
-"""Explorers: pictures with controls, live in a notebook and stepping on a static page."""
+"""Explorers: pictures with controls, live in a notebook and stepping on a static page. Quizzes."""
 
 from convnets.widgets.connections import densenet_connections, residual_gradients
 from convnets.widgets.costs import compound_scaling_growth, depthwise_cost, inception_cost
@@ -9,9 +9,12 @@ from convnets.widgets.explorers import (
     receptive_field_growth,
 )
 from convnets.widgets.gates import channel_gates, gate_cost
+from convnets.widgets.quiz import Question, Quiz
 
 __all__ = [
     "Explorer",
+    "Question",
+    "Quiz",
     "activation_function",
     "channel_gates",
     "compound_scaling_growth",

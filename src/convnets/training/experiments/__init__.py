@@ -6,6 +6,7 @@
 """
 
 import difflib
+from importlib import resources
 
 from convnets.training.experiments import (
     accuracy,
@@ -32,6 +33,7 @@ __all__ = [
     "Run",
     "Summary",
     "experiment",
+    "recorded",
     "run",
 ]
 
@@ -54,3 +56,19 @@ def experiment(name: str) -> Experiment:
         hint = f"did you mean {', '.join(near)}?" if near else f"there are {', '.join(EXPERIMENTS)}"
         raise ValueError(f"unknown experiment {name!r}; {hint}")
     return EXPERIMENTS[name]
+
+
+def recorded(name: str, budget: str = "cpu") -> Result:
+    """The larger run of an experiment that comes with the package.
+
+    Raises:
+        ValueError: no such experiment, or it was not recorded with this budget.
+    """
+    file = resources.files(__name__) / "recorded" / f"{experiment(name).name}-{budget}.json"
+    if not file.is_file():
+        raise ValueError(
+            f"{name} was not recorded with the budget {budget!r}; run it: "
+            f"python -m convnets.training.experiments {name} --budget {budget} --out results"
+        )
+    with resources.as_file(file) as path:
+        return Result.load(path)
