@@ -6,7 +6,7 @@ READY := .venv/.ready
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadgroup
 PORT ?= 8000
 
-.PHONY: help course test check lint book serve lab release grade bench lock clean
+.PHONY: help course test check lint book print assets links serve lab release grade bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,8 +21,7 @@ course: book release ## set up, build the site, release Assignment 2, grade the 
 	@echo "bundle: _build/release/assignment2.zip"
 	@echo "marks:  the table above"
 
-test: book release ## run all tests
-	@scripts/setup.sh browser
+test: print release ## run all tests
 	@$(PYTEST) --durations 10
 
 check: lint ## the fast loop: lint, types and the quick tests, under 2 minutes
@@ -35,6 +34,18 @@ lint: $(READY) ## format and lint check, types
 
 book: $(READY) ## execute the chapters and build the site into _build/html
 	@$(BIN)/python scripts/book.py
+
+print: book ## make the whole book as PDF and EPUB, in _build/print
+	@scripts/setup.sh browser
+	@$(BIN)/python scripts/print.py
+
+assets: print release ## gather what a release offers for download, in _build/assets
+	@rm -rf _build/assets && mkdir -p _build/assets
+	@cp _build/print/* _build/release/assignment2.zip _build/assets
+	@git archive --format zip --output _build/assets/notebooks.zip HEAD chapters
+
+links: book ## ask every address that the book links to whether it is there (needs the network)
+	@$(BIN)/jupyter-book build . --builder linkcheck
 
 serve: book ## show the site on http://localhost:8000 (PORT=… for another port)
 	@$(BIN)/python -m http.server --directory _build/html --bind 127.0.0.1 $(PORT)
@@ -54,8 +65,8 @@ bench: $(READY) ## measure ours against torchvision, timm, torchinfo, nbgrader (
 	@$(BIN)/python -m benchmarks.training
 	@$(BIN)/python -m benchmarks.grading
 
-lock: $(READY) ## compile requirements.lock anew from pyproject.toml
-	@CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/python -m piptools compile --quiet --all-extras \
+lock: $(READY) ## compile requirements.lock anew from pyproject.toml (UPGRADE=--upgrade for the newest)
+	@CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/python -m piptools compile --quiet $(UPGRADE) --all-extras \
 	  --strip-extras --no-annotate --no-emit-index-url --no-emit-find-links \
 	  --no-emit-trusted-host --output-file requirements.lock pyproject.toml
 

@@ -1,20 +1,26 @@
 """Execute the chapters and build the website into _build/html; any error or warning fails the
 build.
 
+What the page on Assignment 2 says of its deadline and its points is read from the course.
+
 Executed chapters are kept in a cache. It is thrown away when the package, the data or the lock has
 changed, since jupyter-cache itself looks at the cells only.
 """
 
 import hashlib
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+from autograder.course import Course, read_notebook
+
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "_build"
 CACHE = BUILD / ".jupyter_cache"
 KEY = BUILD / ".cache-key"
+ASSIGNMENT = BUILD / "assignment2.md"
 # What a chapter's outputs depend on besides its cells.
 INPUTS = ("src/convnets", "data", "requirements.lock")
 
@@ -32,6 +38,31 @@ def cache_key() -> str:
     return digest.hexdigest()
 
 
+def assignment_facts(course: Course) -> str:
+    """Deadline, late policy and points of Assignment 2, in Markdown."""
+    policy = course.late_policy()
+    lines = [f"**Deadline: {policy.deadline_in_words}.** {policy.in_words}", ""]
+    lines += ["| notebook | points |", "| --- | --- |"]
+    total = 0
+    for path in course.notebooks("assignment2"):
+        cells = read_notebook(path)["cells"]
+        points = sum(cell["metadata"].get("nbgrader", {}).get("points", 0) for cell in cells)
+        title = "".join(cells[0]["source"]).splitlines()[0].removeprefix("# ")
+        lines.append(f"| {title} | {points} |")
+        total += points
+    return "\n".join([*lines, f"| **all** | **{total}** |", ""])
+
+
+def finished(page: str) -> str:
+    """A page without scripts that it has no use for, and in the roles that screen readers know."""
+    needless = ["fontawesome"]  # the icons come as a font, too
+    if 'class="math' not in page:
+        needless.append("tex-chtml")
+    for script in needless:
+        page = re.sub(rf"<script [^>]*/{script}\.js[^>]*></script>", "", page)
+    return page.replace('role="doc-biblioentry"', 'role="listitem"')
+
+
 def main() -> int:
     key = cache_key()
     if not KEY.is_file() or KEY.read_text() != key:
@@ -41,9 +72,12 @@ def main() -> int:
     shutil.rmtree(BUILD / "html", ignore_errors=True)
     BUILD.mkdir(exist_ok=True)
     KEY.write_text(key)
+    ASSIGNMENT.write_text(assignment_facts(Course.at(ROOT / "assignments")))
     jupyter_book = Path(sys.executable).with_name("jupyter-book")
     command = [jupyter_book, "build", ROOT, "--warningiserror", "--nitpick", "--keep-going"]
     status = subprocess.run(command, cwd=ROOT).returncode
+    for page in (BUILD / "html").rglob("*.html"):
+        page.write_text(finished(page.read_text("utf-8")), "utf-8")
     for report in sorted((BUILD / "html" / "reports").glob("**/*.err.log")):
         print(f"\n{report.stem}:\n{report.read_text()}", file=sys.stderr)
     if status:

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Set up everything that the make targets need, in .venv: the locked packages, the project itself
-# (editable) and its Jupyter kernel. `scripts/setup.sh browser` gets a browser for the site's tests.
+# (editable) and its Jupyter kernel. `scripts/setup.sh browser` gets the browser
+# that prints the book and tests the site, and the Java that checks the EPUB.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -47,7 +48,8 @@ environment() {
 }
 
 browser() {
-  command -v chromium >/dev/null || need_package chromium "a browser for the tests of the site"
+  command -v chromium >/dev/null || need_package chromium "a browser for the PDF and the tests of the site"
+  command -v java >/dev/null || need_package default-jre-headless "the test of the EPUB"
 }
 
 case ${1:-environment} in

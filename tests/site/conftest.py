@@ -1,4 +1,4 @@
-"""The built site, served locally, in a real browser."""
+"""The built site, served as it will be published, in a real browser."""
 
 import functools
 import http.server
@@ -8,12 +8,26 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 SITE = Path(__file__).parents[2] / "_build" / "html"
+PREFIX = "/convnets"  # the path under which Pages publishes it
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
+class Published(http.server.SimpleHTTPRequestHandler):
+    """Files under the prefix; whoever asks for a page that is not there gets the site's 404."""
+
+    def translate_path(self, path: str) -> str:
+        return super().translate_path(path.removeprefix(PREFIX))
+
+    def send_error(self, code: int, *args: object, **kwargs: object) -> None:
+        page = (SITE / "404.html").read_bytes()
+        self.send_response(code)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(page)))
+        self.end_headers()
+        self.wfile.write(page)
+
     def log_message(self, *args: object) -> None:
         pass
 
@@ -23,10 +37,10 @@ def site() -> Iterator[str]:
     """Address of the site; `make book` builds it."""
     if not (SITE / "index.html").is_file():
         pytest.fail("the site is not built; run `make book`, or `make test`, which does")
-    handler = functools.partial(Quiet, directory=SITE)
+    handler = functools.partial(Published, directory=SITE)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
+    yield f"http://127.0.0.1:{server.server_port}{PREFIX}"
     server.shutdown()
 
 
@@ -42,3 +56,10 @@ def browser() -> Iterator[Browser]:
         )
         yield chromium
         chromium.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    yield context.new_page()
+    context.close()

@@ -1,22 +1,36 @@
 """The published pages in a real browser: nothing broken, nothing fetched from elsewhere."""
 
 import json
+import re
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
+import nbformat
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from autograder.course import Course
 from autograder.leaks import gather, search
 from tests.site.conftest import SITE
 
+ROOT = Path(__file__).parents[2]
+
+SCHEMES = ("light", "dark")
+SCREENSHOTS = ROOT / "_build" / "screenshots"
+
 pytestmark = pytest.mark.slow
-CHAPTERS = ("chapters/01_alexnet", "chapters/02_activations", "chapters/03_vgg")
+CHAPTERS = tuple(f"chapters/{path.stem}" for path in sorted((ROOT / "chapters").glob("*.ipynb")))
 PAGES = (
     "intro",
     *CHAPTERS,
     "chapters/appendix/slide_by_slide",
     "chapters/appendix/figures_recomputed",
+    "chapters/appendix/notation",
+    "chapters/appendix/glossary",
+    "guides/assignment2",
     "guides/student",
     "guides/instructor",
     "guides/maintainer",
@@ -24,11 +38,10 @@ PAGES = (
 )
 
 
-@pytest.fixture
-def page(browser: Browser):
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    yield context.new_page()
-    context.close()
+class Opened(NamedTuple):
+    page: Page
+    scheme: str
+    troubles: list[str]
 
 
 def watch(page: Page, site: str) -> list[str]:
@@ -58,59 +71,110 @@ def watch(page: Page, site: str) -> list[str]:
 
 def test_the_site_has_these_pages_and_no_others():
     found = {p.relative_to(SITE).with_suffix("").as_posix() for p in SITE.glob("**/*.html")}
-    found -= {"index", "genindex", "search", "_static/webpack-macros"}
+    found -= {"404", "index", "genindex", "search", "_static/webpack-macros"}
     assert {name for name in found if not name.startswith("_static")} == set(PAGES)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", PAGES)
-def test_a_page_opens_without_errors_and_asks_no_other_host(page, site, name, scheme):
-    page.emulate_media(color_scheme=scheme)
+@pytest.fixture(scope="module", params=[(name, scheme) for name in PAGES for scheme in SCHEMES])
+def opened(request: pytest.FixtureRequest, browser: Browser, site: str) -> Iterator[Opened]:
+    """A page in one colour scheme, and what went wrong while it opened."""
+    name, scheme = request.param
+    page = browser.new_page(
+        viewport={"width": 1280, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+    )
     troubles = watch(page, site)
     page.goto(f"{site}/{name}.html", wait_until="networkidle")
-    assert page.locator("article h1").count() == 1
-    assert not troubles
+    yield Opened(page, scheme, troubles)
+    page.close()
 
 
-@pytest.mark.parametrize("name", CHAPTERS)
-def test_formulas_are_typeset(page, site, name):
-    page.goto(f"{site}/{name}.html", wait_until="networkidle")
-    assert page.locator("mjx-container").count() > 3
-    assert page.locator("mjx-merror").count() == 0
+def test_a_page_opens_without_errors_and_asks_no_other_host(opened):
+    assert opened.page.locator("article h1").count() == 1
+    assert not opened.troubles
 
 
-@pytest.mark.parametrize("name", CHAPTERS)
-def test_every_picture_has_a_text_alternative_of_its_own(page, site, name):
-    page.goto(f"{site}/{name}.html", wait_until="networkidle")
-    pictures = page.locator("article img").evaluate_all("images => images.map(i => i.alt)")
+def test_axe_finds_no_serious_barrier(opened):
+    rules = {} if opened.scheme == "light" else {"runOnly": ["color-contrast"]}
+    found = Axe().run(opened.page, options=rules).response["violations"]
+    serious = [one for one in found if one["impact"] in ("serious", "critical")]
+    assert not serious, "\n".join(
+        f"{one['id']}: {node['html'][:200]} {node['failureSummary'][:300]}"
+        for one in serious
+        for node in one["nodes"][:3]
+    )
+
+
+@pytest.fixture(scope="module", params=CHAPTERS)
+def chapter(request: pytest.FixtureRequest, browser: Browser, site: str) -> Iterator[Page]:
+    """A chapter that is opened once, for what only looks at it."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(f"{site}/{request.param}.html", wait_until="networkidle")
+    yield page
+    page.close()
+
+
+def test_formulas_are_typeset(chapter):
+    assert chapter.locator("mjx-container").count() > 0
+    assert chapter.locator("mjx-merror").count() == 0
+
+
+def test_every_picture_has_a_text_alternative_of_its_own(chapter):
+    pictures = chapter.locator("article img").evaluate_all("images => images.map(i => i.alt)")
     assert len(pictures) > 3
     assert all(len(alt) > 20 and "_build" not in alt for alt in pictures), pictures
     assert len(set(pictures)) == len(pictures)
 
 
-@pytest.mark.parametrize("name", CHAPTERS)
-def test_an_explorer_reacts_to_the_keyboard(page, site, name):
-    page.goto(f"{site}/{name}.html", wait_until="networkidle")
-    explorer = page.locator("figure.explorer").first
+def test_no_raw_markup_or_error_is_left_in_the_text(chapter):
+    shown = chapter.locator("article").inner_text()
+    for raw in ("{cite", "$$", "```", "Traceback", ":::", "| ---", "\n| "):
+        assert raw not in shown
+
+
+def test_an_explorer_reacts_to_the_keyboard(chapter):
+    explorer = chapter.locator("figure.explorer").first
     slider = explorer.locator("input[type=range]").first
     image, caption = explorer.locator("img"), explorer.locator("figcaption")
     before = image.get_attribute("src"), caption.text_content(), slider.input_value()
     slider.focus()
     key = "ArrowRight" if slider.input_value() != slider.get_attribute("max") else "ArrowLeft"
-    page.keyboard.press(key)
+    chapter.keyboard.press(key)
     after = image.get_attribute("src"), caption.text_content(), slider.input_value()
     assert all(old != new for old, new in zip(before, after, strict=True))
     assert image.get_attribute("alt") == caption.text_content()
     assert slider.get_attribute("aria-valuetext") == explorer.locator("output").first.text_content()
 
 
-@pytest.mark.parametrize("name", CHAPTERS)
-def test_folded_answers_unfold(page, site, name):
-    page.goto(f"{site}/{name}.html", wait_until="networkidle")
-    answer = page.locator("article section > details").first
-    assert not answer.locator("p").first.is_visible()
+def test_an_explorer_reacts_to_the_mouse(chapter):
+    explorer = chapter.locator("figure.explorer").first
+    slider = explorer.locator("input[type=range]").first
+    ends = []
+    for share in (0.02, 0.98):
+        box = slider.bounding_box()
+        slider.click(position={"x": share * box["width"], "y": box["height"] / 2})
+        ends.append((slider.input_value(), explorer.locator("img").get_attribute("src")))
+    assert ends[0][0] == slider.get_attribute("min")
+    assert ends[1][0] == slider.get_attribute("max")
+    assert ends[0][1] != ends[1][1]
+
+
+def test_a_quiz_answers_the_keyboard_with_a_sentence(chapter):
+    question = chapter.locator("fieldset.quiz").first
+    sentences = question.locator("p")
+    assert not any(one.is_visible() for one in sentences.all())
+    question.locator("input").first.focus()
+    chapter.keyboard.press("Space")
+    assert [one.is_visible() for one in sentences.all()] == [True] + [False] * (
+        sentences.count() - 1
+    )
+
+
+def test_folded_answers_unfold(chapter):
+    answer = chapter.locator("article section > details").first
+    inside = answer.locator(":scope > :not(summary)").first
+    assert not inside.is_visible()
     answer.locator("summary").click()
-    assert answer.locator("p").first.is_visible()
+    assert inside.is_visible()
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -123,22 +187,110 @@ def test_nothing_scrolls_sideways_on_a_phone(browser, site, name):
     assert width <= 390
 
 
-@pytest.mark.parametrize("name", CHAPTERS)
-def test_no_raw_markup_or_error_is_left_in_the_text(page, site, name):
-    page.goto(f"{site}/{name}.html", wait_until="networkidle")
-    shown = page.locator("article").inner_text()
-    for raw in ("{cite", "$$", "```", "Traceback", ":::"):
-        assert raw not in shown
-
-
 def test_no_chapter_failed_to_execute():
     assert not list((SITE / "reports").glob("**/*.log"))
 
 
-def test_search_finds_a_word_of_a_chapter(page, site):
-    page.goto(f"{site}/search.html?q=receptive", wait_until="networkidle")
-    page.wait_for_selector("#search-results li")
-    assert "03_vgg" in page.locator("#search-results").inner_html()
+def test_search_finds_the_chapter_on_bottlenecks(page, site):
+    page.goto(f"{site}/intro.html", wait_until="networkidle")
+    page.keyboard.press("Control+k")
+    page.locator("input[type=search]:visible").first.fill("bottleneck")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#search-results li a")
+    assert "07_resnet" in page.locator("#search-results").inner_html()
+
+
+def test_a_missing_page_is_answered_by_one_with_style_that_leads_on(page, site):
+    assert page.goto(f"{site}/chapters/16_lost.html", wait_until="networkidle").status == 404
+    assert page.locator("article h1").inner_text().startswith("This page is not here")
+    assert page.evaluate("document.styleSheets.length") > 1
+    page.locator("nav a", has_text="ResNet").first.click()
+    page.wait_for_url("**/chapters/07_resnet.html")
+
+
+def test_a_chapter_downloads_as_a_notebook_that_opens(page, site):
+    page.goto(f"{site}/chapters/07_resnet.html", wait_until="networkidle")
+    page.locator(".dropdown-download-buttons > button").click()
+    with page.expect_download() as download:
+        page.locator(".btn-download-source-button").click()
+    notebook = nbformat.read(download.value.path(), as_version=4)
+    nbformat.validate(notebook)
+    assert notebook.cells[0].source.startswith("# ResNet")
+
+
+def test_buttons_lead_to_the_chapters_of_the_released_version(page, site):
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    page.goto(f"{site}/chapters/07_resnet.html", wait_until="networkidle")
+    links = page.locator("a").evaluate_all("links => links.map(link => link.href)")
+    (colab,) = [link for link in links if link.startswith("https://colab.research.google.com")]
+    assert colab.endswith(f"/blob/v{version}/chapters/07_resnet.ipynb")
+    (report,) = [link for link in links if "issues/new?title=Error%20on%20the%20page" in link]
+    assert "07_resnet" in report
+
+
+def test_each_page_says_when_it_was_changed_and_what_it_is(page, site):
+    for name in PAGES:
+        page.goto(f"{site}/{name}.html", wait_until="domcontentloaded")
+        assert re.search(
+            r"Last updated on \d\d \w+ \d{4}", page.locator("footer.bd-footer-content").inner_text()
+        )
+        about = {
+            key: page.locator(f'meta[property="og:{key}"]').get_attribute("content")
+            for key in ("title", "description", "image")
+        }
+        assert all(about.values())
+        assert (SITE / about["image"].split("/convnets/")[1]).is_file()
+
+
+def test_the_sitemap_lists_every_page():
+    listed = re.findall("<loc>(.+?)</loc>", (SITE / "sitemap.xml").read_text("utf-8"))
+    assert {address.split("/convnets/")[1] for address in listed} == {
+        f"{name}.html" for name in PAGES
+    }
+
+
+def test_the_first_page_is_light_and_shows_soon_on_a_slow_line(browser, site):
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    line = context.new_cdp_session(page)
+    line.send("Network.enable")
+    ten_megabit = 10_000_000 / 8
+    line.send(
+        "Network.emulateNetworkConditions",
+        {
+            "offline": False,
+            "latency": 40,
+            "downloadThroughput": ten_megabit,
+            "uploadThroughput": ten_megabit,
+        },
+    )
+    weights: list[int] = []
+    line.on("Network.loadingFinished", lambda event: weights.append(event["encodedDataLength"]))
+    page.add_init_script(
+        "new PerformanceObserver(list => { window.largest = list.getEntries().at(-1).startTime; })"
+        ".observe({ type: 'largest-contentful-paint', buffered: true });"
+    )
+    page.goto(f"{site}/intro.html", wait_until="networkidle")
+    largest = page.evaluate("window.largest")
+    context.close()
+    assert 0 < sum(weights) < 1.5e6
+    assert 0 < largest < 2000
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("width", [1280, 390])
+def test_key_pages_are_kept_as_pictures(browser, site, scheme, width):
+    context = browser.new_context(
+        viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+    )
+    page = context.new_page()
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    for name in ("intro", "chapters/07_resnet", "guides/assignment2"):
+        page.goto(f"{site}/{name}.html", wait_until="networkidle")
+        picture = SCREENSHOTS / f"{Path(name).name}-{scheme}-{width}.png"
+        page.screenshot(path=picture, full_page=True)
+        assert picture.stat().st_size > 10_000
+    context.close()
 
 
 def test_neither_site_nor_bundle_holds_a_hidden_test_or_a_solution():

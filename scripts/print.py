@@ -1,0 +1,216 @@
+"""Make the whole book as PDF and as EPUB, in _build/print; `make book` has executed its chapters.
+
+The PDF is the book on one page, printed by Chromium. The EPUB is Sphinx's own, with pages made into
+valid XHTML and formulas into MathML, since readers run no scripts.
+"""
+
+import functools
+import http.server
+import re
+import shutil
+import sys
+import threading
+import zipfile
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from bs4 import BeautifulSoup
+from jupyter_book.config import get_final_config
+from latex2mathml.converter import convert
+from playwright.sync_api import sync_playwright
+from sphinx.application import Sphinx
+from sphinx.util.docutils import docutils_namespace
+
+ROOT = Path(__file__).resolve().parents[1]
+BUILD = ROOT / "_build"
+OUT = BUILD / "print"
+NAME = "convnets-course"
+OPF = "http://www.idpf.org/2007/opf"
+# Extensions that make a website only, and how their options begin.
+OF_A_SITE = (
+    "notfound.extension",
+    "sphinx_book_theme",
+    "sphinx_last_updated_by_git",
+    "sphinx_sitemap",
+    "sphinxext.opengraph",
+)
+OPTIONS_OF_A_SITE = ("git_", "notfound_", "ogp_", "sitemap_")
+# Answers unfold; links between pages become links within the one page.
+READY_FOR_PAPER = """() => {
+  document.querySelectorAll("details:not(.hide)").forEach(answer => { answer.open = true; });
+  for (const link of document.querySelectorAll("a[href]")) {
+    const to = new URL(link.href);
+    if (to.origin === location.origin && to.pathname !== location.pathname)
+      link.href = to.hash || "#document-" + to.pathname.slice(1).replace(/\\.html$/, "");
+  }
+}"""
+
+
+def main() -> int:
+    if not (BUILD / "html" / "index.html").is_file():
+        print("print: the site is not built; run `make book` first", file=sys.stderr)
+        return 1
+    ElementTree.register_namespace("", OPF)
+    ElementTree.register_namespace("dc", "http://purl.org/dc/elements/1.1/")
+    shutil.rmtree(OUT, ignore_errors=True)
+    OUT.mkdir(parents=True)
+    pdf = print_pdf(built("singlehtml", config()), OUT / f"{NAME}.pdf")
+    print(f"print: {pdf.relative_to(ROOT)}")
+    epub = declare_mathml(built("epub", for_readers(config())) / f"{NAME}.epub", OUT)
+    print(f"print: {epub.relative_to(ROOT)}")
+    return 0
+
+
+def config() -> dict[str, Any]:
+    """The book's configuration, as Jupyter Book reads it."""
+    values, _ = get_final_config(
+        user_yaml=ROOT / "_config.yml",
+        cli_config={"latex_individualpages": False},
+        sourcedir=ROOT,
+    )
+    values["external_toc_path"] = str(ROOT / "_toc.yml")
+    return values
+
+
+def for_readers(values: dict[str, Any]) -> dict[str, Any]:
+    """The configuration of the EPUB."""
+    kept = {name: v for name, v in values.items() if not name.startswith(OPTIONS_OF_A_SITE)}
+    return {
+        **kept,
+        "extensions": [name for name in values["extensions"] if name not in OF_A_SITE],
+        "project": values["html_title"],
+        "version": values["html_theme_options"]["repository_branch"],
+        "epub_basename": NAME,
+        "epub_identifier": NAME,
+        "epub_uid": NAME,
+        "epub_publisher": values["author"],
+        "epub_show_urls": "no",
+        "epub_tocscope": "includehidden",
+        "epub_css_files": ["course.css"],
+        "html_logo": "",
+        "html_favicon": "",
+        "epub_exclude_files": ["sitemap.xml"],
+    }
+
+
+def built(builder: str, values: dict[str, Any]) -> Path:
+    """Let Sphinx write the book; outputs come from the cache of executed chapters."""
+    out = BUILD / builder
+    shutil.rmtree(out, ignore_errors=True)
+    with docutils_namespace():
+        app = Sphinx(
+            ROOT,
+            None,
+            out,
+            BUILD / f".doctrees-{builder}",
+            builder,
+            confoverrides=values,
+            status=None,
+            warningiserror=True,
+        )
+        if builder == "epub":
+            app.connect("html-page-context", _clean)
+        app.build()
+    if app.statuscode:
+        raise SystemExit(f"print: Sphinx could not write the {builder}; see the warnings above")
+    return out
+
+
+def _clean(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object) -> None:
+    if "body" in context:
+        context["body"] = as_xhtml(context["body"])
+    context["css_files"] = [file for file in context["css_files"] if "mystnb" not in file.filename]
+
+
+def as_xhtml(page: str) -> str:
+    """A page's HTML as XHTML that needs no script: formulas are MathML, explorers pictures."""
+    soup = BeautifulSoup(page, "html.parser")
+    show_long_tables(soup)
+    for needless in soup.select(
+        "style, script, svg, button, .explorer-controls, details.hide, .headerlink"
+    ):
+        needless.decompose()
+    for hidden in soup.select("noscript"):
+        hidden.unwrap()
+    for link in soup.select("a[href]"):
+        link["href"] = re.sub(r"^(?!\w+:)(.*)\.html(#|$)", r"\1.xhtml\2", link["href"])
+    for entry in soup.select("[role=doc-biblioentry]"):
+        del entry["role"]
+    for formula in soup.select(".math"):
+        source = re.sub(r"^\s*\\[(\[]|\\[)\]]\s*$", "", formula.get_text()).strip()
+        display = "block" if formula.name == "div" else "inline"
+        formula.replace_with(BeautifulSoup(convert(source, display=display), "html.parser"))
+    return soup.decode(formatter="minimal")
+
+
+def show_long_tables(soup: BeautifulSoup) -> None:
+    """Leave of a table with a search field what it shows to readers without scripts: all rows."""
+    for part in soup.select(".cell_output script, table[hidden]"):
+        part.decompose()
+    for output in soup.select('.output:has(a[href*="itables.org"])'):
+        if not output.find("table"):
+            output.decompose()
+
+
+def declare_mathml(epub: Path, folder: Path) -> Path:
+    """Copy `epub` into `folder`, its list of contents saying which pages hold formulas."""
+    with zipfile.ZipFile(epub) as old, zipfile.ZipFile(folder / epub.name, "w") as new:
+        for entry in old.infolist():
+            data = old.read(entry)
+            if entry.filename.endswith("content.opf"):
+                contents = ElementTree.fromstring(data)
+                for item in contents.iterfind(f".//{{{OPF}}}item"):
+                    page = item.get("href", "")
+                    if page.endswith(".xhtml") and b"<math" in old.read(page):
+                        item.set("properties", "mathml")
+                data = ElementTree.tostring(contents, "utf-8", xml_declaration=True)
+            new.writestr(entry, data)
+    return folder / epub.name
+
+
+def print_pdf(site: Path, pdf: Path) -> Path:
+    """Print the one page of `site` on A4, with outline and page numbers."""
+    text = site / "intro.html"
+    soup = BeautifulSoup(text.read_text("utf-8"), "html.parser")
+    show_long_tables(soup)
+    text.write_text(str(soup), "utf-8")
+    executable = shutil.which("chromium") or shutil.which("chromium-browser")
+    if executable is None:
+        raise SystemExit("print: no Chromium here; run `scripts/setup.sh browser`")
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=site)
+    handler.log_message = lambda *_: None  # type: ignore[attr-defined]
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=executable, args=["--no-sandbox", "--disable-gpu"]
+        )
+        page = browser.new_page(color_scheme="light")
+        page.set_default_timeout(300_000)
+        page.goto(f"http://127.0.0.1:{server.server_port}/intro.html", wait_until="load")
+        page.wait_for_function("window.MathJax && MathJax.startup && MathJax.startup.promise")
+        page.evaluate("MathJax.startup.promise")
+        page.evaluate(READY_FOR_PAPER)
+        page.pdf(
+            path=pdf,
+            format="A4",
+            scale=0.8,
+            outline=True,
+            tagged=True,
+            print_background=True,
+            display_header_footer=True,
+            header_template="<span></span>",
+            footer_template=(
+                '<div style="font-size: 8px; text-align: center; width: 100%">'
+                '<span class="pageNumber"></span></div>'
+            ),
+            margin={"top": "18mm", "bottom": "18mm", "left": "18mm", "right": "18mm"},
+        )
+        browser.close()
+    server.shutdown()
+    return pdf
+
+
+if __name__ == "__main__":
+    sys.exit(main())
