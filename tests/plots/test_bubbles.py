@@ -21,6 +21,12 @@ def test_a_bubble_stands_where_its_card_says(ax):
     assert bubble.get_sizes().tolist() == [card.parameters / 1e6 * AREA]
 
 
+def test_another_cost_takes_the_place_of_macs(ax):
+    accuracy_bubbles(ax, ["resnet18", "resnet50"], {"resnet18": 2.0, "resnet50": 3.0}, "coins")
+    assert [each.get_offsets()[0][0] for each in ax.collections[:2]] == [3.0, 2.0]
+    assert ax.get_xlabel() == "coins"
+
+
 def test_every_network_is_labelled(ax):
     accuracy_bubbles(ax)
     assert {text.get_text() for text in ax.texts} == {convnets.card(name).title for name in BUBBLES}

@@ -11,6 +11,7 @@ from convnets.plots import (
     figure,
     gradient_by_layer,
     image_grid,
+    kernel_grid,
     layer_bars,
     loss_curves,
     results_by_group,
@@ -99,6 +100,30 @@ def test_gradients_are_on_a_logarithmic_scale(ax):
 def test_images_stand_under_their_titles():
     fig = image_grid(torch.zeros(3, 1, 4, 4), ["a", "b", "c"], columns=2)
     assert [ax.get_title() for ax in fig.axes] == ["a", "b", "c", ""]
+
+
+def test_kernels_stand_where_their_maps_meet(ax):
+    layer = nn.Conv2d(3, 2, kernel_size=(2, 1), bias=False)
+    nn.init.zeros_(layer.weight)
+    layer.weight.data[1, 2] = torch.tensor([[-4.0], [3.0]])
+    drawn = kernel_grid(ax, layer).images[0].get_array()
+    assert drawn.tolist() == [[0, 0, 0], [0, 0, 0], [0, 0, 4], [0, 0, 3]]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["1", "2"]
+
+
+def test_kernels_that_groups_leave_out_are_marked(ax):
+    layer = nn.Conv2d(4, 6, kernel_size=1, groups=2, bias=False)
+    drawn = torch.tensor(kernel_grid(ax, layer).images[0].get_array().tolist())
+    x = torch.zeros(1, 4, 1, 1, requires_grad=True)
+    for row in range(6):
+        (reads,) = torch.autograd.grad(layer(x)[0, row].sum(), x)
+        assert torch.equal(drawn[row] >= 0, reads.flatten() != 0)
+
+
+def test_the_first_kernels_alone_can_be_drawn(ax):
+    drawn = kernel_grid(ax, nn.Conv2d(8, 9, kernel_size=3), maps=5).images[0].get_array()
+    assert drawn.shape == (15, 15)
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["1", "3", "5"]
 
 
 def test_every_run_of_an_experiment_is_a_dot_in_its_unit(ax):

@@ -76,6 +76,12 @@ FIRST_RELU = 2010
 """Year of Nair & Hinton, whom the AlexNet paper cites for its rectifier."""
 PLAIN34_TRAINS_WORSE = True
 """Plain-34 has the higher training error from start to end: He et al., 2016, section 4.1."""
+RESNET34_TOP1_ERROR = {"A": 25.03, "C": 24.19}
+"""With shortcuts A and C (the card has B), 10 crops, percent: He et al., 2016, table 3."""
+SENET_BASELINE_TOP1_ERROR = 24.80
+"""ResNet-50 as trained for the comparison with SE-ResNet-50: Hu et al., 2018, table 2, percent."""
+RESNEXT_BASELINE_TOP1_ERROR = 23.9
+"""ResNet-50 as trained for the comparison with ResNeXt-50: Xie et al., 2017, table 3, percent."""
 SINGLE_CROP_TOP1_ERROR = {"WRN-50-2": 21.9, "ResNet-152": 22.16}
 """Zagoruyko & Komodakis, 2016, table 8, percent."""
 TIME_OF_A_BATCH = {"WRN-50-2": 93, "ResNet-152": 115}

@@ -1,10 +1,10 @@
 """The course's pictures: functions that draw on axes, in one style, without global state."""
 
 from convnets.plots.activations import activation_curves, gradient_by_layer, value_and_slope
-from convnets.plots.bubbles import accuracy_bubbles
+from convnets.plots.bubbles import BUBBLES, accuracy_bubbles, one_crop
 from convnets.plots.convolution import field_pyramid, sliding_window
 from convnets.plots.features import feature_reuse, gate_bars, heatmap_on_image
-from convnets.plots.images import image_grid
+from convnets.plots.images import image_grid, kernel_grid
 from convnets.plots.layers import layer_bars, lines_by_layer, shapes
 from convnets.plots.network import block_skyline, dense_connections, stacked_bars
 from convnets.plots.style import PALETTE, CourseFigure, figure, styled
@@ -13,6 +13,7 @@ from convnets.plots.verdicts import verdict_stacks
 from convnets.plots.winners import HUMAN_ERROR, WINNERS, ilsvrc_winners
 
 __all__ = [
+    "BUBBLES",
     "HUMAN_ERROR",
     "PALETTE",
     "WINNERS",
@@ -30,9 +31,11 @@ __all__ = [
     "heatmap_on_image",
     "ilsvrc_winners",
     "image_grid",
+    "kernel_grid",
     "layer_bars",
     "lines_by_layer",
     "loss_curves",
+    "one_crop",
     "results_by_group",
     "shapes",
     "sliding_window",

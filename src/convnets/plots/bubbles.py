@@ -1,7 +1,7 @@
 """Accuracy, cost and size of many networks in one picture, after Canziani et al. (2016)."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from matplotlib.axes import Axes
@@ -59,9 +59,19 @@ def top1_accuracy(card: registry.Card) -> float:
     return 100 - card.top1_error
 
 
+def one_crop(card: registry.Card) -> bool:
+    """Whether the source of the published error says that it is of one crop an image."""
+    return "one crop" in (card.error_source or "")
+
+
 @styled
-def accuracy_bubbles(ax: Axes, names: Sequence[str] = BUBBLES) -> Axes:
-    """Top-1 accuracy on ImageNet against multiply-accumulates; a bubble's area is its parameters.
+def accuracy_bubbles(
+    ax: Axes,
+    names: Sequence[str] = BUBBLES,
+    costs: Mapping[str, float] | None = None,
+    label: str = "multiply-accumulates (billions)",
+) -> Axes:
+    """Top-1 accuracy on ImageNet against a cost; a bubble's area is its parameters.
 
     Parameters and MACs are those of the cards, accuracies are as published. Their protocols
     differ: the edge of a bubble is dashed unless the source says one crop an image. Colours are
@@ -70,6 +80,8 @@ def accuracy_bubbles(ax: Axes, names: Sequence[str] = BUBBLES) -> Axes:
     Args:
         ax: where to draw, in a figure of its final size: labels are placed beside the bubbles.
         names: of networks.
+        costs: of each of them, in the unit that `label` names; billions of MACs if left out.
+        label: of the axis of costs.
 
     Raises:
         ValueError: no name, or a network without a published top-1 error on ImageNet.
@@ -77,19 +89,20 @@ def accuracy_bubbles(ax: Axes, names: Sequence[str] = BUBBLES) -> Axes:
     if not names:
         raise ValueError("there is nothing to draw; give at least one of convnets.names()")
     cards = sorted((registry.card(name) for name in names), key=lambda card: -card.parameters)
-    points = [(card.macs / 1e9, top1_accuracy(card)) for card in cards]
+    if costs is None:
+        costs = {card.name: card.macs / 1e9 for card in cards}
+    points = [(costs[card.name], top1_accuracy(card)) for card in cards]
     areas = [card.parameters / 1e6 * AREA for card in cards]
-    for card, (macs, accuracy), area in zip(cards, points, areas, strict=True):
+    for card, (cost, accuracy), area in zip(cards, points, areas, strict=True):
         color = next(color for end, _, color in PERIODS if card.year < end)
-        one_crop = "one crop" in (card.error_source or "")
         ax.scatter(
-            macs,
+            cost,
             accuracy,
             area,
             facecolor=(color, 0.7),
             edgecolor="black",
             linewidth=0.8,
-            linestyle="-" if one_crop else (0, (2, 1.5)),
+            linestyle="-" if one_crop(card) else (0, (2, 1.5)),
         )
     for _, period, color in PERIODS:
         ax.scatter([], [], 60, facecolor=(color, 0.7), edgecolor="black", label=period)
@@ -100,7 +113,7 @@ def accuracy_bubbles(ax: Axes, names: Sequence[str] = BUBBLES) -> Axes:
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     ax.margins(0.12)
-    ax.set_xlabel("multiply-accumulates (billions)")
+    ax.set_xlabel(label)
     ax.set_ylabel("top-1 accuracy on ImageNet (%)")
     ax.legend(loc="lower right", fontsize=8, labelspacing=1.45, borderpad=1.0)
     _label(ax, [card.title for card in cards], points, areas)
