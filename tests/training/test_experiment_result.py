@@ -1,6 +1,8 @@
 """What a result says of fabricated runs: no more than they show."""
 
 import json
+from dataclasses import asdict, replace
+from importlib import resources
 
 import pytest
 
@@ -25,9 +27,8 @@ def result(better: list[float], worse: list[float], metric: str = "test accuracy
         for seed, value in enumerate(values)
     ]
     costs = {"new": Cost(100, 2_000), "old": Cost(110, 2_100)}
-    return Result(
-        "test", "Is it better?", metric, {"epochs": 1}, costs, [Claim("new", "old")], runs
-    )
+    budget = {"epochs": 1, "images": 5_000, "data": "fashion-mnist-small", "children": 0}
+    return Result("test", "Is it better?", metric, budget, costs, [Claim("new", "old")], runs)
 
 
 def test_a_difference_beyond_the_spread_shows():
@@ -96,8 +97,20 @@ def test_a_result_comes_back_from_its_file_with_machine_and_date(tmp_path):
     path = found.save(tmp_path / "deep" / "result.json")
     assert Result.load(path) == found
     assert Result.load(path).verdict() == found.verdict()
-    assert found.origin() == "a machine; PyTorch 2.11, 2025-01-01"
     assert [entry.name for entry in path.parent.iterdir()] == ["result.json"]
+
+
+def test_a_result_says_what_it_cost_and_where_it_is_from():
+    found = result([0.9, 0.91], [0.8, 0.81])
+    machine = "a machine; PyTorch 2.11, 2025-01-01"
+    assert found.origin() == f"5,000 images, 1 epoch, 2 seeds; {machine}"
+    found.runs[-1] = replace(found.runs[-1], date="2025-01-02")
+    assert found.origin().endswith(f"{machine}; a machine; PyTorch 2.11, 2025-01-02")
+    del found.runs[-1]
+    found.budget |= {"images": None, "epochs": 4, "children": 12}
+    assert found.effort() == (
+        "all images of fashion-mnist-small, 12 networks a search, 4 epochs, 1 to 2 seeds"
+    )
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", json.dumps({"costs": 3})])
@@ -119,10 +132,30 @@ def test_a_long_curve_is_kept_as_means_that_miss_no_value():
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_a_recorded_run_comes_with_the_package_and_asks_what_is_asked_today(name):
-    found = recorded(name)
-    assert found.claims == list(EXPERIMENTS[name].claims)
-    assert list(found.costs) == [arm.name for arm in EXPERIMENTS[name].arms]
+    found, entry = recorded(name), EXPERIMENTS[name]
+    assert (found.experiment, found.question, found.metric) == (name, entry.question, entry.metric)
+    assert found.claims == list(entry.claims)
+    assert list(found.costs) == [arm.name for arm in entry.arms]
     assert found.origin()
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_a_recorded_run_is_complete_and_the_command_would_make_it_again(name):
+    found, entry = recorded(name), EXPERIMENTS[name]
+    seeds = {
+        arm.name: [run.seed for run in found.runs if run.arm == arm.name] for arm in entry.arms
+    }
+    number = len(seeds[entry.arms[0].name])
+    assert number >= entry.cpu.seeds
+    assert all(sorted(own) == list(range(number)) for own in seeds.values())
+    assert sum(map(len, seeds.values())) == len(found.runs)
+    assert found.budget == json.loads(json.dumps(asdict(entry.cpu)))
+    assert found.costs == entry.costs(entry.cpu)
+
+
+def test_every_recording_is_of_an_experiment():
+    files = resources.files("convnets.training.experiments") / "recorded"
+    assert {file.name for file in files.iterdir()} == {f"{name}-cpu.json" for name in EXPERIMENTS}
 
 
 def test_a_budget_that_was_not_recorded_is_answered_with_the_command_that_runs_it():

@@ -9,7 +9,15 @@ from torch import nn
 from typer.testing import CliRunner
 
 from convnets.models.chain import Chain
-from convnets.training.experiments import EXPERIMENTS, Budget, Experiment, Result, experiment, run
+from convnets.training.experiments import (
+    EXPERIMENTS,
+    Budget,
+    Experiment,
+    Result,
+    experiment,
+    plain_networks,
+    run,
+)
 from convnets.training.experiments import __main__ as experiments_command
 from convnets.training.experiments.accuracy import Ensemble
 from convnets.training.experiments.core import closest, images_of, seeded
@@ -18,6 +26,7 @@ from convnets.training.experiments.efficiency import shuffle_net, without_shuffl
 from convnets.training.experiments.networks import NORMALISED
 
 ASKED_FOR = {
+    *("momentum", "one-by-one"),
     *("activations", "degradation", "shortcuts", "identity", "inception", "squeeze-excite"),
     *("width-depth", "cardinality", "dense", "ensemble", "depthwise", "shuffle"),
     *("scaling", "search"),
@@ -34,6 +43,12 @@ def tiny(entry: Experiment, **options) -> Budget:
 
 def test_every_experiment_of_the_lecture_is_there():
     assert set(EXPERIMENTS) >= ASKED_FOR
+
+
+def test_they_are_in_the_lectures_order():
+    slides = [entry.slides for entry in EXPERIMENTS.values()]
+    assert slides == sorted(slides)
+    assert all(list(group) == sorted(group) for group in slides)
 
 
 @each
@@ -113,6 +128,33 @@ def test_what_identities_cannot_make_deeper_is_refused():
             deepened(chain)
 
 
+def test_the_arms_of_momentum_differ_in_nothing_but_the_steps(monkeypatch):
+    entry = experiment("momentum")
+    recipes = []
+    monkeypatch.setattr(
+        plain_networks, "train_once", lambda build, data, budget, seed: recipes.append(budget)
+    )
+    for arm in entry.arms[1:]:
+        arm.train(arm.build, None, entry.cpu, 0)
+    own = entry.cpu.recipe
+    assert (own.learning_rate, own.momentum) == (0.05, 0.9)
+    assert recipes[0] == replace(entry.cpu, recipe=replace(own, momentum=0.0))
+    assert recipes[1].recipe.learning_rate == pytest.approx(0.5)
+    assert replace(recipes[1].recipe, learning_rate=own.learning_rate, momentum=0.9) == own
+    assert len({arm.build for arm in entry.arms}) == 1
+
+
+def test_a_net_of_1x1_sees_a_bag_of_pixels_and_one_of_3x3_does_not():
+    entry = experiment("one-by-one")
+    images = torch.randn(2, 1, 28, 28)
+    shuffled = images.flatten(2)[..., torch.randperm(28 * 28)].view_as(images)
+    for arm in entry.arms:
+        net = seeded(arm.build, entry.cpu, 0).eval()
+        with torch.no_grad():
+            alike = torch.allclose(net(images), net(shuffled), atol=1e-5)
+        assert alike is ("3x3" not in arm.name)
+
+
 def test_an_ensemble_averages_probabilities():
     members = [nn.Linear(3, 4) for _ in range(3)]
     x = torch.randn(2, 3)
@@ -139,7 +181,7 @@ def test_a_budget_takes_the_first_images_and_no_more_than_there_are():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["identity", "ensemble", "search", "inception"])
+@pytest.mark.parametrize("name", ["momentum", "identity", "ensemble", "search", "inception"])
 def test_a_tiny_run_measures_every_arm_with_every_seed(name):
     entry = experiment(name)
     result = run(entry, tiny(entry, children=2), seeds=2, progress=False)

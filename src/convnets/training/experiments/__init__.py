@@ -39,8 +39,14 @@ __all__ = [
 
 EXPERIMENTS: dict[str, Experiment] = {
     entry.name: entry
-    for part in (plain_networks, modules, depth, accuracy, efficiency, automatic)
-    for entry in part.EXPERIMENTS
+    for entry in sorted(
+        (
+            entry
+            for part in (plain_networks, modules, depth, accuracy, efficiency, automatic)
+            for entry in part.EXPERIMENTS
+        ),
+        key=lambda entry: entry.slides,
+    )
 }
 """In the lecture's order."""
 

@@ -96,7 +96,7 @@ class Experiment:
     equal: EqualCost | None = None
 
     def budget(self, name: str) -> Budget:
-        """The budget called "cpu" (one or two minutes on two cores) or "gpu" (the real thing)."""
+        """The budget called "cpu" (some minutes on two cores) or "gpu" (the real thing)."""
         if name not in ("cpu", "gpu"):
             raise ValueError(f"unknown budget {name!r}; choose cpu or gpu")
         return self.cpu if name == "cpu" else self.gpu

@@ -46,7 +46,7 @@ DEGRADATION = Experiment(
         Claim("ResNet-56", "plain-56"),
         Claim("ResNet-56", "ResNet-20"),
     ),
-    cpu=Budget(epochs=5, seeds=2, width=8, recipe=NORMALISED, images=5_000, stem_stride=2),
+    cpu=Budget(epochs=6, seeds=2, width=8, recipe=NORMALISED, images=10_000, stem_stride=2),
     gpu=Budget(epochs=60, seeds=5, width=16, recipe=NORMALISED, data="fashion-mnist"),
     equal=EqualCost("macs", ("plain-56", "ResNet-56"), tolerance=0),
 )

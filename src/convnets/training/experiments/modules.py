@@ -1,11 +1,11 @@
-"""Inception modules and gates: lecture slides 26 to 31, 49 and 50."""
+"""Inception modules, 1x1 convolutions and gates: lecture slides 26 to 31, 49 and 50."""
 
 from collections import OrderedDict
 from collections.abc import Callable
 
 from torch import nn
 
-from convnets.layers import ImageClassifier
+from convnets.layers import ImageClassifier, conv_norm_act
 from convnets.models.googlenet import (
     TABLE_1,
     Inception,
@@ -22,6 +22,7 @@ from convnets.training.experiments.core import (
     CLASSES,
     Arm,
     Budget,
+    Build,
     Claim,
     EqualCost,
     Experiment,
@@ -39,23 +40,30 @@ Module = Callable[[int], tuple[nn.Module, int]]
 """in_channels -> an Inception module and how many channels it puts out."""
 
 
-def inception_net(module: Module, budget: Budget) -> nn.Module:
-    """A convolution, two modules, a pool, two modules, global average pool, one linear layer."""
-    features = OrderedDict(conv=conv_relu(CHANNELS, budget.width, 3, budget.stem_stride))
-    channels = budget.width
-    for number in range(1, 5):
-        features[f"inception{number}"], channels = module(channels)
-        if number == 2:
-            features["pool"] = max_pool()
+def pooled(features: OrderedDict[str, nn.Module], channels: int) -> ImageClassifier:
+    """The features, global average pool, one linear layer."""
     classifier = OrderedDict(
         pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), fc=nn.Linear(channels, CLASSES)
     )
-    net = ImageClassifier(
+    return ImageClassifier(
         nn.Sequential(features),
         nn.Sequential(classifier),
         num_classes=CLASSES,
         in_channels=CHANNELS,
     )
+
+
+def inception_net(module: Module, budget: Budget) -> nn.Module:
+    """A convolution, two modules, a pool, two modules."""
+    features: OrderedDict[str, nn.Module] = OrderedDict(
+        conv=conv_relu(CHANNELS, budget.width, 3, budget.stem_stride)
+    )
+    channels = budget.width
+    for number in range(1, 5):
+        features[f"inception{number}"], channels = module(channels)
+        if number == 2:
+            features["pool"] = max_pool()
+    net = pooled(features, channels)
     init_googlenet_(net)
     return net
 
@@ -98,6 +106,49 @@ INCEPTION = Experiment(
     equal=EqualCost("macs", ("naive", "reduced, same MACs")),
 )
 
+
+def row_of(kernels: tuple[int, ...], width: int) -> nn.Module:
+    """Convolutions of stride 1, each with batch norm and ReLU."""
+    features: OrderedDict[str, nn.Module] = OrderedDict()
+    for number, kernel in enumerate(kernels, start=1):
+        features[f"conv{number}"] = conv_norm_act(CHANNELS if number == 1 else width, width, kernel)
+    return pooled(features, width)
+
+
+def three(*kernels: int) -> Build:
+    """Three convolutions of the budget's width."""
+    return lambda budget: row_of(kernels, budget.width)
+
+
+ONE_BY_ONE = Experiment(
+    name="one-by-one",
+    question="How far does a network come that sees a bag of pixels, and what do neighbours add?",
+    slides=(29, 30),
+    metric="test accuracy",
+    arms=(
+        Arm("1x1 everywhere", three(1, 1, 1)),
+        Arm("one 3x3, then 1x1", three(3, 1, 1)),
+        Arm("3x3 everywhere", three(3, 3, 3)),
+        Arm(
+            "1x1 everywhere, same MACs",
+            matched(
+                lambda budget, width: row_of((1, 1, 1), width),
+                three(3, 3, 3),
+                "macs",
+                range(4, 512),
+            ),
+        ),
+    ),
+    claims=(
+        Claim("one 3x3, then 1x1", "1x1 everywhere"),
+        Claim("3x3 everywhere", "one 3x3, then 1x1"),
+        Claim("3x3 everywhere", "1x1 everywhere, same MACs"),
+    ),
+    cpu=Budget(epochs=8, seeds=3, width=16, recipe=SHORT, images=5_000),
+    gpu=Budget(epochs=20, seeds=5, width=32, recipe=NORMALISED, data="fashion-mnist"),
+    equal=EqualCost("macs", ("3x3 everywhere", "1x1 everywhere, same MACs")),
+)
+
 SQUEEZE_EXCITE = Experiment(
     name="squeeze-excite",
     question="Does a residual network become better if it weighs its maps?",
@@ -113,4 +164,4 @@ SQUEEZE_EXCITE = Experiment(
     equal=EqualCost("macs", ("ResNet-20", "SE-ResNet-20"), 0.01),
 )
 
-EXPERIMENTS = (INCEPTION, SQUEEZE_EXCITE)
+EXPERIMENTS = (INCEPTION, ONE_BY_ONE, SQUEEZE_EXCITE)

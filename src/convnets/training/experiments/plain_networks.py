@@ -1,19 +1,25 @@
-"""Activations and filter sizes: lecture slides 9 to 18."""
+"""Momentum, activations and filter sizes: lecture slides 8 to 18."""
 
+from collections import OrderedDict
+from dataclasses import replace
 from functools import partial
 
 from torch import nn
 
 from convnets.layers import ACTIVATIONS, conv_norm_act
 from convnets.models.chain import Chain
+from convnets.models.lenet import LeNet5
+from convnets.training.data import Dataset
 from convnets.training.experiments.core import (
     CHANNELS,
     CLASSES,
     Arm,
     Budget,
+    Build,
     Claim,
     EqualCost,
     Experiment,
+    train_once,
 )
 from convnets.training.experiments.networks import (
     NORMALISED,
@@ -23,6 +29,52 @@ from convnets.training.experiments.networks import (
     matched,
     of_width,
     stages,
+)
+from convnets.training.history import History
+from convnets.training.recipes import Recipe
+
+# Krizhevsky et al. (2012), section 5, with one learning rate for all steps.
+WITH_MOMENTUM = Recipe(
+    epochs=1, batch_size=128, learning_rate=0.05, weight_decay=5e-4, optimizer="sgd"
+)
+
+
+def lenet(budget: Budget) -> nn.Module:
+    """LeNet-5, whose sizes no budget changes, behind the frame that makes 28 pixels 32."""
+    return nn.Sequential(OrderedDict(pad=nn.ZeroPad2d(2), lenet=LeNet5(CLASSES, CHANNELS)))
+
+
+def train_without_momentum(build: Build, data: Dataset, budget: Budget, seed: int) -> History:
+    recipe = replace(budget.recipe, momentum=0.0)
+    return train_once(build, data, replace(budget, recipe=recipe), seed)
+
+
+def train_with_larger_steps(build: Build, data: Dataset, budget: Budget, seed: int) -> History:
+    """Without momentum, but with steps as long as momentum makes those along a fixed slope."""
+    rate = budget.recipe.learning_rate / (1 - budget.recipe.momentum)
+    recipe = replace(budget.recipe, learning_rate=rate)
+    return train_without_momentum(build, data, replace(budget, recipe=recipe), seed)
+
+
+MOMENTUM = Experiment(
+    name="momentum",
+    question="Is momentum more than a learning rate ten times as large?",
+    slides=(8,),
+    metric="test accuracy",
+    arms=(
+        Arm("momentum 0.9", lenet),
+        Arm("no momentum", lenet, train_without_momentum),
+        Arm("no momentum, ten times the rate", lenet, train_with_larger_steps),
+    ),
+    claims=(
+        Claim("momentum 0.9", "no momentum"),
+        Claim("momentum 0.9", "no momentum, ten times the rate"),
+    ),
+    cpu=Budget(epochs=5, seeds=3, width=6, recipe=WITH_MOMENTUM, images=10_000),
+    gpu=Budget(epochs=20, seeds=5, width=6, recipe=WITH_MOMENTUM, data="fashion-mnist"),
+    equal=EqualCost(
+        "macs", ("momentum 0.9", "no momentum", "no momentum, ten times the rate"), tolerance=0
+    ),
 )
 
 
@@ -88,4 +140,4 @@ FILTERS = Experiment(
     equal=EqualCost("parameters", ("7x7", "3x3, same parameters"), 0.15),
 )
 
-EXPERIMENTS = (ACTIVATION, FILTERS)
+EXPERIMENTS = (MOMENTUM, ACTIVATION, FILTERS)

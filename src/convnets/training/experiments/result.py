@@ -138,9 +138,23 @@ class Result:
         """A sentence for each claim: it shows, its opposite shows, or neither."""
         return "\n".join(self._sentence(self.finding(claim)) for claim in self.claims)
 
+    def effort(self) -> str:
+        """What each run had of the data, and how often each arm was run."""
+        images, data = self.budget["images"], self.budget["data"]
+        children = self.budget["children"]
+        runs = [sum(run.arm == arm for run in self.runs) for arm in self.costs]
+        fewest, most = min(runs), max(runs)
+        parts = [f"all images of {data}" if images is None else f"{images:,} images"]
+        parts += [f"{children} networks a search"] if children else []
+        parts += [_counted(self.budget["epochs"], "epoch")]
+        parts += [_counted(most, "seed") if fewest == most else f"{fewest} to {most} seeds"]
+        return ", ".join(parts)
+
     def origin(self) -> str:
-        """Machine, versions and day of each part of the runs."""
-        return "; ".join(dict.fromkeys(f"{run.machine}, {run.date}" for run in self.runs))
+        """The effort; machine, versions and day of each part of the runs."""
+        return "; ".join(
+            [self.effort(), *dict.fromkeys(f"{run.machine}, {run.date}" for run in self.runs)]
+        )
 
     def save(self, path: Path | str) -> Path:
         """Write everything to `path` as JSON."""
@@ -185,3 +199,7 @@ class Result:
 
     def _size(self, value: float) -> str:
         return f"{100 * value:.1f} points" if self.metric == "test accuracy" else f"{value:.3f}"
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
