@@ -82,14 +82,28 @@ class Course:
         return self.root / "release" / assignment
 
     @property
+    def db_url(self) -> str:
+        """The address of nbgrader's gradebook."""
+        return str(self.api().coursedir.db_url)
+
+    @property
     def records(self) -> Path:
         """Where results and the history of grading are kept."""
         return self.root / "records"
 
     def submissions(self, assignment: str) -> dict[str, Path]:
-        """The folder that each student handed in, by student."""
-        found = sorted(path for path in self.root.glob(f"submitted/*/{assignment}"))
-        return {path.parent.name: path for path in found if path.is_dir()}
+        """The folder that each student handed in, by student; or where it should be.
+
+        Who has only folders of other assignments handed in nothing. All else was meant for this
+        one, and whoever reads it says what is wrong with it.
+        """
+        others = {path.name for path in self.root.glob("source/*")} - {assignment}
+        return {
+            path.name.encode(errors="replace").decode(): path / assignment
+            for path in sorted(self.root.glob("submitted/*"))
+            if not path.name.startswith(".")
+            if path.is_symlink() or not _holds_only(path, others)
+        }
 
     def samples(self) -> dict[str, Path]:
         """The bundled submissions, each with the marks that it must get, by name."""
@@ -108,6 +122,12 @@ class Course:
             elif original.exists():
                 shutil.copy(original, target / name)
         return Course.at(target)
+
+
+def _holds_only(folder: Path, names: set[str]) -> bool:
+    """Whether all of a folder, and there is something, has one of these names."""
+    held = {path.name for path in folder.glob("[!.]*")}
+    return bool(held) and held <= names
 
 
 def read_notebook(path: Path) -> dict[str, Any]:

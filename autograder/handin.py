@@ -5,7 +5,6 @@ is read; everything else is one sentence for the instructor, and nothing of it i
 """
 
 import json
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +12,14 @@ from typing import Any
 
 import nbformat
 from nbformat.notebooknode import NotebookNode
-from nbformat.v4 import new_markdown_cell
 from nbgrader.utils import parse_utc
 
 from autograder.errors import CourseError
-from autograder.repair import REPORT, ReleasedCell, repair, strange_kernel
+from autograder.repair import ReleasedCell, repair, say, tidied
 
 NOTEBOOK_BYTES = 64 * 2**20
 CELLS = 5000
+TEXT = 4 * 2**20  # characters in all cells
 TIMESTAMP = "timestamp.txt"
 Released = Mapping[str, list[ReleasedCell]]
 
@@ -46,19 +45,26 @@ def read(folder: Path, released: Released) -> HandIn:
     Raises:
         CourseError: it cannot be graded; the sentence names the file and says what to do.
     """
-    _refuse_links(folder)
+    try:
+        return _read(folder, released)
+    except OSError as error:
+        raise CourseError(
+            f"{error.filename or folder} cannot be read ({error.strerror}). "
+            f"Give yourself the right to read it (chmod -R u+rX {folder}), then grade again."
+        ) from None
+
+
+def _read(folder: Path, released: Released) -> HandIn:
+    _refuse_strange(folder)
     remarks, notebooks = [], {}
     paths, renamed = _paths(folder, released)
     for name, path in paths.items():
-        notebook = _notebook(path)
-        sentences = strange_kernel(notebook)
+        notebook, sentences = _notebook(path)
+        remarks += [f"{path.name}: {sentence}" for sentence in sentences]
         if name in renamed:
             remarks.append(f"{path.name} was read as {name}.ipynb.")
             sentences.append(remarks[-1])
-        sentences += repair(notebook, released[name])
-        if sentences:
-            report = "\n".join([REPORT, "", *(f"- {sentence}" for sentence in sentences)])
-            notebook.cells.insert(0, new_markdown_cell(report))  # type: ignore[no-untyped-call]
+        say(notebook, sentences + repair(notebook, released[name]))
         notebooks[name] = notebook
     missing = [f"{name}.ipynb" for name in released if name not in notebooks]
     if missing:
@@ -66,24 +72,55 @@ def read(folder: Path, released: Released) -> HandIn:
     return HandIn(notebooks, _timestamp(folder / TIMESTAMP), remarks)
 
 
-def _refuse_links(folder: Path) -> None:
-    for path in [folder, *sorted(folder.rglob("*"))]:
+def _refuse_strange(folder: Path) -> None:
+    """Refuse what is no folder of files with names that can be written down."""
+    for path in [folder.parent, folder, *sorted(folder.rglob("*"))]:
         if path.is_symlink():
             raise CourseError(
-                f"{path} is a link to {path.readlink()}; it was not followed. "
+                f"{_shown(path)} is a link to {_shown(path.readlink())}; it was not followed. "
                 "Put the file itself there, or ask the student to upload it again."
             )
+        if _shown(path) != str(path):
+            raise CourseError(
+                f"The name of {_shown(path)} has bytes that are no text. "
+                "Give it a name of letters, then grade again."
+            )
+    if folder.is_dir():
+        return
+    if folder.exists():
+        raise CourseError(
+            f"{folder} is a file, not a folder. Make a folder of this name, and put the student's "
+            "notebooks into it (unpack them, if they are packed)."
+        )
+    if not folder.parent.is_dir():
+        raise CourseError(
+            f"{folder.parent} is a file. Put the student's notebooks into "
+            f"{folder.parent.with_name('STUDENT') / folder.name}/, and take it away."
+        )
+    holds = ", ".join(sorted(path.name for path in folder.parent.iterdir())) or "nothing"
+    raise CourseError(
+        f"There is no {folder}: {folder.parent.name} holds {holds}. Put the student's notebooks "
+        "there, or take the folder away."
+    )
+
+
+def _shown(path: Path) -> str:
+    """A path as it can be printed."""
+    return str(path).encode(errors="replace").decode()
 
 
 def _paths(folder: Path, released: Released) -> tuple[dict[str, Path], set[str]]:
     """The file of each notebook that is there, and which of them had another name."""
     paths = {name: folder / f"{name}.ipynb" for name in released}
     for path in paths.values():
-        if path.is_dir():
+        if path.exists() and not path.is_file():
+            kind = "a folder" if path.is_dir() else "something else"
             raise CourseError(
-                f"{path} is a folder, not a notebook. Ask the student to upload the file again."
+                f"{path} is {kind}, not a notebook. Ask the student to upload the file again."
             )
     found = {name: path for name, path in paths.items() if path.is_file()}
+    if len(found) == len(paths):
+        return found, set()
     strays = [path for path in sorted(folder.glob("*.ipynb")) if path not in paths.values()]
     renamed: dict[str, Path] = {}
     for stray in strays:
@@ -108,61 +145,54 @@ def _paths(folder: Path, released: Released) -> tuple[dict[str, Path], set[str]]
 
 def _belongs_to(path: Path, released: Released) -> str:
     """The released notebook that has most cells in common with one of another name."""
-    names = {
-        str(cell.get("metadata", {}).get("nbgrader", {}).get("grade_id"))
-        for cell in _notebook(path).cells
-    }
+    notebook, _ = _notebook(path)
+    names = {cell.metadata.get("nbgrader", {}).get("grade_id") for cell in notebook.cells}
     shared = {name: len(names & {cell.name for cell in cells}) for name, cells in released.items()}
     best = max(shared, key=lambda name: shared[name])
     return best if shared[best] else ""
 
 
-def _notebook(path: Path) -> NotebookNode:
-    """A notebook of any format up to 4, as one of format 4."""
+def _notebook(path: Path) -> tuple[NotebookNode, list[str]]:
+    """What grading needs of a notebook of any format up to 4; a sentence for what was mended."""
     again = "Ask the student to upload it again."
     if path.stat().st_size > NOTEBOOK_BYTES:
         raise CourseError(
             f"{path} has {path.stat().st_size / 2**20:.0f} MiB, more than {NOTEBOOK_BYTES >> 20}. "
             "Ask the student to clear its outputs and upload it again."
         )
+    content = path.read_bytes()
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = content.decode("utf-8-sig")
         data: Any = json.loads(text)
         major = data["nbformat"]
-    except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
-        reason = "it is empty" if not path.stat().st_size else f"{type(error).__name__}: {error}"
+    except (ValueError, RecursionError, KeyError, TypeError) as error:
+        reason = f"{type(error).__name__}: {error}" if content else "it is empty"
         raise CourseError(f"{path} cannot be read as a notebook ({reason}). {again}") from None
     if type(major) is not int or not 1 <= major <= nbformat.current_nbformat:
         raise CourseError(
-            f"{path} is of notebook format {major!r}; up to {nbformat.current_nbformat} can be "
-            "read. Open it in JupyterLab, save it as format 4, and grade again."
+            f"{path} is of notebook format {ascii(major)[:40]}; up to {nbformat.current_nbformat} "
+            "can be read. Open it in JupyterLab, save it as format 4, and grade again."
         )
-    sheets = data.get("worksheets", [data]) if major < 4 else [data]
     try:
+        sheets = data.get("worksheets", [data]) if major < 4 else [data]
         count = sum(len(sheet["cells"]) for sheet in sheets)
         if count > CELLS:
             raise CourseError(f"{path} has {count} cells, more than {CELLS}. {again}")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # cells without an id
-            notebook = nbformat.reads(text, as_version=4)  # type: ignore[no-untyped-call]
-            for cell in notebook.cells:
-                _check(cell)
+        if major < 4:
+            data = nbformat.convert(nbformat.reader.reads(text), 4)  # type: ignore[no-untyped-call]
+        notebook, sentences = tidied(data)
     except CourseError:
         raise
     except Exception as error:  # of any kind: the file may hold anything
+        reason = f"{type(error).__name__}: {error}".encode(errors="replace").decode()
+        raise CourseError(f"{path} is not a notebook ({reason[:200]}). {again}") from None
+    length = sum(len(cell.source) for cell in notebook.cells)
+    if length > TEXT:
         raise CourseError(
-            f"{path} is not a notebook ({type(error).__name__}: {error}). {again}"
-        ) from None
-    return notebook
-
-
-def _check(cell: NotebookNode) -> None:
-    if not isinstance(cell.source, str) or not isinstance(cell.metadata, dict):
-        raise ValueError("a cell without text")
-    if not isinstance(cell.metadata.get("nbgrader", {}), dict):
-        del cell.metadata["nbgrader"]
-    if cell.cell_type == "code":
-        cell.outputs, cell.execution_count = [], None
+            f"{path} has {length} characters in its cells, more than {TEXT}. Ask the student to "
+            "take out what is no answer and upload it again."
+        )
+    return notebook, sentences
 
 
 def _timestamp(path: Path) -> str:

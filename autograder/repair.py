@@ -6,16 +6,25 @@ no exercise stays as an ordinary cell, and earns nothing whatever its metadata c
 """
 
 import ast
+import re
+import warnings
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from nbformat.notebooknode import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
+from nbformat.v4.nbbase import random_cell_id
 from nbgrader.api import Gradebook
 from nbgrader.preprocessors import NbGraderPreprocessor
 
 REPORT = "**Repaired before grading:**"
+# Characters of a cell in which an answer is looked for; a tree takes a hundred times its text.
+ANSWER = 200_000
+CELL_TYPES = ("code", "markdown", "raw")
+CELL_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -59,11 +68,9 @@ class RepairSubmission(NbGraderPreprocessor):  # type: ignore[misc]
         with Gradebook(about["db_url"]) as gradebook:
             book = gradebook.find_notebook(about["notebook"], about["assignment"])
             released = released_cells(book)
-        sentences = repair(nb, released)
-        if sentences:
-            report = "\n".join([REPORT, "", *(f"- {sentence}" for sentence in sentences)])
-            nb.cells.insert(0, new_markdown_cell(report))  # type: ignore[no-untyped-call]
-        return nb, resources
+        tidy, sentences = tidied(nb)
+        say(tidy, sentences + repair(tidy, released))
+        return tidy, resources
 
 
 def released_cells(book: Any) -> list[ReleasedCell]:
@@ -71,25 +78,105 @@ def released_cells(book: Any) -> list[ReleasedCell]:
     return [_released(cell, book) for cell in book.source_cells]
 
 
-def strange_kernel(notebook: NotebookNode) -> list[str]:
+def say(notebook: NotebookNode, sentences: list[str]) -> None:
+    """Put what was repaired at the top of a notebook."""
+    if sentences:
+        report = "\n".join([REPORT, "", *(f"- {sentence}" for sentence in sentences)])
+        notebook.cells.insert(0, new_markdown_cell(report))  # type: ignore[no-untyped-call]
+
+
+def tidied(notebook: Mapping[str, Any]) -> tuple[NotebookNode, list[str]]:
+    """What grading needs of a notebook of format 4; a sentence for what is not as it was.
+
+    All else that a file may hold, of whatever type, would stop a program that reads it later.
+
+    Raises:
+        ValueError: a cell is none; the message says which.
+    """
+    sentences = _strange_kernel(notebook.get("metadata"))
+    cells = []
+    for number, cell in enumerate(notebook["cells"], start=1):
+        made, is_whole = _tidied(cell, number)
+        cells.append(made)
+        if not is_whole:
+            sentences.append(
+                f"Cell {number} held characters that no file can hold; each is a question mark now."
+            )
+    tidy = NotebookNode(nbformat=4, nbformat_minor=5, metadata=NotebookNode(), cells=cells)
+    tidy.metadata.kernelspec = NotebookNode(
+        name="python3", display_name="Python 3", language="python"
+    )
+    tidy.metadata.language_info = NotebookNode(name="python")
+    return tidy, sentences
+
+
+def _tidied(cell: Any, number: int) -> tuple[NotebookNode, bool]:
+    """The text, kind and name of a cell, and whether the text could be kept as it is."""
+    if not isinstance(cell, Mapping) or cell.get("cell_type") not in CELL_TYPES:
+        raise ValueError(f"cell {number} is of no known kind")
+    source = cell.get("source")
+    if isinstance(source, list) and all(isinstance(line, str) for line in source):
+        source = "".join(source)
+    if not isinstance(source, str):
+        raise ValueError(f"cell {number} has no text")
+    made = NotebookNode(
+        cell_type=cell["cell_type"], metadata=NotebookNode(), source=_writable(source)
+    )
+    if name := _name(cell):
+        made.metadata.nbgrader = NotebookNode(grade_id=_writable(name))
+    if isinstance(cell.get("id"), str):
+        made.id = cell["id"]
+    if made.cell_type == "code":
+        made.outputs, made.execution_count = [], None
+    elif pictures := _pictures(cell.get("attachments")):
+        made.attachments = pictures
+    return made, made.source == source
+
+
+def _pictures(attachments: Any) -> dict[str, dict[str, str]]:
+    """What was pasted into a text cell, by name and type, as far as it is that."""
+    if not isinstance(attachments, Mapping):
+        return {}
+    return {
+        _writable(name): {_writable(kind): _writable(text) for kind, text in forms.items()}
+        for name, forms in attachments.items()
+        if isinstance(forms, Mapping)
+        if all(isinstance(text, str) for text in forms.values())
+    }
+
+
+def _writable(text: str) -> str:
+    """Text that a file can hold; JSON may have halves of characters."""
+    return text.encode(errors="replace").decode()
+
+
+def _strange_kernel(metadata: Any) -> list[str]:
     """A sentence if a notebook was saved for another language."""
-    language = notebook.metadata.get("kernelspec", {}).get("language", "python")
-    if language == "python":
+    kernel = metadata.get("kernelspec") if isinstance(metadata, Mapping) else None
+    language = kernel.get("language", "python") if isinstance(kernel, Mapping) else "python"
+    if not isinstance(language, str) or language == "python":
         return []
-    return [f"The notebook was saved for a kernel of {language}; it is graded with Python."]
+    name = _writable(language[:40])
+    return [f"The notebook was saved for a kernel of {name}; it is graded with Python."]
 
 
 def repair(notebook: NotebookNode, released: list[ReleasedCell]) -> list[str]:
     """Give `notebook` each released cell once and in order; a sentence for each repair."""
     sentences = []
+    names = {cell.name for cell in released}
+    definitions = cache(_definitions)  # of the same cells for each answer that is looked for
     claims: dict[str, list[NotebookNode]] = defaultdict(list)
     for cell in notebook.cells:
         claims[_name(cell)].append(cell)
+    nameless = [
+        cell for cell in notebook.cells if cell.cell_type == "code" and _name(cell) not in names
+    ]
     owners: dict[str, NotebookNode] = {}
     for original in released:
         found = claims[original.name]
         if not found and original.is_answer and original.cell_type == "code":
-            found = _defining(original, notebook, {cell.name for cell in released})
+            wanted = definitions(original.source)
+            found = [cell for cell in nameless if wanted & definitions(cell.source)]
             if found:
                 sentences.append(f"The answer {original.name} was found by the name it defines.")
         if not found:
@@ -97,7 +184,11 @@ def repair(notebook: NotebookNode, released: list[ReleasedCell]) -> list[str]:
             sentences.append(f"The cell {original.name} was missing; it is back as handed out.")
             continue
         changed = [cell for cell in found if cell.source.strip() != original.source.strip()]
-        owners[original.name] = chosen = (changed or found)[-1]
+        chosen = (changed or found)[-1]
+        if any(chosen is other for other in owners.values()):
+            # It defines what two answers should; each gets it.
+            chosen = NotebookNode(chosen, metadata=NotebookNode())
+        owners[original.name] = chosen
         chosen.metadata["nbgrader"] = dict(original.metadata)
         if chosen.cell_type != original.cell_type:
             owners[original.name] = _as(original, chosen, notebook)
@@ -114,7 +205,22 @@ def repair(notebook: NotebookNode, released: list[ReleasedCell]) -> list[str]:
             cell.metadata.pop("nbgrader", None)
     if _in_order(notebook, owners, released):
         sentences.append("Cells had been moved; they are back in the order of the release.")
+    if count := _without_id(notebook):
+        sentences.append(f"Cells had no id of their own ({count}); they have one now.")
     return sentences
+
+
+def _without_id(notebook: NotebookNode) -> int:
+    """Give each cell an id of its own; how many had none."""
+    seen: set[str] = set()
+    count = 0
+    for cell in notebook.cells:
+        if cell.get("id") in seen or not CELL_ID.fullmatch(cell.get("id", "")):
+            count += 1
+            while cell.get("id") in seen or not CELL_ID.fullmatch(cell.get("id", "")):
+                cell.id = random_cell_id()
+        seen.add(cell.id)
+    return count
 
 
 def _as(original: ReleasedCell, cell: NotebookNode, notebook: NotebookNode) -> NotebookNode:
@@ -144,32 +250,24 @@ def _in_order(
     return before != [name for name in order if name in before]
 
 
-def _defining(
-    original: ReleasedCell, notebook: NotebookNode, names: set[str]
-) -> list[NotebookNode]:
-    """Cells without a name of the release that define what the answer should."""
-    wanted = _definitions(original.source)
-    return [
-        cell
-        for cell in notebook.cells
-        if cell.cell_type == "code" and _name(cell) not in names
-        if wanted & _definitions(cell.source)
-    ]
-
-
 def _definitions(source: str) -> set[str]:
     """Functions and classes defined at the top of a cell; none if it cannot be parsed."""
+    if len(source) > ANSWER:
+        return set()
     try:
-        body = ast.parse(source).body
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what the parser thinks of it
+            body = ast.parse(source).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return set()
     kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
     return {node.name for node in body if isinstance(node, kinds)}
 
 
-def _name(cell: NotebookNode) -> str:
-    metadata = cell.metadata.get("nbgrader")
-    name = metadata.get("grade_id") if isinstance(metadata, dict) else None
+def _name(cell: Mapping[str, Any]) -> str:
+    metadata = cell.get("metadata")
+    about = metadata.get("nbgrader") if isinstance(metadata, Mapping) else None
+    name = about.get("grade_id") if isinstance(about, Mapping) else None
     return name if isinstance(name, str) else ""
 
 

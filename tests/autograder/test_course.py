@@ -17,7 +17,22 @@ def test_a_staged_copy_leaves_hand_ins_and_gradebook_behind(course, tmp_path):
 
 
 def test_a_staged_copy_has_a_gradebook_of_its_own(course):
-    assert course.api().coursedir.db_url == f"sqlite:///{course.root}/gradebook.db"
+    assert course.db_url == f"sqlite:///{course.root}/gradebook.db"
+
+
+def test_whatever_was_handed_in_is_somebodys_submission(course):
+    submitted = course.root / "submitted"
+    (course.root / "source" / "assignment1").mkdir()
+    for name in ("ada/assignment2", "bob/assignment1", "typo/Assignment2", "empty", ".trash"):
+        (submitted / name).mkdir(parents=True)
+    (submitted / "file").mkdir()
+    (submitted / "file" / "assignment2").touch()
+    (submitted / "broken").mkdir()
+    (submitted / "broken" / "assignment2").symlink_to("nowhere")
+    (submitted / "eve.zip").touch()
+    found = course.submissions("assignment2")
+    assert list(found) == ["ada", "broken", "empty", "eve.zip", "file", "typo"]
+    assert found["typo"] == submitted / "typo" / "assignment2"
 
 
 def test_a_folder_without_config_is_no_course(tmp_path):

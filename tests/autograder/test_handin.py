@@ -1,4 +1,7 @@
 import json
+import os
+import random
+from collections import Counter
 from copy import deepcopy
 
 import nbformat
@@ -95,6 +98,133 @@ def test_outputs_that_were_handed_in_are_gone(folder):
     assert all(cell.outputs == [] for cell in read(folder, RELEASED).notebooks["1_first"].cells)
 
 
+def change(folder, **top):
+    """Change a notebook's JSON; a function gets its list of cells."""
+    path = folder / "1_first.ipynb"
+    data = json.loads(path.read_text())
+    if callable(top.get("cells")):
+        top.pop("cells")(data["cells"])
+    path.write_text(json.dumps(data | top))
+    return path
+
+
+@pytest.mark.parametrize("place", [0, 1], ids=["answer", "ordinary cell"])
+def test_halves_of_characters_are_replaced_and_said(folder, place):
+    def write(cells):
+        cells[0]["source"] = ANSWER + "  # \ud83d\ude00"
+        cells.insert(1, {"cell_type": "markdown", "metadata": {}, "source": "fine"})
+        cells[place]["source"] += " \ud800"
+
+    change(folder, cells=write)
+    hand_in = read(folder, RELEASED)
+    text = nbformat.writes(hand_in.notebooks["1_first"]).encode()
+    assert answer(hand_in).startswith(ANSWER + "  # \N{GRINNING FACE}")
+    [remark] = hand_in.remarks
+    assert remark.startswith(f"1_first.ipynb: Cell {place + 1} held characters that no file can")
+    assert remark.partition(": ")[2].encode() in text
+
+
+STRANGE = [
+    None,
+    7,
+    True,
+    "text",
+    ["list"],
+    {"a": None},
+    {"name": {}},
+    [[]],
+    "\ud800",
+    {"\ud800": 1},
+]
+
+
+@pytest.mark.parametrize("strange", STRANGE, ids=ascii)
+def test_of_strange_types_nothing_is_left_but_the_answer(folder, strange):
+    metadata = {"tags": strange, "jupyter": strange, "nbgrader": {"grade_id": "f_answer"}}
+    picture = {"cell_type": "markdown", "source": "![](a)", "metadata": {}, "id": strange}
+
+    def write(cells):
+        for cell in cells:
+            cell |= {"outputs": strange, "execution_count": strange, "id": strange, "more": strange}
+        cells[0]["metadata"] = metadata
+        cells[1]["metadata"] |= {"nbgrader": strange}
+        cells[2]["metadata"] = strange
+        for attachments in (strange, {"a": strange}, {"a": {"image/png": strange}}):
+            cells.append({**picture, "attachments": attachments})
+
+    change(folder, cells=write, nbformat_minor=strange, more=strange)
+    for about in (strange, {"kernelspec": strange, "language_info": strange, "title": strange},
+                  {"kernelspec": {"language": strange}}):  # fmt: skip
+        change(folder, metadata=about)
+        hand_in = read(folder, RELEASED)
+        assert answer(hand_in) == ANSWER
+        nbformat.validate(hand_in.notebooks["1_first"])
+        nbformat.writes(hand_in.notebooks["1_first"]).encode()
+
+
+@pytest.mark.parametrize("strange", STRANGE, ids=ascii)
+@pytest.mark.parametrize("key", ["source", "cell_type", "cells", "nbformat", "worksheets"])
+def test_what_cannot_be_understood_is_refused_in_a_sentence(folder, key, strange):
+    if key in ("source", "cell_type"):
+        path = change(folder, cells=lambda cells: cells[1].update({key: strange}))
+    else:
+        path = change(folder, **{"nbformat": 3} if key == "worksheets" else {}, **{key: strange})
+    if key == "source" and strange in ("text", ["list"], "\ud800"):
+        assert read(folder, RELEASED)
+        return
+    with pytest.raises(CourseError) as caught:
+        read(folder, RELEASED)
+    assert str(caught.value).startswith(str(path))
+    str(caught.value).encode()
+
+
+def test_random_changes_end_in_a_hand_in_or_a_sentence(folder):
+    path = folder / "1_first.ipynb"
+    whole = json.loads(path.read_text())
+    chance = random.Random(0)
+    ends = Counter()
+    for _ in range(300):
+        data = deepcopy(whole)
+        for _ in range(chance.randint(1, 3)):
+            spot = data
+            while isinstance(spot, dict | list) and spot:
+                keys = list(spot) if isinstance(spot, dict) else range(len(spot))
+                parent, key = spot, chance.choice(keys)
+                spot = parent[key]
+                if chance.random() < 0.3:
+                    break
+            parent[key] = deepcopy(chance.choice(STRANGE))
+        path.write_text(json.dumps(data))
+        try:
+            for notebook in read(folder, RELEASED).notebooks.values():
+                nbformat.validate(notebook)
+                nbformat.writes(notebook).encode()
+            ends["read"] += 1
+        except CourseError as error:
+            ends["refused" if str(path) in str(error) else str(error)] += 1
+    assert set(ends) == {"read", "refused"}
+
+
+def test_a_file_that_may_not_be_read_is_named_with_what_to_do(folder, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("pathlib.Path.read_bytes", refuse)
+    with pytest.raises(CourseError, match=r"1_first.ipynb cannot be read .*chmod"):
+        read(folder, RELEASED)
+
+
+def test_a_spare_notebook_that_is_damaged_does_no_harm(folder):
+    (folder / "scratch.ipynb").write_text("{")
+    assert read(folder, RELEASED).remarks == []
+
+
+def test_a_notebook_of_endless_text_is_refused(folder):
+    change(folder, cells=lambda cells: cells[0].update(source="x = 1\n" * 10**6))
+    with pytest.raises(CourseError, match=r"characters in its cells, more than"):
+        read(folder, RELEASED)
+
+
 DAMAGED = {
     "empty": ("", "it is empty"),
     "half": ('{"cells": [', "upload it again"),
@@ -140,6 +270,37 @@ def test_a_link_is_not_followed(folder, name):
     (folder / name).symlink_to("/etc/passwd")
     with pytest.raises(CourseError, match="is a link to /etc/passwd; it was not followed"):
         read(folder, RELEASED)
+
+
+def test_a_student_folder_that_is_a_link_is_not_followed(folder, tmp_path_factory):
+    link = tmp_path_factory.mktemp("submitted") / "ada"
+    link.symlink_to(folder.parent)
+    with pytest.raises(CourseError, match="is a link to"):
+        read(link / folder.name, RELEASED)
+
+
+def test_a_name_that_is_no_text_is_said(folder):
+    (folder / os.fsdecode(b"notes \xff.txt")).touch()
+    with pytest.raises(CourseError, match=r"notes \?.txt has bytes that are no text") as caught:
+        read(folder, RELEASED)
+    str(caught.value).encode()
+
+
+def test_a_file_in_place_of_the_folder_is_said(tmp_path):
+    (tmp_path / "assignment2").write_text("PK")
+    with pytest.raises(CourseError, match=r"assignment2 is a file, not a folder. Make a folder"):
+        read(tmp_path / "assignment2", RELEASED)
+
+
+def test_a_file_in_place_of_the_student_is_said(tmp_path):
+    (tmp_path / "ada.zip").touch()
+    with pytest.raises(CourseError, match=r"ada.zip is a file. Put .*STUDENT/assignment2/"):
+        read(tmp_path / "ada.zip" / "assignment2", RELEASED)
+
+
+def test_a_student_without_the_folder_is_said(tmp_path):
+    with pytest.raises(CourseError, match=r"There is no .*assignment2: .* holds nothing"):
+        read(tmp_path / "assignment2", RELEASED)
 
 
 def test_nothing_of_the_assignment_is_said(tmp_path):

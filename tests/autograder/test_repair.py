@@ -88,6 +88,37 @@ def test_an_answer_without_its_label_is_found_by_the_name_it_defines(label):
     assert shape(notebook) == WHOLE
 
 
+def test_one_cell_without_a_label_can_hold_two_answers():
+    both = "def f(x): return x\ndef g(x): return 1"
+    notebook = handed_in(f_answer=[code(both)], g_answer=[])
+    assert all("was found by the name" in sentence for sentence in repair(notebook, RELEASE)[:2])
+    assert shape(notebook) == [("f_answer", both), WHOLE[1], ("g_answer", both), WHOLE[3]]
+
+
+def test_an_answer_that_became_text_is_code_again():
+    notebook = handed_in(f_answer=[new_markdown_cell(ANSWER)])
+    notebook.cells[0].metadata["nbgrader"] = {"grade_id": "f_answer"}
+    assert repair(notebook, RELEASE) == ["The cell f_answer had become a markdown cell."]
+    assert notebook.cells[0].cell_type == "code"
+    assert shape(notebook) == WHOLE
+
+
+def test_ids_that_are_missing_or_come_twice_are_made_anew():
+    notebook = handed_in()
+    ids = ["one", "one", None, "no id!"]
+    for cell, name in zip(notebook.cells, ids, strict=True):
+        cell["id"] = name or ""
+    del notebook.cells[2]["id"]
+    assert repair(notebook, RELEASE) == ["Cells had no id of their own (3); they have one now."]
+    assert notebook.cells[0].id == "one"
+    assert len({cell.id for cell in notebook.cells}) == 4
+
+
+def test_a_huge_cell_is_not_searched_for_answers():
+    notebook = handed_in(f_answer=[code(ANSWER + "\n#" + "x" * 200_000)])
+    assert "f_answer was missing" in repair(notebook, RELEASE)[0]
+
+
 def test_moved_cells_go_back_with_what_follows_them():
     cells = handed_in().cells
     helper = code("helper = 1")
