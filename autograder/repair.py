@@ -12,11 +12,12 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from secrets import token_hex
 from typing import Any
 
+from nbformat import from_dict
 from nbformat.notebooknode import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
-from nbformat.v4.nbbase import random_cell_id
 from nbgrader.api import Gradebook
 from nbgrader.preprocessors import NbGraderPreprocessor
 
@@ -102,15 +103,13 @@ def tidied(notebook: Mapping[str, Any]) -> tuple[NotebookNode, list[str]]:
             sentences.append(
                 f"Cell {number} held characters that no file can hold; each is a question mark now."
             )
-    tidy = NotebookNode(nbformat=4, nbformat_minor=5, metadata=NotebookNode(), cells=cells)
-    tidy.metadata.kernelspec = NotebookNode(
-        name="python3", display_name="Python 3", language="python"
-    )
-    tidy.metadata.language_info = NotebookNode(name="python")
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
+    tidy = _node({"nbformat": 4, "nbformat_minor": 5, "metadata": metadata, "cells": cells})
     return tidy, sentences
 
 
-def _tidied(cell: Any, number: int) -> tuple[NotebookNode, bool]:
+def _tidied(cell: Any, number: int) -> tuple[dict[str, Any], bool]:
     """The text, kind and name of a cell, and whether the text could be kept as it is."""
     if not isinstance(cell, Mapping) or cell.get("cell_type") not in CELL_TYPES:
         raise ValueError(f"cell {number} is of no known kind")
@@ -119,18 +118,17 @@ def _tidied(cell: Any, number: int) -> tuple[NotebookNode, bool]:
         source = "".join(source)
     if not isinstance(source, str):
         raise ValueError(f"cell {number} has no text")
-    made = NotebookNode(
-        cell_type=cell["cell_type"], metadata=NotebookNode(), source=_writable(source)
-    )
+    text = _writable(source)
+    made: dict[str, Any] = {"cell_type": cell["cell_type"], "metadata": {}, "source": text}
     if name := _name(cell):
-        made.metadata.nbgrader = NotebookNode(grade_id=_writable(name))
+        made["metadata"]["nbgrader"] = {"grade_id": _writable(name)}
     if isinstance(cell.get("id"), str):
-        made.id = cell["id"]
-    if made.cell_type == "code":
-        made.outputs, made.execution_count = [], None
+        made["id"] = cell["id"]
+    if cell["cell_type"] == "code":
+        made |= {"outputs": [], "execution_count": None}
     elif pictures := _pictures(cell.get("attachments")):
-        made.attachments = pictures
-    return made, made.source == source
+        made["attachments"] = pictures
+    return made, text == source
 
 
 def _pictures(attachments: Any) -> dict[str, dict[str, str]]:
@@ -143,6 +141,11 @@ def _pictures(attachments: Any) -> dict[str, dict[str, str]]:
         if isinstance(forms, Mapping)
         if all(isinstance(text, str) for text in forms.values())
     }
+
+
+def _node(fields: dict[str, Any]) -> NotebookNode:
+    made: NotebookNode = from_dict(fields)  # type: ignore[no-untyped-call]
+    return made
 
 
 def _writable(text: str) -> str:
@@ -187,7 +190,7 @@ def repair(notebook: NotebookNode, released: list[ReleasedCell]) -> list[str]:
         chosen = (changed or found)[-1]
         if any(chosen is other for other in owners.values()):
             # It defines what two answers should; each gets it.
-            chosen = NotebookNode(chosen, metadata=NotebookNode())
+            chosen = _node({**chosen, "metadata": {}})
         owners[original.name] = chosen
         chosen.metadata["nbgrader"] = dict(original.metadata)
         if chosen.cell_type != original.cell_type:
@@ -218,7 +221,7 @@ def _without_id(notebook: NotebookNode) -> int:
         if cell.get("id") in seen or not CELL_ID.fullmatch(cell.get("id", "")):
             count += 1
             while cell.get("id") in seen or not CELL_ID.fullmatch(cell.get("id", "")):
-                cell.id = random_cell_id()
+                cell.id = token_hex(4)
         seen.add(cell.id)
     return count
 
