@@ -142,6 +142,7 @@ class Sandbox:
 
         Raises:
             SandboxError: it could not be walled in.
+            CourseError: the files do not fit into its folder.
         """
         if self._control.fileno() < 0:
             raise SandboxError("The sandbox is closed.")

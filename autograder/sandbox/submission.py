@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from autograder.checks.student import StudentError
+from autograder.errors import CourseError
 from autograder.sandbox.box import SandboxError
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.outputs import Output, checked
@@ -37,6 +38,7 @@ class Student:
 
     Raises:
         SandboxError: the process could not be walled in.
+        CourseError: the files do not fit into its folder.
     """
 
     def __init__(
@@ -65,6 +67,12 @@ class Student:
             greeting = {"unavailable": f"{type(error).__name__}: {error}"}
         if "ready" not in greeting:
             self.close()
+            if "unfit" in greeting:
+                raise CourseError(
+                    f"The files beside the notebook do not fit into its folder of "
+                    f"{limits.disk_mib:g} MiB ({greeting['unfit']}). Take away what the assignment "
+                    "does not need, or raise disk_mib, then grade again."
+                )
             raise SandboxError(
                 f"A student process could not be walled in: {greeting.get('unavailable')}. "
                 "`python -m autograder doctor` says what is missing."

@@ -114,7 +114,11 @@ def student_process(channel: socket.socket, limits: Limits, shell: Any, *, walls
             os.setsid()
             scratch = Path(tempfile.mkdtemp())
         files = receive(channel, QUESTION_BYTES)["files"]
-        _settle(scratch, files)
+        try:
+            _settle(scratch, files)
+        except (OSError, ValueError) as error:
+            channel.sendall(encode({"unfit": f"{type(error).__name__}: {error}"}))
+            return
         _limit(limits, walls=walls)
     except Exception as error:
         channel.sendall(encode({"unavailable": f"{type(error).__name__}: {error}"}))

@@ -4,6 +4,8 @@ import time
 
 import pytest
 
+from autograder.errors import CourseError
+from autograder.sandbox.box import SandboxError
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.results import StudentEnded
 from autograder.sandbox.watch import GRACE
@@ -142,6 +144,23 @@ def test_a_full_disk_is_an_error_of_the_cell(run, folder):
 def test_a_million_empty_files_end_in_an_error(run):
     result = run("for n in range(10**6): open(str(n), 'w').close()")
     assert result.state in ("failed", "out of time")
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"weights.pt": bytes(9 * 2**20)},
+        {f"{number}.txt": b"" for number in range(20_001)},
+        {"a" * 300: b""},
+        {"../../secret": b""},
+        {"folder": b"", "folder/file": b""},
+    ],
+    ids=["large", "many", "long name", "outside", "file and folder"],
+)
+def test_files_that_do_not_fit_are_the_hand_ins_own_fault(box, files):
+    with pytest.raises(CourseError, match="8 MiB") as caught:
+        box.start(files)
+    assert not isinstance(caught.value, SandboxError)
 
 
 def test_a_flood_of_output_is_cut(run):
