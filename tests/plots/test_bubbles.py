@@ -40,6 +40,17 @@ def test_no_label_hides_another(ax):
     assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
 
 
+@pytest.mark.parametrize("cost", ["macs", "parameters", "year"])
+def test_the_legend_hides_no_bubble(ax, cost):
+    costs = {name: getattr(convnets.card(name), cost) for name in BUBBLES}
+    accuracy_bubbles(ax, BUBBLES, costs, cost)
+    ax.figure.draw_without_rendering()
+    legend = ax.get_legend().get_window_extent()
+    middles = ax.transData.transform([each.get_offsets()[0] for each in ax.collections[:21]])
+    assert len(middles) == len(BUBBLES)
+    assert not any(legend.contains(*middle) for middle in middles)
+
+
 def test_the_edge_says_whether_the_accuracy_is_of_one_crop(ax):
     accuracy_bubbles(ax, ["resnet50", "resnet34"])
     one_crop, ten_crops = (each.get_linestyle()[0][1] for each in ax.collections[:2])

@@ -115,7 +115,7 @@ def accuracy_bubbles(
     ax.margins(0.12)
     ax.set_xlabel(label)
     ax.set_ylabel("top-1 accuracy on ImageNet (%)")
-    ax.legend(loc="lower right", fontsize=8, labelspacing=1.45, borderpad=1.0)
+    ax.legend(loc="best", fontsize=8, labelspacing=1.45, borderpad=1.0)
     _label(ax, [card.title for card in cards], points, areas)
     return ax
 
@@ -131,6 +131,8 @@ def _label(
     fig.draw_without_rendering()
     pixel = fig.dpi / 72
     taken = [legend.get_window_extent()]
+    # Where it hides no bubble; the labels must not move it any more.
+    legend.set_loc(tuple(ax.transAxes.inverted().transform(taken[0].min)))
     for point, area in zip(points, areas, strict=True):
         (x, y), radius = ax.transData.transform(point), math.sqrt(area / math.pi) * pixel
         taken.append(Bbox([(x - radius, y - radius), (x + radius, y + radius)]))
