@@ -80,7 +80,7 @@ def _secret(course: Course) -> str:
 
 
 def _database(course: Course) -> str:
-    url = course.api().coursedir.db_url
+    url = course.db_url
     try:
         with Gradebook(url) as gradebook:
             gradebook.db.execute(text("CREATE TABLE doctor (one INTEGER)"))

@@ -57,7 +57,7 @@ def records(course: Course, assignment: str) -> list[Record]:
     Raises:
         CourseError: the gradebook does not know the assignment.
     """
-    with Gradebook(course.api().coursedir.db_url) as gradebook:
+    with Gradebook(course.db_url) as gradebook:
         try:
             out_of = float(gradebook.find_assignment(assignment).max_score)
         except MissingEntry:

@@ -1,61 +1,43 @@
-"""Grade what was handed in: workers do the notebooks, nbgrader writes the gradebook.
+"""Grade what was handed in: workers do the notebooks, one process writes the gradebook.
 
-One process writes. A student's marks come from the records of jobs that are done (`records.py`),
+A student's marks come from the records of jobs that are done (`records.py`),
 so whatever is killed, the next run goes on where this one stopped.
 """
 
 import hashlib
 import shutil
-import sqlite3
-import tempfile
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nbformat
 from filelock import FileLock, Timeout
-from nbgrader.api import Gradebook, MissingEntry
-from nbgrader.apps.api import NbGraderAPI
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SAWarning
+from nbgrader.converters import Autograde
+from traitlets.config.loader import Config
 
-from autograder.course import CONFIG, Course, reason, replacing
+from autograder.course import CONFIG, Course
 from autograder.errors import CourseError
-from autograder.handin import TIMESTAMP, HandIn, Released, read
-from autograder.isolated import IsolatedExecute, files_of
-from autograder.job import Finding, Job, Result, State
+from autograder.gradebook import MarkBook, Marks, back_up
+from autograder.handin import TIMESTAMP, HandIn, read
+from autograder.isolated import IsolatedExecute, SaveMarks, files_of, show
+from autograder.job import Finding, Job, Result, State, findings_from_json
+from autograder.late import LatePenalties
 from autograder.records import Records
 from autograder.release import generate
-from autograder.repair import released_cells
 from autograder.sandbox.box import SandboxError
 from autograder.secret import seed_of
 
 if TYPE_CHECKING:
     from autograder.workers import Workers
 
-BACKUPS = 20
 # Students whose notebooks are with the workers at one time.
 AHEAD = 32
 Progress = Callable[[int, int, Counter[State]], None]
-
-
-@dataclass(frozen=True)
-class Marks:
-    """The marks of one submission: by exercise (None waits for a person), penalty and total."""
-
-    exercises: dict[str, float | None]
-    penalty: float = 0.0
-
-    @property
-    def total(self) -> float:
-        return max(0.0, sum(mark or 0.0 for mark in self.exercises.values()) - self.penalty)
 
 
 @dataclass
@@ -120,8 +102,8 @@ def grade(
             f"Nothing is handed in: put each hand-in into "
             f"{course.root}/submitted/STUDENT/{assignment}/, then grade again."
         )
-    with _only_writer(course), tempfile.TemporaryDirectory() as prepared:
-        run = _Run(course, assignment, Path(prepared), sandbox=sandbox, again=again)
+    with _only_writer(course):
+        run = _Run(course, assignment, sandbox=sandbox, again=again)
         changed = run.changed(submissions)
         first = next(changed, None)
         if first is not None:
@@ -143,6 +125,7 @@ class _Student:
     hand_in: HandIn
     jobs: dict[str, Job]
     keys: dict[str, str]
+    results: dict[str, Result] = field(default_factory=dict)
     waits_for: dict[str, Future[Result]] = field(default_factory=dict)
 
     @property
@@ -153,27 +136,24 @@ class _Student:
 class _Run:
     """One grading of a class."""
 
-    def __init__(
-        self, course: Course, assignment: str, prepared: Path, *, sandbox: bool, again: bool
-    ) -> None:
-        self.course, self.assignment = course, assignment
-        self.prepared, self.again = prepared, again
+    def __init__(self, course: Course, assignment: str, *, sandbox: bool, again: bool) -> None:
+        self.course, self.assignment, self.again = course, assignment, again
         config = course.config()
         config.IsolatedExecute.sandbox = sandbox
-        config.IsolatedExecute.records = str(course.records)
-        self.api = course.api(config)
-        if not _is_released(self.api, assignment):
+        self.book = MarkBook(course.db_url, assignment)
+        if not self.book.is_released:
             generate(course, assignment)
-        # nbgrader gets what we repaired; what was handed in stays as it is.
-        self.api.coursedir.submitted_directory = str(prepared)
         self.execute = IsolatedExecute(config=config)
+        self.steps = _other_steps(config)
         self.records = Records(course.records, assignment)
-        self.outcome = Outcome(_points(self.api, assignment))
-        self.released = _released(self.api, assignment)
+        self.outcome = Outcome(self.book.points())
+        self.released = self.book.released()
         self.beside = files_of(course.source(assignment))
+        self.late = course.late_policy()
         self.policy = hashlib.sha256((course.root / CONFIG).read_bytes()).hexdigest()
-        self.scores = _auto_scores(self.api, assignment)
+        self.entries = self.book.entries()
         self.written = self.records.last_written()
+        self.verdicts = self.records.last_graded()
         self.in_flight: dict[str, Future[Result]] = {}
         self.is_backed_up = False
 
@@ -191,7 +171,7 @@ class _Run:
         for name, folder in submissions.items():
             try:
                 student = self._read(name, folder)
-            except CourseError as error:
+            except Exception as error:  # of any kind: a hand-in may hold anything
                 self._refuse(name, error)
                 continue
             if student.hand_in.remarks:
@@ -199,7 +179,8 @@ class _Run:
             findings = None if self.again else self._known(student)
             if findings is not None and self._is_in_gradebook(student, findings):
                 self.outcome.unchanged += 1
-                self._take_over(student, findings)
+                self.outcome.findings[name] = findings
+                self.outcome.marks[name] = self.entries[name].marks
             else:
                 yield student
 
@@ -228,23 +209,27 @@ class _Run:
         return _Student(name, folder, hand_in, jobs, keys)
 
     def _known(self, student: _Student) -> dict[str, Finding] | None:
-        """What became of a student's exercises; nothing unless the records know all."""
-        found = self._not_handed_in(student)
-        for key in student.keys.values():
-            result = self.records.find(key)
-            if result is None:
+        """What became of a student's exercises; nothing unless the history knows all."""
+        found: dict[str, Finding] = {}
+        for book in self.released:
+            verdict = self.verdicts.get((student.name, book))
+            if verdict is None or verdict["key"] != student.keys.get(book, ""):
                 return None
-            found |= result.findings
+            found |= findings_from_json(verdict["exercises"])
+        if any(finding.state is State.EXAMINER_ERROR for finding in found.values()):
+            return None
         return found
 
-    def _not_handed_in(self, student: _Student) -> dict[str, Finding]:
+    def _not_handed_in(self, student: _Student) -> dict[str, dict[str, Finding]]:
         sentence = "The notebook is not handed in."
         return {
-            cell.name: Finding(State.MISSING, 0.0, sentence, seed_of(cell.name))
+            book: {
+                cell.name: Finding(State.MISSING, 0.0, sentence, seed_of(cell.name))
+                for cell in cells
+                if cell.is_test
+            }
             for book, cells in self.released.items()
             if book not in student.jobs
-            for cell in cells
-            if cell.is_test
         }
 
     def _about(self, student: _Student) -> dict[str, Any]:
@@ -253,63 +238,99 @@ class _Run:
         return {"notebooks": student.keys, "timestamp": timestamp, "config": self.policy}
 
     def _is_in_gradebook(self, student: _Student, findings: dict[str, Finding]) -> bool:
-        scores = self.scores.get(student.name, {})
-        return self.written.get(student.name) == self._about(student) and all(
-            scores.get(exercise) == finding.marks for exercise, finding in findings.items()
+        entry = self.entries.get(student.name)
+        return (
+            entry is not None
+            and self.written.get(student.name) == self._about(student)
+            and all(entry.tests.get(name) == finding.marks for name, finding in findings.items())
         )
 
     def _submit(self, student: _Student, pool: "Workers") -> None:
         """Give what is not known to the workers; what two students share is done once."""
         for book, key in student.keys.items():
-            if self.again or self.records.find(key) is None:
-                if key not in self.in_flight:
-                    self.in_flight[key] = pool.submit(student.jobs[book])
-                student.waits_for[book] = self.in_flight[key]
+            result = None if self.again else self.records.find(key)
+            if result is not None:
+                student.results[book] = result
+                continue
+            if key not in self.in_flight:
+                self.in_flight[key] = pool.submit(student.jobs[book])
+            student.waits_for[book] = self.in_flight[key]
 
     def _finish(self, student: _Student) -> None:
         try:
-            found = self._not_handed_in(student)
             for book, future in student.waits_for.items():
-                self.records.keep(student.keys[book], student.jobs[book], _result(future, book))
-            for book, key in student.keys.items():
-                result = self.records.find(key) or _result(student.waits_for[book], book)
-                found |= result.findings
+                student.results[book] = _result(future, book)
+                self.records.keep(student.keys[book], student.jobs[book], student.results[book])
             self._write(student)
-            self._take_over(student, found)
         except SandboxError:
             raise
-        except CourseError as error:
+        except Exception as error:  # nobody else loses anything by it
             self._refuse(student.name, error)
         for key in student.keys.values():
             self.in_flight.pop(key, None)
 
-    def _refuse(self, name: str, error: CourseError) -> None:
-        self.outcome.problems[name] = str(error)
-        self.records.refused(name, str(error))
+    def _refuse(self, name: str, error: Exception) -> None:
+        sentence = str(error)
+        if not isinstance(error, CourseError):
+            sentence = (
+                f"Nothing of it is marked, by a fault of the grader ({type(error).__name__}: "
+                f"{error}). Grade again; if it fails again, report it with the hand-in."
+            )
+        self.outcome.problems[name] = sentence
+        self.records.refused(name, sentence)
 
     def _write(self, student: _Student) -> None:
-        """Let nbgrader write a student's marks and graded notebooks."""
+        """Write a student's graded notebooks, then the marks, then that both are there."""
         if not self.is_backed_up:
-            back_up(self.api.coursedir.db_url, self.course.root / "backups")
+            back_up(self.book.db_url, self.course.root / "backups")
             self.is_backed_up = True
-        folder = self.prepared / student.name / self.assignment
-        folder.mkdir(parents=True)
-        try:
-            for name, content in files_of(student.folder, but=self.beside).items():
-                (folder / name).write_bytes(content)
-            for book, notebook in student.hand_in.notebooks.items():
-                text = nbformat.writes(notebook)  # type: ignore[no-untyped-call]
-                (folder / f"{book}.ipynb").write_text(text, "utf-8")
-            if student.hand_in.timestamp:
-                (folder / TIMESTAMP).write_text(student.hand_in.timestamp, "utf-8")
-            _autograde(self.api, self.assignment, student.name)
-        finally:
-            shutil.rmtree(folder.parent)
-        self.records.written(student.name, self._about(student))
+        for book, notebook in student.hand_in.notebooks.items():
+            show(notebook, student.results[book])
+            resources = {"nbgrader": {"student": student.name, "notebook": book}}
+            for step in self.steps:
+                step(notebook, resources)
+        self._write_notebooks(student)
+        self.book.enter(
+            student.name, student.hand_in.timestamp, student.hand_in.notebooks, self.late
+        )
+        not_handed_in = self._not_handed_in(student)
+        graded = {
+            book: (student.keys[book], job, student.results[book])
+            for book, job in student.jobs.items()
+        }
+        self.records.written(student.name, self._about(student), graded, not_handed_in)
+        self.outcome.findings[student.name] = {
+            name: finding
+            for findings in (
+                *not_handed_in.values(),
+                *(result.findings for result in student.results.values()),
+            )
+            for name, finding in findings.items()
+        }
+        self.outcome.marks[student.name] = self.book.entries(student.name)[student.name].marks
 
-    def _take_over(self, student: _Student, findings: dict[str, Finding]) -> None:
-        self.outcome.findings[student.name] = findings
-        self.outcome.marks[student.name] = marks_of(self.api, self.assignment, student.name)
+    def _write_notebooks(self, student: _Student) -> None:
+        """Where nbgrader has them, for formgrader and the feedback."""
+        graded = self.course.root / "autograded" / student.name / self.assignment
+        made = graded.with_name(f".{self.assignment}.part")
+        shutil.rmtree(made, ignore_errors=True)
+        made.mkdir(parents=True)
+        for name, content in files_of(student.folder, but=self.beside).items():
+            (made / name).write_bytes(content)
+        for book, notebook in student.hand_in.notebooks.items():
+            text = nbformat.writes(notebook)  # type: ignore[no-untyped-call]
+            (made / f"{book}.ipynb").write_text(text, "utf-8")
+        if student.hand_in.timestamp:
+            (made / TIMESTAMP).write_text(student.hand_in.timestamp, "utf-8")
+        shutil.rmtree(graded, ignore_errors=True)
+        made.rename(graded)
+
+
+def _other_steps(config: Config) -> list[Any]:
+    """The instructor's own steps of autograding, and those of nbgrader that we do not replace."""
+    ours = IsolatedExecute, SaveMarks, LatePenalties
+    steps = Autograde(config=config).autograde_preprocessors
+    return [step(config=config) for step in steps if not issubclass(step, ours)]
 
 
 @contextmanager
@@ -340,94 +361,3 @@ def _result(future: Future[Result], notebook: str) -> Result:
         f"The worker failed at {notebook} ({type(error).__name__}: {error}). Nothing of it is "
         "marked. Grade again; if it fails again, `python -m autograder doctor` may say why."
     )
-
-
-def back_up(db_url: str, folder: Path) -> Path | None:
-    """Copy an SQLite gradebook, and keep the last ones; other databases have their own tools."""
-    url = make_url(db_url)
-    if url.get_backend_name() != "sqlite" or not url.database or not Path(url.database).is_file():
-        return None
-    folder.mkdir(exist_ok=True)
-    target = folder / f"gradebook-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}.db"
-    with (
-        replacing(target) as temporary,
-        closing(sqlite3.connect(url.database)) as source,
-        closing(sqlite3.connect(temporary)) as copy,
-    ):
-        source.backup(copy)
-    for old in sorted(folder.glob("gradebook-*.db"))[:-BACKUPS]:
-        old.unlink()
-    return target
-
-
-def _released(api: NbGraderAPI, assignment: str) -> Released:
-    with Gradebook(api.coursedir.db_url) as gradebook:
-        books = gradebook.find_assignment(assignment).notebooks
-        return {book.name: released_cells(book) for book in books}
-
-
-def _auto_scores(api: NbGraderAPI, assignment: str) -> dict[str, dict[str, float | None]]:
-    """What the gradebook holds of hidden tests, by student."""
-    with Gradebook(api.coursedir.db_url) as gradebook:
-        return {
-            submission.student.id: {
-                grade.name: grade.auto_score
-                for book in submission.notebooks
-                for grade in book.grades
-            }
-            for submission in gradebook.assignment_submissions(assignment)
-        }
-
-
-def _autograde(api: NbGraderAPI, assignment: str, student: str) -> None:
-    with warnings.catch_warnings():
-        # nbgrader adds a submission in an order that SQLAlchemy remarks on; it is harmless.
-        warnings.simplefilter("ignore", SAWarning)
-        result = api.autograde(assignment, student)
-    if not result["success"]:
-        raise CourseError(
-            f"nbgrader stopped at this hand-in ({reason(result)}). "
-            "Run the notebook in JupyterLab, repair what stops it, then grade again."
-        )
-
-
-def _is_released(api: NbGraderAPI, assignment: str) -> bool:
-    with Gradebook(api.coursedir.db_url) as gradebook:
-        try:
-            return bool(gradebook.find_assignment(assignment).notebooks)
-        except MissingEntry:
-            return False
-
-
-def _points(api: NbGraderAPI, assignment: str) -> dict[str, dict[str, float]]:
-    """The points of each exercise, by notebook, in the notebooks' order."""
-    with Gradebook(api.coursedir.db_url) as gradebook:
-        books = {}
-        for book in gradebook.find_assignment(assignment).notebooks:
-            points = {cell.name: float(cell.max_score) for cell in book.grade_cells}
-            order = [cell.name for cell in book.source_cells]
-            books[book.name] = {name: points[name] for name in order if name in points}
-        return books
-
-
-def marks_of(api: NbGraderAPI, assignment: str, student: str) -> Marks:
-    """What the gradebook holds for a student: tests and marks by hand."""
-    with Gradebook(api.coursedir.db_url) as gradebook:
-        submission = gradebook.find_submission(assignment, student)
-        exercises = {
-            grade.name: None if grade.needs_manual_grade else float(grade.score)
-            for notebook in submission.notebooks
-            for grade in notebook.grades
-        }
-        return Marks(exercises, float(submission.late_submission_penalty))
-
-
-def give_by_hand(api: NbGraderAPI, assignment: str, student: str, given: dict[str, float]) -> None:
-    """Enter marks for written answers, as an instructor does in formgrader."""
-    with Gradebook(api.coursedir.db_url) as gradebook:
-        for notebook in gradebook.find_submission(assignment, student).notebooks:
-            for grade in notebook.grades:
-                if grade.name in given:
-                    grade.manual_score = given[grade.name]
-                    grade.needs_manual_grade = False
-        gradebook.db.commit()

@@ -16,13 +16,15 @@ from traitlets import Bool, Dict, Unicode
 
 from autograder import secret
 from autograder.errors import CourseError
+from autograder.gradebook import enter_score
 from autograder.handin import TIMESTAMP
-from autograder.job import EXAMINER_ERROR, Cell, Job, Result
+from autograder.job import Cell, Job, Result
 from autograder.records import Records
 from autograder.sandbox.limits import Limits
 
 # Of all files beside the notebooks; more is no data set of this course.
 FILE_BYTES = 64 * 2**20
+FILES = 1000
 
 
 class IsolatedExecute(NbGraderPreprocessor):  # type: ignore[misc]
@@ -48,11 +50,7 @@ class IsolatedExecute(NbGraderPreprocessor):  # type: ignore[misc]
                 records.keep(key, job, result)
         if records:
             records.graded(about["student"], about["notebook"], key, job, result)
-        for count, (cell, outputs) in enumerate(
-            zip(_code(nb), result.outputs, strict=True), start=1
-        ):
-            cell.execution_count = count
-            cell.outputs = [from_dict(output) for output in outputs]  # type: ignore[no-untyped-call]
+        show(nb, result)
         return nb, resources
 
     def job(self, nb: NotebookNode, files: Mapping[str, bytes]) -> Job:
@@ -62,17 +60,20 @@ class IsolatedExecute(NbGraderPreprocessor):  # type: ignore[misc]
 
 
 class SaveMarks(SaveAutoGrades):  # type: ignore[misc]
-    """nbgrader's own, but a test that failed by its own fault leaves its marks to a person."""
+    """nbgrader's own step, with the rule of `enter_score`."""
 
     def _add_score(self, cell: NotebookNode, resources: dict[str, Any]) -> None:
-        super()._add_score(cell, resources)
-        if any(output.get("ename") == EXAMINER_ERROR for output in cell.get("outputs", ())):
-            grade = self.gradebook.find_grade(
-                cell.metadata.nbgrader.grade_id, self.notebook_id, self.assignment_id,
-                self.student_id,
-            )  # fmt: skip
-            grade.auto_score, grade.needs_manual_grade = None, True
-            self.gradebook.db.commit()
+        name = cell.metadata.nbgrader.grade_id
+        where = self.notebook_id, self.assignment_id, self.student_id
+        enter_score(self.gradebook.find_grade(name, *where), cell)
+        self.gradebook.db.commit()
+
+
+def show(nb: NotebookNode, result: Result) -> None:
+    """Put what a notebook's cells gave into the notebook."""
+    for count, (cell, outputs) in enumerate(zip(_code(nb), result.outputs, strict=True), start=1):
+        cell.execution_count = count
+        cell.outputs = [from_dict(output) for output in outputs]  # type: ignore[no-untyped-call]
 
 
 def files_of(folder: Path, but: Container[str] = ()) -> dict[str, bytes]:
@@ -87,6 +88,11 @@ def files_of(folder: Path, but: Container[str] = ()) -> dict[str, bytes]:
         if path.is_file() and path.suffix != ".ipynb" and path.name != TIMESTAMP
         if path.name not in but
     ]
+    if len(paths) > FILES:
+        raise CourseError(
+            f"{len(paths)} files lie beside the notebooks in {folder}, more than {FILES}. Take away "
+            "what the assignment does not need, then grade again."
+        )
     size = sum(path.stat().st_size for path in paths)
     if size > FILE_BYTES:
         largest = max(paths, key=lambda path: path.stat().st_size).name

@@ -128,21 +128,31 @@ class Result:
     findings: dict[str, Finding] = field(default_factory=dict)
     seconds: float = 0.0
 
+    @property
+    def failed_by_fault(self) -> bool:
+        """Whether a test failed by its own fault, so that a person must look."""
+        return any(one.state is State.EXAMINER_ERROR for one in self.findings.values())
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Result":
-        findings = {
-            name: Finding(State(one["state"]), one["marks"], one["sentence"], one["seed"])
-            for name, one in data["findings"].items()
-        }
-        return cls(data["outputs"], findings, data["seconds"])
+        return cls(data["outputs"], findings_from_json(data["findings"]), data["seconds"])
+
+
+def findings_from_json(data: Mapping[str, Any]) -> dict[str, Finding]:
+    """What became of exercises, as `Result.to_json` and the history write it."""
+    return {
+        name: Finding(State(one["state"]), one["marks"], one["sentence"], one["seed"])
+        for name, one in data.items()
+    }
 
 
 def versions() -> dict[str, str]:
     """Of the software that decides marks."""
-    return {"python": platform.python_version(), "torch": version("torch")}
+    packages = ("numpy", "torch", "torchvision")
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
 
 
 def _digest(content: bytes) -> str:

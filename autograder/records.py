@@ -9,14 +9,14 @@ A process may be killed between any two of these writes; none of them leaves hal
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from autograder.course import replacing
-from autograder.job import Cell, Job, Result, State, versions
+from autograder.job import Cell, Finding, Job, Result, versions
 
 
 class Records:
@@ -32,14 +32,13 @@ class Records:
         self._history = self.folder / "history.jsonl"
 
     def find(self, key: str) -> Result | None:
-        """The result of a job that was done before."""
+        """The result of a job that was done before; none if a test failed by its own fault."""
         kept = self._kept(key)
-        return None if kept is None else Result.from_json(kept["result"])
+        result = None if kept is None else Result.from_json(kept["result"])
+        return None if result is None or result.failed_by_fault else result
 
     def keep(self, key: str, job: Job, result: Result) -> None:
-        """Remember a result, unless a test failed by its own fault: that one runs again."""
-        if any(one.state is State.EXAMINER_ERROR for one in result.findings.values()):
-            return
+        """Remember a result."""
         cells = [asdict(cell) for cell in job.cells]
         with replacing(self._path(key)) as temporary:
             temporary.write_text(json.dumps({"cells": cells, "result": result.to_json()}), "utf-8")
@@ -51,24 +50,32 @@ class Records:
 
     def graded(self, student: str, notebook: str, key: str, job: Job, result: Result) -> None:
         """Note what became of each exercise in a student's notebook."""
-        self._append(
-            student=student,
-            notebook=notebook,
-            key=key,
-            seconds=round(result.seconds, 3),
-            sandbox=job.walls,
-            limits=asdict(job.limits),
-            versions=versions(),
-            exercises={name: asdict(finding) for name, finding in result.findings.items()},
-        )
+        self._append(_verdict(student, notebook, key, job, result))
 
-    def written(self, student: str, about: dict[str, Any]) -> None:
-        """Note that all of a student's marks are in the gradebook, and what they came from."""
-        self._append(student=student, written=about)
+    def written(
+        self,
+        student: str,
+        about: dict[str, Any],
+        graded: Mapping[str, tuple[str, Job, Result]],
+        not_handed_in: Mapping[str, dict[str, Finding]],
+    ) -> None:
+        """Note that all of a student's marks are in the gradebook, and what they came from.
+
+        Args:
+            about: what decides them.
+            graded: by notebook, the job's key, the job and its result.
+            not_handed_in: by notebook, what became of its exercises.
+        """
+        verdicts = [_verdict(student, notebook, *done) for notebook, done in graded.items()]
+        missing = [
+            {"student": student, "notebook": notebook, "key": "", "exercises": _plain(findings)}
+            for notebook, findings in not_handed_in.items()
+        ]
+        self._append(*verdicts, *missing, {"student": student, "written": about})
 
     def refused(self, student: str, sentence: str) -> None:
         """Note why a student could not be graded."""
-        self._append(student=student, refused=sentence)
+        self._append({"student": student, "refused": sentence})
 
     def history(self) -> Iterator[dict[str, Any]]:
         """All lines, the oldest first."""
@@ -97,12 +104,13 @@ class Records:
         lines = (line for line in self.history() if "exercises" in line)
         return {(line["student"], line["notebook"]): line for line in lines}
 
-    def _append(self, **line: Any) -> None:
+    def _append(self, *lines: dict[str, Any]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds"), **line})
+        now = {"time": datetime.now(UTC).isoformat(timespec="seconds")}
+        text = "".join(f"{json.dumps(now | line)}\n" for line in lines)
         # It begins with a line's end too, in case a kill cut the last one short.
         with self._history.open("ab") as file:
-            file.write(f"\n{text}\n".encode())
+            file.write(f"\n{text}".encode())
             file.flush()
             os.fsync(file.fileno())
 
@@ -115,3 +123,20 @@ class Records:
 
     def _path(self, key: str) -> Path:
         return self.folder / "results" / f"{key}.json"
+
+
+def _verdict(student: str, notebook: str, key: str, job: Job, result: Result) -> dict[str, Any]:
+    return {
+        "student": student,
+        "notebook": notebook,
+        "key": key,
+        "seconds": round(result.seconds, 3),
+        "sandbox": job.walls,
+        "limits": asdict(job.limits),
+        "versions": versions(),
+        "exercises": _plain(result.findings),
+    }
+
+
+def _plain(findings: Mapping[str, Finding]) -> dict[str, dict[str, Any]]:
+    return {name: asdict(finding) for name, finding in findings.items()}

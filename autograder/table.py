@@ -10,7 +10,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from autograder.course import replacing
-from autograder.grade import Marks, Outcome
+from autograder.grade import Outcome
+from autograder.gradebook import Marks
 from autograder.job import State
 
 WAITS = "+ ?"

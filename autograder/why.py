@@ -65,6 +65,9 @@ def why(course: Course, assignment: str, student: str, exercise: str) -> Why:
         known = ", ".join(name for line in lines for name in line["exercises"])
         raise CourseError(f"{student} has no {exercise} with a hidden test. There is: {known}.")
     [record] = found
+    if not record["key"]:
+        sentence = record["exercises"][exercise]["sentence"]
+        raise CourseError(f"{student}, {record['notebook']}: {sentence} So it earns nothing.")
     cells = records.cells(record["key"])
     if cells is None:
         raise CourseError(

@@ -11,8 +11,7 @@ from typing import Any
 from dask.distributed import Client, LocalCluster
 
 from autograder.errors import CourseError
-from autograder.isolated import do
-from autograder.job import Job, Result
+from autograder.job import Job, Result, versions
 
 CONNECT_SECONDS = 20
 # Sets of files that are with the workers at one time; most classes need one.
@@ -36,13 +35,20 @@ class Workers:
             if len(self._files) > SETS:
                 del self._files[next(iter(self._files))]
         done: Future[Result] = self._executor.submit(
-            _do, replace(job, files={}), self._files[digests]
+            _do, replace(job, files={}), self._files[digests], versions()
         )
         return done
 
 
-def _do(job: Job, files: Mapping[str, bytes]) -> Result:
-    return do(replace(job, files=files))
+def _do(job: Job, files: Mapping[str, bytes], wanted: dict[str, str]) -> Result:
+    from autograder.work import work  # PyTorch, which the driver does without
+
+    if versions() != wanted:
+        raise CourseError(
+            f"This worker has {versions()}, but marks are recorded for {wanted}: set both up from "
+            "the same requirements.lock."
+        )
+    return work(replace(job, files=files))
 
 
 @contextmanager

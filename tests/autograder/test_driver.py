@@ -21,7 +21,8 @@ from nbgrader.utils import compute_checksum
 from autograder import isolated
 from autograder.doctor import examine
 from autograder.errors import CourseError
-from autograder.grade import BACKUPS, back_up, give_by_hand, grade, marks_of
+from autograder.grade import grade
+from autograder.gradebook import MarkBook
 from autograder.isolated import in_another_process
 from autograder.job import State
 from autograder.records import Records
@@ -97,7 +98,8 @@ def test_too_much_beside_the_notebooks_is_said(changed, monkeypatch):
 
 
 def test_a_class_that_did_not_change_is_not_graded_again(changed, monkeypatch):
-    monkeypatch.setattr("autograder.grade._autograde", lambda *_: pytest.fail("nbgrader ran"))
+    monkeypatch.setattr("autograder.grade.MarkBook.enter", lambda *_: pytest.fail("written"))
+    monkeypatch.setattr("autograder.workers.workers", lambda *_: pytest.fail("workers started"))
     outcome = grade(changed, ASSIGNMENT)
     assert totals(outcome) == TOTALS
     assert outcome.unchanged == 3
@@ -107,20 +109,26 @@ def test_a_class_that_did_not_change_is_not_graded_again(changed, monkeypatch):
 def test_only_who_handed_in_again_is_graded_again(changed, monkeypatch):
     [ada], [eve] = (list(handed_in(changed, name).glob("*.ipynb")) for name in ("ada", "eve"))
     shutil.copy(ada, eve)
-    monkeypatch.setattr("autograder.isolated.in_another_process", lambda job: pytest.fail("ran"))
+    monkeypatch.setattr("autograder.workers.Workers.submit", lambda *_: pytest.fail("ran"))
     outcome = grade(changed, ASSIGNMENT)
     assert totals(outcome) == {**TOTALS, "eve": 22}
     assert outcome.unchanged == 2
 
 
-def test_marks_by_hand_stay_when_a_student_is_graded_again(changed):
-    give_by_hand(changed.api(), ASSIGNMENT, "ada", {"degradation": 3.0})
+def test_marks_and_comments_by_hand_stay_when_a_student_is_graded_again(changed):
+    book = MarkBook(changed.db_url, ASSIGNMENT)
+    book.give_by_hand("ada", {"degradation": 3.0})
+    with Gradebook(changed.db_url) as gradebook:
+        where = "3_residual_and_se", ASSIGNMENT, "ada"
+        gradebook.find_comment("degradation", *where).manual_comment = "Well argued."
+        gradebook.db.commit()
     (handed_in(changed, "ada") / "timestamp.txt").write_text("2026-11-13 17:00:00 UTC")
     outcome = grade(changed, ASSIGNMENT)
     assert outcome.unchanged == 2
-    with closing(sqlite3.connect(changed.root / "gradebook.db")) as gradebook:
-        given = gradebook.execute("SELECT manual_score FROM grade WHERE manual_score IS NOT NULL")
-        assert given.fetchall() == [(3.0,)]
+    assert outcome.marks["ada"].exercises["degradation"] == 3.0
+    assert outcome.marks["ada"].total == TOTALS["ada"] + 3
+    with Gradebook(changed.db_url) as gradebook:
+        assert gradebook.find_comment("degradation", *where).manual_comment == "Well argued."
 
 
 def test_a_gradebook_from_a_backup_is_brought_up_to_date(changed):
@@ -135,16 +143,6 @@ def test_the_gradebook_is_copied_before_it_is_written(whole):
     [copy] = (whole[0].root / "backups").iterdir()
     with closing(sqlite3.connect(copy)) as before:
         assert before.execute("SELECT COUNT(*) FROM submitted_assignment").fetchone() == (0,)
-
-
-def test_the_last_copies_are_kept(tmp_path):
-    sqlite3.connect(tmp_path / "gradebook.db").close()
-    (tmp_path / "gradebook.db").touch()
-    for _ in range(BACKUPS + 3):
-        last = back_up(f"sqlite:///{tmp_path}/gradebook.db", tmp_path / "backups")
-    kept = sorted((tmp_path / "backups").iterdir())
-    assert len(kept) == BACKUPS
-    assert kept[-1] == last
 
 
 def test_two_do_not_grade_at_once(whole):
@@ -168,7 +166,7 @@ def test_a_cluster_that_does_not_answer_is_said(changed, monkeypatch):
 
 
 def test_a_test_that_fails_by_its_own_fault_waits_for_a_person(changed):
-    with Gradebook(changed.api().coursedir.db_url) as gradebook:
+    with Gradebook(changed.db_url) as gradebook:
         book = gradebook.find_notebook("3_residual_and_se", ASSIGNMENT)
         [test] = [cell for cell in book.source_cells if cell.name == "bottleneck"]
         test.source = "1 / 0"
@@ -206,7 +204,11 @@ def test_why_replays_a_verdict(whole):
 
 @pytest.mark.parametrize(
     ("student", "exercise", "sentence"),
-    [("zoe", "basic_block", "no graded notebook"), ("bob", "vgg_block", "There is: plain_block")],
+    [
+        ("zoe", "basic_block", "no graded notebook"),
+        ("bob", "own_block", "There is: plain_block"),
+        ("bob", "vgg_block", "2_vgg_and_inception: The notebook is not handed in"),
+    ],
 )
 def test_why_says_what_there_is(whole, student, exercise, sentence):
     with pytest.raises(CourseError, match=sentence):
@@ -244,13 +246,42 @@ def test_the_doctor_says_what_to_do(changed, old, new, name, sentence, monkeypat
     assert sentence in said
 
 
-def test_nbgraders_own_command_keeps_the_records(changed):
-    nbgrader = [sys.executable, "-m", "nbgrader", "autograde", ASSIGNMENT, "--student", "bob"]
+def rows(course):
+    """All that the gradebook says of bob's cells."""
+    with Gradebook(course.db_url) as gradebook:
+        submission = gradebook.find_submission(ASSIGNMENT, "bob")
+        return {
+            (book.name, one.name): (
+                book.late_submission_penalty,
+                getattr(one, "auto_score", None),
+                getattr(one, "needs_manual_grade", None),
+                getattr(one, "auto_comment", None),
+            )
+            for book in submission.notebooks
+            for one in (*book.grades, *book.comments)
+        }
+
+
+def cells(course):
+    """What bob's graded notebook shows."""
+    path = course.root / "autograded" / "bob" / ASSIGNMENT / "3_residual_and_se.ipynb"
+    return nbformat.read(path, nbformat.NO_CONVERT).cells
+
+
+def test_the_driver_writes_what_nbgraders_own_command_writes(changed):
+    (handed_in(changed, "bob") / "timestamp.txt").write_text("2026-11-14 17:00:00 UTC")
+    grade(changed, ASSIGNMENT)
+    ours = rows(changed), cells(changed)
+    assert any(penalty for penalty, *_ in ours[0].values())
+    with closing(sqlite3.connect(changed.root / "gradebook.db")) as gradebook, gradebook:
+        gradebook.execute("UPDATE grade SET auto_score = 7, needs_manual_grade = 1")
     shutil.rmtree(changed.root / "records")
+    nbgrader = [sys.executable, "-m", "nbgrader", "autograde", ASSIGNMENT, "--student", "bob"]
     subprocess.run([*nbgrader, "--force"], cwd=changed.root, check=True, capture_output=True)
+    theirs = rows(changed), cells(changed)
+    assert theirs == ours
     [line] = Records(changed.records, ASSIGNMENT).history()
     assert line["exercises"]["basic_block"]["marks"] == 3
-    assert marks_of(changed.api(), ASSIGNMENT, "bob").total == TOTALS["bob"]
 
 
 def test_an_examiner_that_is_killed_is_an_error_of_the_grading(monkeypatch):

@@ -12,7 +12,7 @@ from tests.autograder.conftest import ASSIGNMENT
 @pytest.fixture
 def class_of_three(course):
     """Ada: 7 of 8 marks and 2 off for being late; Bob: nothing handed in; Eve: a formula."""
-    with Gradebook(course.api().coursedir.db_url) as gradebook:
+    with Gradebook(course.db_url) as gradebook:
         gradebook.add_assignment(ASSIGNMENT)
         gradebook.add_notebook("one", ASSIGNMENT)
         for name, points in (("basic_block", 5), ("essay", 3)):

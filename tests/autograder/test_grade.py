@@ -8,7 +8,8 @@ from rich.console import Console
 
 from autograder.checks import EXERCISES
 from autograder.errors import CourseError
-from autograder.grade import Marks, grade, marks_of
+from autograder.grade import grade
+from autograder.gradebook import MarkBook, Marks
 from autograder.table import print_outcome, write_details
 from tests.autograder.conftest import ASSIGNMENT, REPOSITORY, handed_in
 
@@ -99,7 +100,8 @@ def test_nbgrader_itself_run_in_the_folder_takes_the_late_penalty(graded, isolat
     subprocess.run(command, cwd=course.root, check=True, capture_output=True)
     # Two days have begun. Nothing is earned yet, but marks by hand may follow: the penalty stays.
     fifth = sum(graded.outcome.out_of.values()) / 5
-    assert marks_of(course.api(), ASSIGNMENT, "untouched").penalty == pytest.approx(fifth)
+    marks = MarkBook(course.db_url, ASSIGNMENT).entries("untouched")["untouched"].marks
+    assert marks.penalty == pytest.approx(fifth)
 
 
 def test_a_total_does_not_fall_below_zero():
