@@ -89,13 +89,14 @@ def test_code_imports_the_package_and_keeps_no_second_copy_of_a_network(path):
     assert not [node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
 
 
-@chapters
+@pytest.mark.parametrize("path", CHAPTERS + APPENDIX, ids=lambda path: path.stem)
 def test_the_first_cell_installs_only_what_is_missing_from_the_released_version(path):
     """Colab's torch and numpy stay as they are: our own requirements are lower bounds."""
     first = next(cell for cell in read(path).cells if cell.cell_type == "code")
     repository = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]
     assert f'git+{repository["url"]}@{repository["branch"]}"' in first.source
     assert 'find_spec("convnets") is None' in first.source
+    assert "remove-cell" in first.metadata["tags"]
     requirements = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     assert not [one for one in requirements if "<" in one or "==" in one]
 

@@ -98,7 +98,7 @@ _SLIDES = (
     ("NAS", _SEARCH, "a-network-that-writes-networks"),
     ("EfficientNet", _EFFICIENTNET, "scale-everything-at-once"),
     ("Conclusion", _CONCLUSIONS, "five-questions"),
-    ("Suggested Reading", "references", "references"),
+    ("Suggested Reading", "references", "suggested-reading"),
     ("Assignment 2", "guides/assignment2", "assignment-2"),
     ("Thank you!", _CONCLUSIONS, "where-to-go-from-here"),
 )
