@@ -5,7 +5,7 @@ from convnets.plots.bubbles import BUBBLES, accuracy_bubbles, one_crop
 from convnets.plots.convolution import field_pyramid, sliding_window
 from convnets.plots.features import feature_reuse, gate_bars, heatmap_on_image
 from convnets.plots.images import image_grid, kernel_grid
-from convnets.plots.layers import layer_bars, lines_by_layer, shapes
+from convnets.plots.layers import layer_bars, lines_by_layer, reached_maps, shapes
 from convnets.plots.network import block_skyline, dense_connections, stacked_bars
 from convnets.plots.style import PALETTE, CourseFigure, figure, styled
 from convnets.plots.training import experiment_runs, loss_curves, results_by_group
@@ -36,6 +36,7 @@ __all__ = [
     "lines_by_layer",
     "loss_curves",
     "one_crop",
+    "reached_maps",
     "results_by_group",
     "shapes",
     "sliding_window",

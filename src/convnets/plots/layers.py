@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
+from torch import Tensor
 
 from convnets.plots.style import LINE_STYLES, MARKERS, PALETTE, styled
 
@@ -90,4 +91,29 @@ def lines_by_layer(
     ax.set_xlabel("layer, from input to output")
     ax.set_ylabel(label)
     ax.legend()
+    return ax
+
+
+@styled
+def reached_maps(ax: Axes, reached: Tensor, title: str = "") -> Axes:
+    """Which maps that go into some layers reach which that come out: a dark square for each pair.
+
+    Args:
+        ax: where to draw.
+        reached: (maps out, maps in), true where the one depends on the other.
+        title: above the square.
+
+    Raises:
+        ValueError: no matrix.
+    """
+    if reached.ndim != 2:
+        raise ValueError(
+            "reached_maps draws a matrix of maps out by maps in, got the shape "
+            f"{tuple(reached.shape)}"
+        )
+    ax.imshow(reached.detach().cpu().numpy() != 0, cmap="Blues", vmin=0, vmax=1.4)
+    ax.set_title(title, fontsize=10)
+    ax.grid(visible=False)
+    ax.set_xlabel("map that goes in")
+    ax.set_ylabel("map that comes out")
     return ax
