@@ -4,7 +4,14 @@ import torch
 
 import convnets
 from convnets.analysis import feature_reuse as measured_reuse
-from convnets.plots import feature_reuse, figure, gate_bars, heatmap_on_image, lines_by_layer
+from convnets.plots import (
+    feature_reuse,
+    figure,
+    gate_bars,
+    heatmap_on_image,
+    lines_by_layer,
+    mosaic,
+)
 
 
 @pytest.fixture
@@ -41,6 +48,24 @@ def test_heat_is_drawn_over_the_image_and_clear_where_there_is_none(ax):
 def test_heat_of_another_size_is_refused(ax):
     with pytest.raises(ValueError, match="same size"):
         heatmap_on_image(ax, torch.zeros(1, 4, 4), torch.zeros(2, 2))
+
+
+def test_pictures_stand_in_rows_each_on_its_own_scale_around_0_with_gaps_between(ax):
+    pictures = torch.tensor([-4.0, 0.0, 2.0]).reshape(3, 1, 1).expand(3, 2, 2)
+    mosaic(ax, pictures, columns=2, title="three filters")
+    drawn = np.ma.filled(ax.images[0].get_array(), np.nan)
+    assert drawn[0, 0] == -1
+    assert drawn[0, 3] == 0
+    assert drawn[3, 0] == 1
+    assert np.isnan(drawn[2, 0])
+    assert np.isnan(drawn[3, 3])
+    assert ax.images[0].get_clim() == (-1, 1)
+    assert ax.get_title() == "three filters"
+
+
+def test_pictures_of_several_channels_are_refused(ax):
+    with pytest.raises(ValueError, match="must be"):
+        mosaic(ax, torch.zeros(6, 3, 5, 5), columns=2)
 
 
 def test_gates_are_bars_and_their_mean_is_marked(ax):

@@ -3,7 +3,7 @@
 from convnets.plots.activations import activation_curves, gradient_by_layer, value_and_slope
 from convnets.plots.bubbles import BUBBLES, accuracy_bubbles, one_crop
 from convnets.plots.convolution import field_pyramid, sliding_window
-from convnets.plots.features import feature_reuse, gate_bars, heatmap_on_image
+from convnets.plots.features import feature_reuse, gate_bars, heatmap_on_image, mosaic
 from convnets.plots.images import image_grid, kernel_grid
 from convnets.plots.layers import layer_bars, lines_by_layer, reached_maps, shapes
 from convnets.plots.network import block_skyline, dense_connections, stacked_bars
@@ -35,6 +35,7 @@ __all__ = [
     "layer_bars",
     "lines_by_layer",
     "loss_curves",
+    "mosaic",
     "one_crop",
     "reached_maps",
     "results_by_group",

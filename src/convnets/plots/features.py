@@ -1,5 +1,7 @@
-"""Pictures of what a network has learned: which features it reuses, where it looks."""
+"""Pictures of what a network has learned: its filters and maps, what it reuses, where it looks."""
 
+import torch
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from torch import Tensor
@@ -8,6 +10,39 @@ from convnets.plots.style import PALETTE, styled
 
 # From clear to vermillion: where nothing is hot, the image alone is seen.
 HEAT = LinearSegmentedColormap.from_list("heat", [(PALETTE[1], 0.0), (PALETTE[1], 0.85)])
+
+
+@styled
+def mosaic(ax: Axes, pictures: Tensor, columns: int, title: str = "") -> Axes:
+    """Filters or feature maps side by side: blue above 0, red below, white at 0.
+
+    Each has a scale of its own, which ends at its value farthest from 0.
+
+    Args:
+        ax: where to draw.
+        pictures: (N, H, W), such as the weights of N filters, or N maps of one image.
+        columns: pictures in a row.
+        title: above all of them.
+
+    Raises:
+        ValueError: no pictures, or tensors of another shape.
+    """
+    if pictures.ndim != 3 or not len(pictures):
+        raise ValueError(f"pictures must be (N, H, W), N at least 1, got {tuple(pictures.shape)}")
+    pictures = pictures.detach().float().cpu()
+    number, height, width = pictures.shape
+    columns = min(columns, number)
+    rows, gap = -(-number // columns), max(1, width // 8)
+    canvas = torch.full((rows * (height + gap) - gap, columns * (width + gap) - gap), torch.nan)
+    for index, picture in enumerate(pictures):
+        top, left = index // columns * (height + gap), index % columns * (width + gap)
+        largest = max(float(picture.abs().max()), 1e-12)
+        canvas[top : top + height, left : left + width] = picture / largest
+    colors = colormaps["RdBu"].with_extremes(bad="#BBBBBB")
+    ax.imshow(canvas.numpy(), cmap=colors, vmin=-1, vmax=1)
+    ax.set_title(title, fontsize=10, fontweight="normal")
+    ax.axis("off")
+    return ax
 
 
 @styled
