@@ -39,6 +39,14 @@ def test_all_axes_are_in_it():
     assert "after" in fig.alternative
 
 
+def test_a_label_says_what_a_text_means():
+    ax = figure().axes[0]
+    ax.text(0, 0, "+", label="add")
+    ax.text(0, 1, "64x56x56", label=" ")
+    ax.text(0, 2, "ReLU")
+    assert ax.figure.alternative.endswith("add; ReLU.")
+
+
 def test_it_does_not_go_on_for_ever():
     fig = figure()
     for number in range(MOST_TEXTS + 5):

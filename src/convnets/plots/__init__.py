@@ -1,6 +1,7 @@
 """The course's pictures: functions that draw on axes, in one style, without global state."""
 
 from convnets.plots.activations import activation_curves, gradient_by_layer, value_and_slope
+from convnets.plots.block_diagram import block_diagram
 from convnets.plots.bubbles import BUBBLES, accuracy_bubbles, one_crop
 from convnets.plots.convolution import field_pyramid, sliding_window
 from convnets.plots.features import feature_reuse, gate_bars, heatmap_on_image, mosaic
@@ -20,6 +21,7 @@ __all__ = [
     "CourseFigure",
     "accuracy_bubbles",
     "activation_curves",
+    "block_diagram",
     "block_skyline",
     "dense_connections",
     "experiment_runs",

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
-from matplotlib.text import Annotation
+from matplotlib.text import Annotation, Text
 
 MOST_TEXTS = 40
 
@@ -22,14 +22,19 @@ def _describe(ax: Axes) -> str:
     parts = [*_axes(ax), *_lines(ax), *_bars(ax)]
     if ax.images and not ax.get_ylabel():
         parts.append("image")
-    words = [text for text in ax.texts if text.get_text().strip()]
+    words = [text for text in ax.texts if _said(text)]
     for text in words[:MOST_TEXTS]:
         place = f" at {_pair(*text.xy)}" if isinstance(text, Annotation) else ""
-        parts.append(_flat(text.get_text()) + place)
+        parts.append(_said(text) + place)
     if len(words) > MOST_TEXTS:
         parts.append(f"and {len(words) - MOST_TEXTS} more labels")
     title = _flat(ax.get_title())
     return f"{title + ': ' if title else ''}{'; '.join(parts)}." if parts or title else ""
+
+
+def _said(text: Text) -> str:
+    """The text's label if it has one, else the text; a label of one space says nothing."""
+    return _flat(str(text.get_label()) or text.get_text())
 
 
 def _axes(ax: Axes) -> list[str]:
