@@ -105,7 +105,9 @@ def test_a_result_says_what_it_cost_and_where_it_is_from():
     machine = "a machine; PyTorch 2.11, 2025-01-01"
     assert found.origin() == f"5,000 images, 1 epoch, 2 seeds; {machine}"
     found.runs[-1] = replace(found.runs[-1], date="2025-01-02")
-    assert found.origin().endswith(f"{machine}; a machine; PyTorch 2.11, 2025-01-02")
+    assert found.origin().endswith(f"; {machine} and 2025-01-02")
+    found.runs[-1] = replace(found.runs[-1], machine="another")
+    assert found.origin().endswith(f"; {machine}; another, 2025-01-02")
     del found.runs[-1]
     found.budget |= {"images": None, "epochs": 4, "children": 12}
     assert found.effort() == (

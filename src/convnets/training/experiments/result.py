@@ -151,10 +151,12 @@ class Result:
         return ", ".join(parts)
 
     def origin(self) -> str:
-        """The effort; machine, versions and day of each part of the runs."""
-        return "; ".join(
-            [self.effort(), *dict.fromkeys(f"{run.machine}, {run.date}" for run in self.runs)]
-        )
+        """The effort; machine and versions, with the days on which they ran."""
+        days: dict[str, dict[str, None]] = {}
+        for run in self.runs:
+            days.setdefault(run.machine, {})[run.date] = None
+        machines = (f"{machine}, {' and '.join(dates)}" for machine, dates in days.items())
+        return "; ".join([self.effort(), *machines])
 
     def save(self, path: Path | str) -> Path:
         """Write everything to `path` as JSON."""
