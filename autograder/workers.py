@@ -60,7 +60,7 @@ def workers(count: int | None = None, scheduler: str | None = None) -> Iterator[
         scheduler: address of a Dask scheduler whose workers are used instead, "tcp://…".
 
     Raises:
-        CourseError: there is no scheduler at this address.
+        CourseError: there is no scheduler at this address, or its workers will not do.
     """
     for name in ("distributed", "distributed.worker", "distributed.nanny"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -85,4 +85,12 @@ def workers(count: int | None = None, scheduler: str | None = None) -> Iterator[
             "Start one with `dask scheduler`, and workers with `dask worker --nthreads 1`."
         ) from None
     with client:
+        threads = [
+            one["nthreads"] for one in client.scheduler_info(n_workers=-1)["workers"].values()
+        ]
+        if set(threads) != {1}:
+            raise CourseError(
+                f"The workers at {scheduler} have {threads or 'no'} threads; each needs one. Start "
+                "them with `dask worker --nworkers -1 --nthreads 1`."
+            )
         yield Workers(client)

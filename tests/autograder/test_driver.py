@@ -1,14 +1,19 @@
 """Grading a class: nothing is lost, nothing is done twice, whoever is killed."""
 
+import multiprocessing
 import os
+import pkgutil
 import random
+import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
 import time
 from concurrent.futures import Future
 from contextlib import closing, nullcontext
+from unittest.mock import patch
 
 import nbformat
 import psutil
@@ -159,6 +164,14 @@ def test_workers_of_a_cluster_can_do_the_work(changed):
         assert totals(grade(changed, ASSIGNMENT, again=True, scheduler=address)) == TOTALS
 
 
+def test_workers_with_several_threads_are_refused(changed):
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=":0") as cluster,
+        pytest.raises(CourseError, match="--nthreads 1"),
+    ):
+        grade(changed, ASSIGNMENT, again=True, scheduler=cluster.scheduler_address)
+
+
 def test_a_cluster_that_does_not_answer_is_said(changed, monkeypatch):
     monkeypatch.setattr("autograder.workers.CONNECT_SECONDS", 1)
     with pytest.raises(CourseError, match=r"No Dask scheduler answers at tcp://127.0.0.1:9"):
@@ -292,6 +305,51 @@ def test_an_examiner_that_is_killed_is_an_error_of_the_grading(monkeypatch):
 
 def _end_this_process(_):
     os._exit(1)
+
+
+WRITES = (
+    "autograder.grade.back_up",
+    "autograder.grade._Run._write_notebooks",
+    "autograder.grade.MarkBook.enter",
+    "autograder.gradebook._enter",
+    "autograder.records.Records.written",
+)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("write", WRITES)
+def test_a_driver_that_is_killed_at_a_write_leaves_all_marks_of_a_student_or_none(
+    changed, write, when
+):
+    with closing(sqlite3.connect(changed.root / "gradebook.db")) as gradebook, gradebook:
+        gradebook.execute("UPDATE grade SET auto_score = 0")
+    process = multiprocessing.get_context("fork").Process(
+        target=grade_until, args=(changed, write, when)
+    )
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    with closing(sqlite3.connect(changed.root / "gradebook.db")) as gradebook:
+        assert gradebook.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    for student, entry in MarkBook(changed.db_url, ASSIGNMENT).entries().items():
+        assert entry.marks.total in (0, TOTALS[student])
+    assert totals(grade(changed, ASSIGNMENT)) == TOTALS
+
+
+def grade_until(course, write, when):
+    """Grade, and be killed before or after the first call of a function that writes."""
+    original = pkgutil.resolve_name(re.sub(r"\.(\w+\.)?(\w+)$", r":\1\2", write))
+
+    def last(*arguments):
+        if when == "after":
+            original(*arguments)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with (
+        patch(write, last),
+        patch("autograder.workers.workers", lambda *_: nullcontext()),
+    ):
+        grade(course, ASSIGNMENT)
 
 
 VICTIMS = ["driver", "multiprocessing.spawn", "autograder.sandbox.worker"]
