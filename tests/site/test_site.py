@@ -28,6 +28,7 @@ PAGES = (
     *CHAPTERS,
     "chapters/appendix/slide_by_slide",
     "chapters/appendix/figures_recomputed",
+    "chapters/appendix/errata",
     "chapters/appendix/notation",
     "chapters/appendix/glossary",
     "guides/assignment2",
@@ -36,6 +37,31 @@ PAGES = (
     "guides/maintainer",
     "references",
 )
+
+
+# Pages that are found in no table of contents.
+OTHERS = ("index.html", "search.html?q=bottleneck", "chapters/16_lost.html")
+
+
+SCROLLED = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+# Texts whose colour is lighter than a middle grey, and grounds that are darker, as printed.
+PALE_ON_PAPER = """() => {
+  const light = (colour) => {
+    const [r, g, b, alpha = 1] = colour.match(/[\\d.]+/g).map(Number);
+    return alpha === 0 ? null : 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const wrong = [];
+  for (const one of document.querySelectorAll("body, article, article *")) {
+    const style = getComputedStyle(one);
+    if (one.tagName !== "BODY" && !one.offsetParent || one.closest(".sd-btn, svg, mjx-container"))
+      continue;
+    const written = [...one.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
+    const ground = light(style.backgroundColor);
+    if (written && light(style.color) > 128) wrong.push(`pale ${one.outerHTML.slice(0, 120)}`);
+    if (ground !== null && ground < 128) wrong.push(`dark ground ${one.outerHTML.slice(0, 120)}`);
+  }
+  return wrong.slice(0, 5);
+}"""
 
 
 class Opened(NamedTuple):
@@ -93,24 +119,67 @@ def test_a_page_opens_without_errors_and_asks_no_other_host(opened):
     assert not opened.troubles
 
 
-def test_axe_finds_no_serious_barrier(opened):
-    rules = {} if opened.scheme == "light" else {"runOnly": ["color-contrast"]}
-    found = Axe().run(opened.page, options=rules).response["violations"]
-    serious = [one for one in found if one["impact"] in ("serious", "critical")]
-    assert not serious, "\n".join(
+def barriers(page: Page, *rules: str) -> str:
+    """What axe finds serious, by these rules or by all."""
+    options = {"runOnly": list(rules)} if rules else {}
+    found = Axe().run(page, options=options).response["violations"]
+    return "\n".join(
         f"{one['id']}: {node['html'][:200]} {node['failureSummary'][:300]}"
-        for one in serious
+        for one in found
+        if one["impact"] in ("serious", "critical")
         for node in one["nodes"][:3]
     )
 
 
+def test_axe_finds_no_serious_barrier(opened):
+    # Colours are all that the scheme changes.
+    assert not barriers(opened.page, *(["color-contrast"] if opened.scheme == "dark" else []))
+
+
+def test_nothing_scrolls_sideways_on_a_desktop(opened):
+    assert opened.page.evaluate(SCROLLED) <= 0
+
+
+def test_paper_is_white_and_its_text_dark(opened):
+    opened.page.emulate_media(media="print")
+    pale = opened.page.evaluate(PALE_ON_PAPER)
+    opened.page.emulate_media(media="screen")
+    assert not pale
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_page_off_the_table_of_contents_is_as_sound(browser, site, name, scheme):
+    page = browser.new_page(
+        viewport={"width": 1280, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+    )
+    troubles = watch(page, site)
+    page.goto(f"{site}/{name}", wait_until="networkidle")
+    if name == "index.html":
+        page.wait_for_url("**/intro.html")
+    if name.startswith("search"):
+        page.wait_for_selector("#search-results li a")
+    troubles = troubles.copy()  # axe asks for style sheets at addresses of its own
+    found = barriers(page)
+    scrolled = page.evaluate(SCROLLED)
+    page.close()
+    if "lost" in name:  # its own status, and the console on that
+        assert all("404" in one for one in troubles)
+        del troubles[:2]
+    assert not troubles
+    assert not found
+    assert scrolled <= 0
+
+
 @pytest.fixture(scope="module", params=CHAPTERS)
 def chapter(request: pytest.FixtureRequest, browser: Browser, site: str) -> Iterator[Page]:
-    """A chapter that is opened once, for what only looks at it."""
+    """A chapter that is opened once and then used; nothing may go wrong with it meanwhile."""
     page = browser.new_page(viewport={"width": 1280, "height": 900})
+    troubles = watch(page, site)
     page.goto(f"{site}/{request.param}.html", wait_until="networkidle")
     yield page
     page.close()
+    assert not troubles
 
 
 def test_formulas_are_typeset(chapter):
@@ -131,31 +200,34 @@ def test_no_raw_markup_or_error_is_left_in_the_text(chapter):
         assert raw not in shown
 
 
-def test_an_explorer_reacts_to_the_keyboard(chapter):
-    explorer = chapter.locator("figure.explorer").first
-    slider = explorer.locator("input[type=range]").first
-    image, caption = explorer.locator("img"), explorer.locator("figcaption")
-    before = image.get_attribute("src"), caption.text_content(), slider.input_value()
-    slider.focus()
-    key = "ArrowRight" if slider.input_value() != slider.get_attribute("max") else "ArrowLeft"
-    chapter.keyboard.press(key)
-    after = image.get_attribute("src"), caption.text_content(), slider.input_value()
-    assert all(old != new for old, new in zip(before, after, strict=True))
-    assert image.get_attribute("alt") == caption.text_content()
-    assert slider.get_attribute("aria-valuetext") == explorer.locator("output").first.text_content()
+def test_every_slider_of_every_explorer_reacts_to_the_keyboard(chapter):
+    assert chapter.locator("figure.explorer").count() > 0
+    for explorer in chapter.locator("figure.explorer").all():
+        image, caption = explorer.locator("img"), explorer.locator("figcaption")
+        for control in explorer.locator(".explorer-controls p").all():
+            slider = control.locator("input[type=range]")
+            before = image.get_attribute("src"), caption.text_content(), slider.input_value()
+            slider.focus()
+            at_the_end = slider.input_value() == slider.get_attribute("max")
+            chapter.keyboard.press("ArrowLeft" if at_the_end else "ArrowRight")
+            after = image.get_attribute("src"), caption.text_content(), slider.input_value()
+            assert all(old != new for old, new in zip(before, after, strict=True))
+            assert image.get_attribute("alt") == caption.text_content()
+            shown = control.locator("output").text_content()
+            assert slider.get_attribute("aria-valuetext") == shown
 
 
-def test_an_explorer_reacts_to_the_mouse(chapter):
-    explorer = chapter.locator("figure.explorer").first
-    slider = explorer.locator("input[type=range]").first
-    ends = []
-    for share in (0.02, 0.98):
-        box = slider.bounding_box()
-        slider.click(position={"x": share * box["width"], "y": box["height"] / 2})
-        ends.append((slider.input_value(), explorer.locator("img").get_attribute("src")))
-    assert ends[0][0] == slider.get_attribute("min")
-    assert ends[1][0] == slider.get_attribute("max")
-    assert ends[0][1] != ends[1][1]
+def test_every_slider_of_every_explorer_reacts_to_the_mouse(chapter):
+    for explorer in chapter.locator("figure.explorer").all():
+        for slider in explorer.locator("input[type=range]").all():
+            ends = []
+            for share in (0.02, 0.98):
+                box = slider.bounding_box()
+                slider.click(position={"x": share * box["width"], "y": box["height"] / 2})
+                ends.append((slider.input_value(), explorer.locator("img").get_attribute("src")))
+            assert ends[0][0] == slider.get_attribute("min")
+            assert ends[1][0] == slider.get_attribute("max")
+            assert ends[0][1] != ends[1][1]
 
 
 def test_a_quiz_answers_the_keyboard_with_a_sentence(chapter):
@@ -169,22 +241,54 @@ def test_a_quiz_answers_the_keyboard_with_a_sentence(chapter):
     )
 
 
-def test_folded_answers_unfold(chapter):
-    answer = chapter.locator("article section > details").first
-    inside = answer.locator(":scope > :not(summary)").first
-    assert not inside.is_visible()
-    answer.locator("summary").click()
-    assert inside.is_visible()
+def test_every_quiz_answers_the_mouse_first_wrong_then_right(chapter):
+    assert chapter.locator("fieldset.quiz").count() > 0
+    for question in chapter.locator("fieldset.quiz").all():
+        sentences = question.locator("p")
+        rights = [text.startswith("Right.") for text in sentences.all_text_contents()]
+        assert rights.count(True) == 1
+        for chosen in (rights.index(False), rights.index(True)):
+            question.locator("label").nth(chosen).click()
+            shown = [one.is_visible() for one in sentences.all()]
+            assert shown == [number == chosen for number in range(len(rights))]
+
+
+def test_every_folded_answer_unfolds(chapter):
+    answers = chapter.locator("article section > details")
+    assert answers.count() > 0
+    for answer in answers.all():
+        inside = answer.locator(":scope > :not(summary)").first
+        assert not inside.is_visible()
+        answer.locator("summary").click()
+        assert inside.is_visible()
+
+
+def test_a_chapter_leads_to_its_notebook_of_the_released_version(chapter):
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    name = Path(chapter.url).stem
+    links = chapter.locator("a").evaluate_all("links => links.map(link => link.href)")
+    (colab,) = [link for link in links if link.startswith("https://colab.research.google.com")]
+    path = colab.split(f"/blob/v{version}/")[1]
+    assert path == f"chapters/{name}.ipynb"
+    assert (ROOT / path).is_file()
+    (source,) = {link for link in links if link.endswith(".ipynb") and "/_sources/" in link}
+    downloaded = chapter.request.get(source).text()
+    assert json.loads(downloaded) == json.loads((ROOT / path).read_text("utf-8"))
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_nothing_scrolls_sideways_on_a_phone(browser, site, name):
-    context = browser.new_context(viewport={"width": 390, "height": 844})
-    page = context.new_page()
+def test_a_page_opens_on_a_phone_and_does_not_scroll_sideways(browser, site, name):
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    troubles = watch(page, site)
     page.goto(f"{site}/{name}.html", wait_until="networkidle")
-    width = page.evaluate("document.documentElement.scrollWidth")
-    context.close()
-    assert width <= 390
+    scrolled = []
+    for scheme in SCHEMES:
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_selector(f"html[data-theme={scheme}]")
+        scrolled.append(page.evaluate(SCROLLED))
+    page.close()
+    assert max(scrolled) <= 0
+    assert not troubles
 
 
 def test_no_chapter_failed_to_execute():
@@ -192,12 +296,14 @@ def test_no_chapter_failed_to_execute():
 
 
 def test_search_finds_the_chapter_on_bottlenecks(page, site):
+    troubles = watch(page, site)
     page.goto(f"{site}/intro.html", wait_until="networkidle")
     page.keyboard.press("Control+k")
     page.locator("input[type=search]:visible").first.fill("bottleneck")
     page.keyboard.press("Enter")
     page.wait_for_selector("#search-results li a")
     assert "07_resnet" in page.locator("#search-results").inner_html()
+    assert not troubles
 
 
 def test_a_missing_page_is_answered_by_one_with_style_that_leads_on(page, site):
@@ -218,19 +324,11 @@ def test_a_chapter_downloads_as_a_notebook_that_opens(page, site):
     assert notebook.cells[0].source.startswith("# ResNet")
 
 
-def test_buttons_lead_to_the_chapters_of_the_released_version(page, site):
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
-    page.goto(f"{site}/chapters/07_resnet.html", wait_until="networkidle")
-    links = page.locator("a").evaluate_all("links => links.map(link => link.href)")
-    (colab,) = [link for link in links if link.startswith("https://colab.research.google.com")]
-    assert colab.endswith(f"/blob/v{version}/chapters/07_resnet.ipynb")
-    (report,) = [link for link in links if "issues/new?title=Error%20on%20the%20page" in link]
-    assert "07_resnet" in report
-
-
-def test_each_page_says_when_it_was_changed_and_what_it_is(page, site):
+def test_each_page_says_when_it_was_changed_what_it_is_and_where_to_report_errors(page, site):
     for name in PAGES:
         page.goto(f"{site}/{name}.html", wait_until="domcontentloaded")
+        (report,) = page.locator(".report a").evaluate_all("links => links.map(link => link.href)")
+        assert report.endswith(f"/issues/new?title=Error%20on%20the%20page%20{name}")
         assert re.search(
             r"Last updated on \d\d \w+ \d{4}", page.locator("footer.bd-footer-content").inner_text()
         )
