@@ -129,7 +129,7 @@ def _draw_line(ax: Axes, points: list[Point], color: str = "black") -> None:
         codes += [Path.LINETO, Path.CURVE3, Path.CURVE3]
     path = Path([*vertices, points[-1]], [*codes, Path.LINETO])
     arrow = FancyArrowPatch(path=path, arrowstyle="-|>", mutation_scale=9, linewidth=1.3)
-    arrow.set(color=color, fill=False, gid="line")
+    arrow.set(color=color)
     ax.add_patch(arrow)
 
 
