@@ -45,8 +45,9 @@ assets: print release ## gather what a release offers for download, in _build/as
 	@cp _build/print/* _build/release/assignment2.zip _build/assets
 	@git archive --format zip --output _build/assets/notebooks.zip HEAD chapters
 
-links: book ## ask every address that the book links to whether it is there (needs the network)
-	@$(BIN)/jupyter-book build . --builder linkcheck
+links: book ## ask every address that the book links to whether it is there (needs the network); _build/links says more
+	@$(BIN)/jupyter-book build . --builder linkcheck; found=$$?; \
+	  mkdir -p _build/links && mv _build/html/output.* _build/links; exit $$found
 
 serve: book ## show the site on http://localhost:8000 (PORT=… for another port)
 	@$(BIN)/python -m http.server --directory _build/html --bind 127.0.0.1 $(PORT)

@@ -48,7 +48,8 @@ environment() {
 }
 
 browser() {
-  command -v chromium >/dev/null || need_package chromium "a browser for the PDF and the tests of the site"
+  command -v chromium >/dev/null || command -v chromium-browser >/dev/null ||
+    need_package chromium "a browser for the PDF and the tests of the site"
   command -v java >/dev/null || need_package default-jre-headless "the test of the EPUB"
 }
 

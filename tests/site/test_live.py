@@ -1,4 +1,4 @@
-"""JupyterLab itself: a chapter's explorer through a live kernel, and marks by hand in formgrader."""
+"""JupyterLab itself: an explorer through a live kernel, and marks by hand in formgrader."""
 
 import json
 import os

@@ -3,16 +3,20 @@
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
 from pypdf import PdfReader
 
+from autograder.course import Course
+from autograder.leaks import gather, search
 from tests.site.conftest import SITE
 
+ROOT = Path(__file__).parents[2]
 PRINT = SITE.parent / "print"
-CHAPTERS = sorted((Path(__file__).parents[2] / "chapters").glob("*.ipynb"))
+CHAPTERS = sorted((ROOT / "chapters").glob("*.ipynb"))
 
 pytestmark = pytest.mark.slow
 
@@ -62,6 +66,30 @@ def test_no_link_of_the_pdf_leads_to_the_machine_that_made_it(pdf):
         for note in page.get("/Annots", []):
             action = note.get_object().get("/A", {})
             assert "127.0.0.1" not in str(action.get("/URI", ""))
+
+
+def test_the_epub_has_every_picture_and_every_formula_of_the_site():
+    with zipfile.ZipFile(PRINT / "convnets-course.epub") as epub:
+        for path in CHAPTERS:
+            name = f"chapters/{path.stem}"
+            page = BeautifulSoup((SITE / f"{name}.html").read_text("utf-8"), "html.parser")
+            read = BeautifulSoup(epub.read(f"{name}.xhtml"), "html.parser")
+            assert len(read.select("img")) == len(page.select("article img")) > 0
+            assert len(read.select("math")) == len(page.select("article .math")) > 0
+
+
+def test_no_download_holds_a_hidden_test_or_a_solution(pdf, tmp_path):
+    text = tmp_path / "convnets-course.txt"
+    text.write_text("\n".join(page.extract_text() for page in pdf.pages), "utf-8")
+    notebooks = tmp_path / "notebooks.zip"
+    command = ["git", "archive", "--format=zip", f"--output={notebooks}", "HEAD", "chapters"]
+    subprocess.run(command, cwd=ROOT, check=True)
+    assert {path.name for path in CHAPTERS} <= {
+        Path(name).name for name in zipfile.ZipFile(notebooks).namelist()
+    }
+    secrets = gather(Course.at(ROOT / "assignments"))
+    for download in (text, notebooks, PRINT / "convnets-course.epub"):
+        assert not search(download, secrets)
 
 
 def test_the_epub_is_valid():
