@@ -32,6 +32,7 @@ LIMITS = {
     "processes": 64,
     "disk_mib": 256,
     "output_kib": 512,
+    "notebook_output_mib": 16,
 }
 
 HERE = Path(__file__).resolve().parent

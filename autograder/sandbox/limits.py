@@ -16,6 +16,7 @@ class Limits:
         processes: processes and threads at one time.
         disk_mib: files in its scratch folder, which lives in memory too.
         output_kib: what a cell may print and show; the rest is cut off.
+        notebook_output_mib: what all cells may print and show; the rest is cut off.
         reply_mib: the longest answer.
     """
 
@@ -27,6 +28,7 @@ class Limits:
     processes: int = 64
     disk_mib: int = 256
     output_kib: int = 512
+    notebook_output_mib: int = 16
     reply_mib: int = 64
 
     def __post_init__(self) -> None:
@@ -34,3 +36,18 @@ class Limits:
             value = getattr(self, field.name)
             if not isinstance(value, int | float) or isinstance(value, bool) or not value > 0:
                 raise ValueError(f"The limit {field.name} must be a number above 0, not {value!r}.")
+
+
+@dataclass
+class Spent:
+    """What a notebook has used of its limits so far, in all its processes.
+
+    Args:
+        cpu_seconds: of processes that have ended.
+        wall_seconds: in which cells ran and questions were answered.
+        output: characters that were shown.
+    """
+
+    cpu_seconds: float = 0.0
+    wall_seconds: float = 0.0
+    output: int = 0

@@ -20,9 +20,23 @@ def checked(outputs: object, limit: int) -> list[Output]:
     if not isinstance(outputs, list):
         raise ProtocolError("Outputs are a list.")
     rebuilt = [_checked(output) for output in outputs]
-    if sum(map(_length, rebuilt)) > limit:
+    if sum(map(length, rebuilt)) > limit:
         raise ProtocolError("The outputs are longer than they may be.")
     return rebuilt
+
+
+def errors_alone(outputs: list[Output]) -> list[Output]:
+    """The errors among outputs, in a few words each."""
+    return [
+        {
+            **output,
+            "ename": output["ename"][:100],
+            "evalue": output["evalue"][:200],
+            "traceback": [],
+        }
+        for output in outputs
+        if output["output_type"] == "error"
+    ][-1:]
 
 
 def _checked(output: object) -> Output:
@@ -58,7 +72,8 @@ def _texts(data: dict[str, Any]) -> dict[str, str]:
     return data
 
 
-def _length(output: Output) -> int:
+def length(output: Output) -> int:
+    """Characters of an output, and some for itself."""
     data = output.get("data", {})
     texts = [*data, *data.values(), *output.get("traceback", [])]
     texts += [output.get(name, "") for name in ("text", "ename", "evalue")]

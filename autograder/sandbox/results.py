@@ -13,6 +13,9 @@ SENTENCES = {
     "notebook_wall_seconds": "The notebook took more than {:g} seconds.",
     "memory_mib": "It needed more than {:g} MiB of memory.",
     "output_kib": "It printed or showed more than {:g} KiB; the rest is cut off.",
+    "notebook_output_mib": (
+        "The notebook printed or showed more than {:g} MiB; the rest is cut off."
+    ),
 }
 
 
@@ -25,6 +28,8 @@ class State(StrEnum):
     OUT_OF_MEMORY = "out of memory"
     CRASHED = "crashed"
     PROTOCOL_ERROR = "protocol error"
+    #: Killed, and by no limit: no fault that we know of.
+    KILLED = "killed"
 
 
 class StudentEnded(Exception):  # noqa: N818
@@ -33,12 +38,14 @@ class StudentEnded(Exception):  # noqa: N818
     Args:
         state: why.
         sentence: for the student, with the limit that was passed.
+        is_spent: whether a limit of the notebook was passed, and no fresh process helps.
     """
 
-    def __init__(self, state: State, sentence: str) -> None:
+    def __init__(self, state: State, sentence: str, *, is_spent: bool = False) -> None:
         super().__init__(sentence)
         self.state = state
         self.sentence = sentence
+        self.is_spent = is_spent
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from autograder.checks.student import StudentError
 from autograder.sandbox.box import (
     ROOT,
     SandboxError,
@@ -28,8 +27,8 @@ from autograder.sandbox.box import (
     packages_to_hide,
     worker,
 )
-from autograder.sandbox.limits import Limits
-from autograder.sandbox.results import StudentEnded
+from autograder.sandbox.limits import Limits, Spent
+from autograder.sandbox.results import State
 from autograder.sandbox.submission import Student
 
 # What notebooks of this course import; each costs the warm process its time once.
@@ -99,9 +98,20 @@ class Sandbox:
                     "lets users make namespaces; a container may have to be started with fewer "
                     "restrictions. Or say --no-sandbox and trust the hand-ins."
                 )
+            if walls:
+                self._see_that_the_limit_on_processes_binds()
         except BaseException:
             self.close()
             raise
+
+    def _see_that_the_limit_on_processes_binds(self) -> None:
+        with self.start() as student:
+            if student.run_cell(_FORK_TOO_OFTEN).state is State.FAILED:
+                raise SandboxError(
+                    "The limit on processes does not bind here, so a fork bomb could stop this "
+                    "machine; the sandbox needs Linux 5.14 or newer. Or say --no-sandbox and trust "
+                    "the hand-ins."
+                )
 
     def _last_words(self) -> str:
         self._log.seek(0)
@@ -134,11 +144,14 @@ class Sandbox:
         self._log.close()
         self._folder.cleanup()
 
-    def start(self, files: Mapping[str, bytes] | None = None) -> Student:
+    def start(
+        self, files: Mapping[str, bytes] | None = None, spent: Spent | None = None
+    ) -> Student:
         """A fresh student process.
 
         Args:
             files: what lies in its folder, by path relative to it.
+            spent: of the notebook's limits by earlier processes; it is kept up to date.
 
         Raises:
             SandboxError: it could not be walled in.
@@ -160,7 +173,7 @@ class Sandbox:
                 return signal.SIGKILL  # the box was closed, and took all with it
             return int(self._request({"do": "end", "pid": reply["pid"]})[0]["status"])
 
-        return Student(ours, pidfd, end, self.limits, dict(files or {}))
+        return Student(ours, pidfd, end, self.limits, dict(files or {}), spent or Spent())
 
     def _request(
         self, request: dict[str, Any], channel: socket.socket | None = None
@@ -178,33 +191,26 @@ class Sandbox:
 def available() -> str:
     """Why student code cannot be isolated here, in a sentence; "" if it can.
 
-    Starts a box without PyTorch's friends and sees that its limit on processes binds.
+    Starts a box without PyTorch's friends.
     """
-    limits = Limits(processes=8, cell_wall_seconds=10)
     try:
-        with Sandbox(limits, preload=()) as box, box.start() as student:
-            student.run_cell(_FORK_TOO_OFTEN)
-            if student.call("forked", 2 * limits.processes) >= limits.processes:
-                return (
-                    "The limit on processes does not bind here, so a fork bomb could stop this "
-                    "machine; grading needs Linux 5.14 or newer."
-                )
-    except (SandboxError, StudentEnded, StudentError) as error:
+        Sandbox(preload=()).close()
+    except SandboxError as error:
         return str(error)
     return ""
 
 
+# Its process may be one of two, so the third must not start; ended ones count as long as nobody
+# waited for them.
 _FORK_TOO_OFTEN = """
-import os, time
-
-def forked(times):
-    count = 0
-    try:
-        for count in range(times):
-            if not os.fork():
-                time.sleep(0.5)
-                os._exit(0)
-    except OSError:
-        return count
-    return times
+import os, resource
+resource.setrlimit(resource.RLIMIT_NPROC, (2, resource.getrlimit(resource.RLIMIT_NPROC)[1]))
+try:
+    for _ in range(2):
+        if not os.fork():
+            os._exit(0)
+except BlockingIOError:
+    pass
+else:
+    raise RuntimeError
 """

@@ -14,10 +14,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from autograder.checks.student import StudentError
+from autograder.checks.verdict import one_line
 from autograder.errors import CourseError
 from autograder.sandbox.box import SandboxError
-from autograder.sandbox.limits import Limits
-from autograder.sandbox.outputs import Output, checked
+from autograder.sandbox.limits import Limits, Spent
+from autograder.sandbox.outputs import Output, checked, errors_alone, length
 from autograder.sandbox.protocol import MIB, Message, ProtocolError, encode, receive
 from autograder.sandbox.results import CellResult, State, StudentEnded, sentence_for
 from autograder.sandbox.watch import GRACE, Watch
@@ -35,6 +36,7 @@ class Student:
         end: kills its process namespace, and gives its wait status.
         limits: what it may use.
         files: what lies in its folder.
+        spent: of the notebook's limits, before.
 
     Raises:
         SandboxError: the process could not be walled in.
@@ -48,16 +50,20 @@ class Student:
         end: Callable[[], int],
         limits: Limits,
         files: dict[str, bytes],
+        spent: Spent,
     ) -> None:
         self.limits = limits
+        self.spent = spent
         #: Why the process is gone; `None` as long as it lives.
         self.ended: StudentEnded | None = None
         #: How each answer failed, and the sentence that says so.
         self.failures: list[tuple[State, str]] = []
+        #: Whether it was sent right answers, which no later cell may find there.
+        self.knows_answers = False
         self._channel = channel
         self._pidfd = pidfd
         self._kill = end
-        self._watch = Watch(pidfd, limits)
+        self._watch = Watch(pidfd, limits, spent)
         self._watch.start()
         self._channel.settimeout(SETUP_SECONDS)
         try:
@@ -99,16 +105,26 @@ class Student:
         try:
             reply, seconds = self._ask("run_cell", source=source)
             with self.protocol():
-                outputs, failure, cut = _cell(reply, self.limits)
+                outputs, failure, is_cut = _cell(reply, self.limits)
         except StudentEnded as end:
             return CellResult([], end.state, self._watch.seconds, end.sentence, alive=False)
+        outputs, cut = self._in_total(outputs)
         if self._watch.interrupted:
             sentence = self._over(self._watch.interrupted)
             return CellResult(outputs, State.OUT_OF_TIME, seconds, sentence)
         if failure == "memory":
             return CellResult(outputs, State.OUT_OF_MEMORY, seconds, self._over("memory_mib"))
         state = State.FAILED if failure else State.OK
-        return CellResult(outputs, state, seconds, self._over("output_kib") if cut else "")
+        return CellResult(outputs, state, seconds, cut or (self._over("output_kib") * is_cut))
+
+    def _in_total(self, outputs: list[Output]) -> tuple[list[Output], str]:
+        """What of a cell's outputs the notebook may still show; a sentence if that is not all."""
+        size, limit = sum(map(length, outputs)), int(self.limits.notebook_output_mib * MIB)
+        if self.spent.output + size <= limit:
+            self.spent.output += size
+            return outputs, ""
+        self.spent.output = limit
+        return errors_alone(outputs), self._over("notebook_output_mib")
 
     def has(self, name: str) -> bool:
         """Whether the cells defined a name."""
@@ -137,10 +153,10 @@ class Student:
                     refused: Exception = StudentError(self._over("memory_mib"))
                     self.failures.append((State.OUT_OF_MEMORY, str(refused)))
                 case {"error": ["student", str(sentence)]}:
-                    refused = StudentError(sentence[:SENTENCE])
+                    refused = StudentError(one_line(sentence[:SENTENCE]))
                     self.failures.append((State.FAILED, str(refused)))
                 case {"error": ["value", str(sentence)]}:
-                    refused = ValueError(sentence[:SENTENCE])
+                    refused = ValueError(one_line(sentence[:SENTENCE]))
                 case _:
                     raise ProtocolError("A reply has a value or an error.")
         raise refused
@@ -175,9 +191,9 @@ class Student:
     def _over(self, limit: str) -> str:
         return sentence_for(limit, self.limits)
 
-    def _over_with(self, state: State, sentence: str) -> StudentEnded:
+    def _over_with(self, state: State, sentence: str, *, is_spent: bool = False) -> StudentEnded:
         self.close()
-        self.ended = StudentEnded(state, sentence)
+        self.ended = StudentEnded(state, sentence, is_spent=is_spent)
         return self.ended
 
     def _gone(self) -> StudentEnded:
@@ -187,16 +203,23 @@ class Student:
         status = self.close()
         if limit:
             state = State.OUT_OF_MEMORY if limit == "memory_mib" else State.OUT_OF_TIME
-            return self._over_with(state, self._over(limit))
+            is_spent = limit.startswith("notebook_")
+            return self._over_with(state, self._over(limit), is_spent=is_spent)
         if not exited:
             return self._over_with(State.CRASHED, "Its process closed the line to the examiner.")
         if os.WIFEXITED(status):
             return self._over_with(State.CRASHED, "It ended its own process.")
         number = os.WTERMSIG(status)
-        if number == signal.SIGXCPU:
-            return self._over_with(State.OUT_OF_TIME, self._over("notebook_cpu_seconds"))
+        used_up = self.spent.cpu_seconds + 1 > self.limits.notebook_cpu_seconds
+        if number == signal.SIGXCPU or (number == signal.SIGKILL and used_up):
+            sentence = self._over("notebook_cpu_seconds")
+            return self._over_with(State.OUT_OF_TIME, sentence, is_spent=True)
         if number == signal.SIGKILL:  # which a namespace's first process cannot send itself
-            return self._over_with(State.OUT_OF_MEMORY, "The machine ran out of memory.")
+            return self._over_with(
+                State.KILLED,
+                "Its process was killed from outside, by a person or because this machine ran out "
+                "of memory.",
+            )
         return self._over_with(State.CRASHED, f"Its process crashed: {signal.strsignal(number)}.")
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from autograder.sandbox.limits import Limits
+from autograder.sandbox.limits import Limits, Spent
 
 PROC = Path("/proc")
 TICK = os.sysconf("SC_CLK_TCK")
@@ -85,12 +85,14 @@ class Watch(threading.Thread):
     Args:
         pidfd: of the first process of the submission's process namespace.
         limits: what it may use.
+        spent: of the notebook's limits, by this process and those before it.
     """
 
-    def __init__(self, pidfd: int, limits: Limits) -> None:
+    def __init__(self, pidfd: int, limits: Limits, spent: Spent) -> None:
         super().__init__(daemon=True, name="watch of a student process")
         self.pidfd = pidfd
         self.limits = limits
+        self.spent = spent
         #: The limit for which the process was ended, "" as long as it lives.
         self.killed = ""
         #: The limit for which the running cell was told to stop.
@@ -99,7 +101,6 @@ class Watch(threading.Thread):
         self.seconds = 0.0
         self._pid = host_pid(pidfd)
         self._ours = _memory_kib(self._pid)
-        self._wall_before = 0.0
         self._begun: float | None = None
         self._grace = self._interrupted_at = 0.0
         #: Processor's time when last looked at, at most an interval ago.
@@ -119,15 +120,19 @@ class Watch(threading.Thread):
         """It has ended; the seconds that it took."""
         with self._lock:
             seconds = time.monotonic() - self._begun if self._begun is not None else 0.0
-            self._wall_before += seconds
+            self.spent.wall_seconds += seconds
+            if self._begun is not None:
+                self.seconds = seconds
             self._begun = None
-            self.seconds = seconds
             return seconds
 
     def stop(self) -> None:
         """Watch no longer; the descriptor may be closed."""
         self._over.set()
         self.join()
+        self.end()
+        self.spent.cpu_seconds += self._cpu
+        self._cpu = 0.0
 
     def run(self) -> None:
         while not self._over.wait(INTERVAL):
@@ -142,14 +147,14 @@ class Watch(threading.Thread):
             self._cpu = now.cpu_seconds
             if self._too_much_memory(now):
                 self._kill("memory_mib")
-            elif now.cpu_seconds > self.limits.notebook_cpu_seconds:
+            elif self.spent.cpu_seconds + now.cpu_seconds > self.limits.notebook_cpu_seconds:
                 self._kill("notebook_cpu_seconds")
             elif self._begun is not None:
                 self._look_at_time(time.monotonic() - self._begun, now.cpu_seconds)
 
     def _look_at_time(self, wall: float, cpu: float) -> None:
         limits = self.limits
-        if self._wall_before + wall > limits.notebook_wall_seconds:
+        if self.spent.wall_seconds + wall > limits.notebook_wall_seconds:
             self._kill("notebook_wall_seconds")
         elif self.interrupted:
             if wall > self._interrupted_at + self._grace:

@@ -102,7 +102,7 @@ def _end(pid: int, *, walls: bool) -> int:
 
 def student_process(channel: socket.socket, limits: Limits, shell: Any, *, walls: bool) -> None:
     """Run a submission's cells and answer questions, until the channel is closed."""
-    from autograder.sandbox.answers import Answers
+    from autograder.sandbox.answers import Answers, hide
     from autograder.sandbox.shell import record_streams
 
     channel = _alone_with(channel)
@@ -125,6 +125,7 @@ def student_process(channel: socket.socket, limits: Limits, shell: Any, *, walls
         return
     record_streams()
     answers = Answers(shell, limits.output_kib * 1024)
+    hide()
     own = os.getpid()
     channel.sendall(encode({"ready": True}))
     while True:
@@ -178,9 +179,8 @@ def _settle(scratch: Path, files: dict[str, bytes]) -> None:
 def _limit(limits: Limits, *, walls: bool) -> None:
     Path("/proc/self/oom_score_adj").write_text("1000")  # should the machine need a victim
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    cpu = int(limits.notebook_cpu_seconds) + 1
     for kind, value in (
-        (resource.RLIMIT_CPU, cpu),
+        (resource.RLIMIT_CPU, limits.notebook_cpu_seconds + 1),
         (resource.RLIMIT_AS, size + limits.memory_mib * MIB + RESERVED),
         # Without a user namespace it would count what else this user runs.
         *([(resource.RLIMIT_NPROC, limits.processes)] if walls else []),

@@ -1,14 +1,16 @@
 """Each way to use too much ends within its limit, in a state, with a sentence that names it."""
 
+import os
+import signal
 import time
 
 import pytest
 
 from autograder.errors import CourseError
 from autograder.sandbox.box import SandboxError
-from autograder.sandbox.limits import Limits
+from autograder.sandbox.limits import Limits, Spent
 from autograder.sandbox.results import StudentEnded
-from autograder.sandbox.watch import GRACE
+from autograder.sandbox.watch import GRACE, host_pid
 
 SLACK = 1.0  # seconds for a busy machine
 
@@ -220,6 +222,28 @@ def test_a_crash_costs_this_process_only(box, source):
             student.call("f")
     with box.start() as fresh:
         assert fresh.run_cell("x = 1").state == "ok"
+
+
+def test_a_process_that_is_killed_from_outside_is_nobodys_fault(box):
+    with box.start() as student:
+        os.kill(host_pid(student._pidfd), signal.SIGKILL)
+        result = student.run_cell("1")
+    assert result.state == "killed"
+    assert "killed from outside" in result.sentence
+
+
+def test_what_earlier_processes_spent_counts(box):
+    spent = Spent()
+    with box.start({}, spent) as student:
+        student.run_cell("import time; time.sleep(0.2); print('x' * 1000)")
+        student.run_cell("sum(range(10**7))")
+    assert spent.wall_seconds > 0.2
+    assert spent.output > 1000
+    spent.wall_seconds = 5.9
+    with box.start({}, spent) as student:
+        result = student.run_cell("import time; time.sleep(5)")
+    assert "notebook" in result.sentence
+    assert result.seconds < SLACK
 
 
 def test_an_exit_is_a_failed_cell(run):

@@ -11,6 +11,7 @@ from statistics import median
 import pytest
 
 from autograder.sandbox import box as outer
+from autograder.sandbox import session
 from autograder.sandbox.box import SandboxError
 from autograder.sandbox.session import Sandbox, available
 from autograder.sandbox.watch import host_pid
@@ -43,6 +44,12 @@ def test_a_machine_that_allows_no_namespaces_says_why(bubblewrap):
     bubblewrap("echo 'bwrap: No permissions to create new namespace' >&2; exit 1")
     assert "No permissions to create new namespace" in available()
     assert "--no-sandbox" in available()
+
+
+@pytest.mark.slow
+def test_a_machine_where_a_fork_bomb_would_not_end_is_refused(monkeypatch):
+    monkeypatch.setattr(session, "_FORK_TOO_OFTEN", session._FORK_TOO_OFTEN.replace("(2,", "(9,"))
+    assert "Linux 5.14" in available()
 
 
 def test_another_system_says_so(monkeypatch):
