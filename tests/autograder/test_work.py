@@ -68,7 +68,7 @@ ENDS = {
     ),
     "exits": (INSIDE + "os._exit(0)", State.CRASHED, "ended"),
     "segfaults": (
-        INSIDE + "import faulthandler; faulthandler._sigsegv()",
+        INSIDE + "import faulthandler; faulthandler._read_null()",
         State.CRASHED,
         "crashed",
     ),
