@@ -2,7 +2,8 @@
 
 `python -m benchmarks.grading` writes `results/grading.md`: hand-ins a minute, memory, how the rate
 grows with workers, what it takes to grade a class again that did not change, what isolation costs a
-notebook, and how long the command takes to start. `--students 20` is shorter.
+notebook, how long the command takes to start, and what the driver alone takes for a class of 1,000.
+`--students 20` is shorter.
 """
 
 import argparse
@@ -39,6 +40,7 @@ STUDENTS = 40
 TURN = 20
 """Hand-ins that one way grades before the other has its turn."""
 REPEATS = 20
+LARGE = 1000
 CELL_SECONDS = 20
 """In both ways; hostile cells run into it."""
 RESULTS = Path(__file__).with_name("results") / "grading.md"
@@ -163,6 +165,34 @@ def ours(course: Course, jobs: int) -> tuple[float, int]:
     return run([*command, "--jobs", str(jobs)], Path.cwd())
 
 
+def large(course: Course, root: Path) -> str:
+    """What the driver takes for a class in which many handed in the same, so workers are idle."""
+    some = sorted(course.submissions(ASSIGNMENT))[:9]  # the tenth is hostile
+    copy = part(course, some, root)
+    for number in range(LARGE - len(some)):
+        model = copy.root / "submitted" / some[number % len(some)]
+        shutil.copytree(model, copy.root / "submitted" / f"copy{number:04}")
+    command = [sys.executable, "-m", "autograder", "grade", "--course", str(copy.root)]
+    process = psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    memory, begun = {}, 0.0
+    while process.poll() is None:
+        time.sleep(0.2)
+        done = sum(1 for _ in copy.root.glob(f"autograded/*/{ASSIGNMENT}"))
+        if done and not begun:
+            begun = time.perf_counter()
+        for mark in (LARGE // 10, LARGE // 2, LARGE - 10):
+            if done >= mark and mark not in memory:
+                memory[mark] = process.memory_info().rss / 2**20
+    each = 1000 * (time.perf_counter() - begun) / LARGE
+    again = ours(copy, 1)[0]
+    held = ", ".join(f"{size:.0f} MiB after {done}" for done, size in memory.items())
+    shutil.rmtree(copy.root)
+    return (
+        f"A class of {LARGE:,} of whom many handed in the same: the driver reads and writes a "
+        f"hand-in in {each:.0f} ms and holds {held}. The class unchanged takes {again:.0f} s."
+    )
+
+
 def isolation() -> float:
     """Milliseconds by which walls make an empty notebook slower, in the median."""
     seconds: dict[bool, list[float]] = defaultdict(list)
@@ -226,7 +256,11 @@ def main() -> None:
                 lost += theirs is None
                 if theirs is not None and theirs != mark:
                     differ.append(f"{name}: nbgrader {theirs:g}, ours {mark}")
-    RESULTS.write_text(table(students, cores, times, memory, differ, lost), "utf-8")
+        text = [
+            table(students, cores, times, memory, differ, lost),
+            large(course, scratch / "large"),
+        ]
+    RESULTS.write_text("\n".join(text) + "\n", "utf-8")
     print(RESULTS.read_text("utf-8"))
 
 

@@ -22,6 +22,12 @@ def test_help_starts_without_nbgrader_and_torch():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_the_driver_does_without_torch():
+    """It would cost seconds and half a gigabyte; workers have it."""
+    code = "import sys, autograder.grade, autograder.workers\nassert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 COMMANDS = [
     "release",
     "grade",
