@@ -5,6 +5,7 @@ A hidden test cell is one line: `check("basic_block", BasicBlock).report()`.
 
 from autograder.checks.earlier_answers import replaced
 from autograder.checks.exercises import EXERCISES
+from autograder.checks.student import StudentError
 from autograder.checks.verdict import Verdict
 from autograder.secret import seed_of
 
@@ -24,8 +25,15 @@ def check(exercise: str, *answers: object, seed: int | None = None) -> Verdict:
     verdict = asked.examine(*answers, seed=seed)
     if verdict.marks == verdict.out_of or not asked.builds_on:
         return verdict
-    with replaced(answers, asked.builds_on) as any_replaced:
-        if any_replaced:
-            again = asked.examine(*answers, seed=seed)
-            return max(verdict, again, key=lambda found: found.marks)
-    return verdict
+    with replaced(dict(zip(asked.answers, answers, strict=True)), asked.builds_on) as instead:
+        if instead is None:
+            return verdict
+        try:
+            again = asked.examine(*instead, seed=seed)
+        except StudentError:
+            return verdict
+    # The student's code has seen right answers: it gets no words out but those that it had before.
+    known = {*verdict.sentences, *asked.sentences}
+    name = asked.answers[0]
+    again = again.saying_only(known, f"{name} is wrong with right versions of what it calls, too.")
+    return max(verdict, again, key=lambda found: found.marks)

@@ -34,6 +34,8 @@ from autograder.checks.student import (
 )
 from autograder.checks.verdict import Part, Verdict
 
+# Of wrong layers, how many kinds a sentence lists.
+DIFFERENCES = 6
 PARTS = ("shapes", "parameters", "values", "gradients", "modes")
 # (batch, height, width). Layers are matched on the first; then come batch 1, odd, and not square.
 SCALE = 4.0
@@ -104,6 +106,10 @@ class BlockExercise:
     @property
     def points(self) -> float:
         return sum(self.marks)
+
+    @property
+    def sentences(self) -> frozenset[str]:
+        return frozenset(mistake.sentence for mistake in self.mistakes)
 
     def examine(self, block_class: Any, *, seed: int) -> Verdict:
         """Mark a student's class. The seed chooses inputs and weights."""
@@ -176,7 +182,7 @@ def _failures(ours: _Prepared, block_class: Any) -> dict[str, str]:
     if failed and (sentence := _wrong_shape(ours, block)):
         failed["shapes"] = sentence
 
-    found = _recognise(ours, block)
+    found = _recognise(ours, block, layers)
     if found is None:
         if not failed and (sentence := _wrong_shape(ours, block)):
             failed["shapes"] = sentence
@@ -195,19 +201,19 @@ def _failures(ours: _Prepared, block_class: Any) -> dict[str, str]:
     return behaviour | failed
 
 
-def _recognise(ours: _Prepared, block: Block) -> tuple[Mistake | None, Match, bool] | None:
+def _recognise(
+    ours: _Prepared, block: Block, layers: Layers
+) -> tuple[Mistake | None, Match, bool] | None:
     """The reference that the block agrees with, the mistake if it is not a right one, and whether
     it costs the same."""
     dearer = None
     x = ours.inputs[0]
     for mistake, reference in ours.candidates():
-        match = find_match(reference, block, x)
+        match = find_match(reference, block, layers, x)
         if match is not None:
             if block.multiplications(x) == reference.multiplications(x):
                 return mistake, match, True
             dearer = dearer or (mistake, match, False)
-    if dearer is not None:
-        dearer[1].load()
     return dearer
 
 
@@ -228,11 +234,19 @@ def _wrong_shape(ours: _Prepared, block: Block) -> str | None:
         try:
             found = tuple(block.forward(x).shape)
         except StudentError as error:
-            hint = ours.exercise.shape_hint(ours.case, block) if "match" in str(error) else None
-            return hint or str(error)
+            return _shape_hint(ours, block, str(error)) or str(error)
         if found != expected:
             return f"{block.label} turns {tuple(x.shape)} into {found} instead of {expected}."
     return None
+
+
+def _shape_hint(ours: _Prepared, block: Block, sentence: str) -> str | None:
+    if "match" not in sentence:
+        return None
+    try:
+        return ours.exercise.shape_hint(ours.case, block)
+    except StudentError:
+        return None
 
 
 def _wrong_layers(ours: _Prepared, block: Block, layers: Layers) -> str | None:
@@ -256,6 +270,8 @@ def _wrong_layers(ours: _Prepared, block: Block, layers: Layers) -> str | None:
     differences += [f"{count} {what} too many" for what, count in (surplus - missing).items()]
     if not differences:
         return f"{block.label} lacks the bias of a convolution."
+    if len(differences) > DIFFERENCES:
+        differences[DIFFERENCES:] = [f"and {len(differences) - DIFFERENCES} more"]
     return f"{block.label} holds other layers than it should: {'; '.join(differences)}."
 
 
@@ -265,7 +281,7 @@ def _described(shapes: Mapping[str, tuple[int, ...]]) -> str:
     if set(without_bias(shapes)) == {"weight"} and len(weight) == 4:
         out_channels, in_channels, height, width = weight
         return f"{height}x{width} convolution {in_channels} -> {out_channels}"
-    if {"weight", "bias", "running_mean", "running_var"} <= set(shapes):
+    if len(weight) == 1 and {"bias", "running_mean", "running_var"} <= set(shapes):
         return f"batch norm of {weight[0]} channels"
     return f"layer with {', '.join(f'{name} {shape}' for name, shape in shapes.items())}"
 
@@ -296,9 +312,9 @@ def _wrong_behaviour(ours: _Prepared, match: Match, *, same_cost: bool) -> dict[
 
 def _wrong_values(ours: _Prepared, match: Match, *, same_cost: bool) -> str:
     block = match.block
-    for x in (*ours.inputs, ours.turned):
-        if not match.same_values(x):
-            return f"{block.label} is wrong for inputs of shape {tuple(x.shape)}."
+    x = match.wrong_values([*ours.inputs[1:], ours.turned])
+    if x is not None:
+        return f"{block.label} is wrong for inputs of shape {tuple(x.shape)}."
     if block.changed_its_input:
         return _changed(block)
     if block.forward_in_float32(ours.inputs[0]).dtype != torch.float32:

@@ -4,7 +4,7 @@ A student may build on an earlier answer. If that one is wrong, only its own exe
 """
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from textwrap import dedent
 from types import FunctionType
@@ -14,25 +14,39 @@ from autograder.checks.student import Elsewhere, defined_from
 
 
 @contextmanager
-def replaced(answers: Iterable[object], right: Mapping[str, Callable[..., Any]]) -> Iterator[bool]:
-    """Put the right versions where the answers look them up; says whether anything was there.
+def replaced(
+    answers: Mapping[str, object], right: Mapping[str, Callable[..., Any]]
+) -> Iterator[tuple[object, ...] | None]:
+    """Put the right versions where the answers look them up.
 
     A right version must need no names but `torch`, `nn`, `functional` and `Tensor`: it is defined
     anew on the student's side, like code of the student's own.
+
+    Args:
+        answers: to an exercise, by name.
+        right: versions of earlier ones, by name; an answer may itself be one.
+
+    Yields:
+        the answers to examine; `None` where nothing was replaced.
     """
-    if remote := next((one for one in answers if isinstance(one, Elsewhere)), None):
+    given = tuple(answers.values())
+    if remote := next((one for one in given if isinstance(one, Elsewhere)), None):
         sources = {name: (version.__name__, source_of(version)) for name, version in right.items()}
         with remote.replacing(sources) as any_replaced:
-            yield any_replaced
+            yield given if any_replaced else None
         return
-    spaces = {id(space): space for answer in answers for space in _namespaces(answer)}
+    versions = {name: defined_anew(version) for name, version in right.items()}
+    spaces = {id(space): space for answer in given for space in _namespaces(answer)}
     before = [
         (space, name, space[name]) for space in spaces.values() for name in right if name in space
     ]
     try:
         for space, name, _ in before:
-            space[name] = defined_anew(right[name])
-        yield bool(before)
+            space[name] = versions[name]
+        if before or right.keys() & answers.keys():
+            yield tuple(versions.get(name, answer) for name, answer in answers.items())
+        else:
+            yield None
     finally:
         for space, name, value in before:
             space[name] = value
@@ -44,7 +58,7 @@ def source_of(version: Callable[..., Any]) -> str:
 
 
 def defined_anew(version: Callable[..., Any], beside: object = None) -> Any:
-    """The same function or class, as if the student had written it, where `beside` lives."""
+    """The same function or class, where `beside` lives; there the student may read it."""
     if isinstance(beside, Elsewhere):
         return beside.define(version.__name__, source_of(version))
     return defined_from(version.__name__, source_of(version))

@@ -11,7 +11,8 @@ error just where a ReLU has its kink, and then their gradients differ by much mo
 import copy
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,8 +35,8 @@ Assignment = dict[str, str]
 # matrix products, channels last) they differ by at most 3e-15 of the largest value, and the mildest
 # known mistake by 4e-2 (20 seeds, 1 and 2 threads).
 TOLERANCE = 1e-9
-# A right block needs a few dozen tries; the limit stops blocks with absurdly many layers.
-MAX_TRIES = 200
+# A right block needs a few dozen tries; the limits stop blocks with absurdly many layers.
+MAX_TRIES, MAX_STEPS = 200, 20_000
 
 
 def kind_of(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
@@ -45,9 +46,12 @@ def kind_of(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]
 
 
 def without_bias(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
-    """The kind of a layer less a convolution's bias."""
+    """The kind of a layer less a convolution's bias; one of another shape is no bias."""
     kind = kind_of(shapes)
-    return {key: kind[key] for key in kind if key != "bias" or len(kind.get("weight", ())) != 4}
+    weight = kind.get("weight", ())
+    if len(weight) == 4 and kind.get("bias") == weight[:1]:
+        del kind["bias"]
+    return kind
 
 
 def fits(theirs: Mapping[str, tuple[int, ...]], ours: Mapping[str, tuple[int, ...]]) -> bool:
@@ -135,39 +139,39 @@ class Match:
     layers: Layers
     parts: Assignment
 
-    def load(self) -> None:
-        """Give the block the reference's weights; biases that the reference lacks become zero."""
+    def weights(self) -> dict[str, Tensor]:
+        """The reference's weights by the block's names; biases that it lacks are zero."""
         weights = {}
         for ours, theirs in self.parts.items():
             for leaf, shape in self.layers[theirs].items():
                 weight = self.reference.state.get(_join(ours, leaf), torch.zeros(shape))
                 weights[_join(theirs, leaf)] = weight.reshape(shape)
-        self.block.load(weights)
+        return weights
 
-    def same_values(self, x: Tensor) -> bool:
-        """Whether eval-mode outputs agree, given that weights are loaded."""
-        return close(self.block.forward(x), self.reference.values(x))
+    def wrong_values(self, inputs: Sequence[Tensor]) -> Tensor | None:
+        """The first input for which eval-mode outputs disagree."""
+        outputs = self.block.forwards(inputs, weights=self.weights())
+        for x, output in zip(inputs, outputs, strict=True):
+            if not close(output, self.reference.values(x)):
+                return x
+        return None
 
     def same_training(self, batches: list[Tensor]) -> bool:
         """Whether train mode gives the same outputs and statistics, and eval mode after it too."""
-        self.load()
         outputs, trained = self.reference.training(batches)
-        for x, output in zip(batches, outputs, strict=True):
-            if not close(self.block.forward(x, training=True), output):
-                return False
-        theirs = self.block.state()
-        return all(
-            close(theirs[b], trained.state[a].reshape(theirs[b].shape)) for a, b in self._tensors()
-        ) and close(self.block.forward(batches[0]), trained.values(batches[0]))
+        theirs = self.block.forwards(batches, training=True, weights=self.weights())
+        if not all(map(close, theirs, outputs)):
+            return False
+        state = self.block.state()
+        return all(_agrees(state, b, trained.state[a]) for a, b in self._tensors()) and close(
+            self.block.forward(batches[0]), trained.values(batches[0])
+        )
 
     def same_gradients(self, x: Tensor) -> bool:
         """Whether train-mode gradients agree, by the input and by the reference's parameters."""
-        self.load()
-        ours, theirs = self.reference.gradients(x), self.block.gradients(x)
+        ours, theirs = self.reference.gradients(x), self.block.gradients(x, self.weights())
         pairs = [("", ""), *(pair for pair in self._tensors() if pair[0] in ours)]
-        return all(
-            b in theirs and close(theirs[b], ours[a].reshape(theirs[b].shape)) for a, b in pairs
-        )
+        return all(_agrees(theirs, b, ours[a]) for a, b in pairs)
 
     def _tensors(self) -> list[tuple[str, str]]:
         """Our name and the student's for each tensor that decides what comes out."""
@@ -179,17 +183,15 @@ class Match:
         ]
 
 
-def find_match(reference: Reference, block: Block, x: Tensor) -> Match | None:
+def find_match(reference: Reference, block: Block, layers: Layers, x: Tensor) -> Match | None:
     """Layers of `block` that make it compute, in eval mode on `x`, what `reference` computes.
 
     Leaves the block with the reference's weights. None if there are none, or if the block fails.
     """
     try:
-        layers = block.layers()
         for parts in itertools.islice(_assignments(reference.layers, layers), MAX_TRIES):
             match = Match(reference, block, layers, parts)
-            match.load()
-            if match.same_values(x):
+            if match.wrong_values([x]) is None:
                 return match
     except StudentError:
         pass
@@ -198,23 +200,53 @@ def find_match(reference: Reference, block: Block, x: Tensor) -> Match | None:
 
 def close(theirs: Tensor, ours: Tensor) -> bool:
     """Same shape, and values that agree to `TOLERANCE` of the largest."""
-    if theirs.shape != ours.shape:
+    if theirs.shape != ours.shape or theirs.is_complex():
         return False
     scale = ours.abs().max().clamp(min=1).item() if ours.numel() else 1.0
     return torch.allclose(theirs.double(), ours.double(), rtol=0, atol=TOLERANCE * scale)
 
 
+def _agrees(theirs: Mapping[str, Tensor], name: str, ours: Tensor) -> bool:
+    """Whether a tensor is there and agrees with ours, as a layer's weights do with another's."""
+    there = theirs.get(name)
+    if there is None or there.numel() != ours.numel():
+        return False
+    return close(there, ours.reshape(there.shape))
+
+
 def _assignments(reference: Layers, student: Layers) -> Iterator[Assignment]:
-    """Every one-to-one choice of a student's layer, of the right shapes, for each of ours."""
-    if not reference:
-        yield {}
+    """One-to-one choices of a student's layer, of the right shapes, for each of ours.
+
+    None where the student has too few layers of a kind, and the first `MAX_STEPS` steps only.
+    """
+    by_kind: dict[_Kind, list[str]] = defaultdict(list)
+    for name, shapes in student.items():
+        for kind in {_key(kind_of(shapes)), _key(without_bias(shapes))}:
+            by_kind[kind].append(name)
+    kinds = {name: _key(kind_of(shapes)) for name, shapes in reference.items()}
+    if any(len(by_kind[kind]) < count for kind, count in Counter(kinds.values()).items()):
         return
-    (ours, shapes), *rest = reference.items()
-    for theirs, their_shapes in student.items():
-        if fits(their_shapes, shapes):
-            others = {name: layer for name, layer in student.items() if name != theirs}
-            for assignment in _assignments(dict(rest), others):
-                yield {ours: theirs, **assignment}
+    steps = iter(range(MAX_STEPS))
+
+    def completed(parts: Assignment, waiting: list[str]) -> Iterator[Assignment]:
+        if not waiting:
+            yield parts
+            return
+        ours, *others = waiting
+        for theirs in by_kind[kinds[ours]]:
+            if next(steps, None) is None:
+                return
+            if theirs not in parts.values():
+                yield from completed({**parts, ours: theirs}, others)
+
+    yield from completed({}, list(kinds))
+
+
+_Kind = frozenset[tuple[str, tuple[int, ...]]]
+
+
+def _key(kind: Mapping[str, tuple[int, ...]]) -> _Kind:
+    return frozenset(kind.items())
 
 
 def _join(owner: str, leaf: str) -> str:

@@ -9,6 +9,7 @@ import copy
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,14 +19,16 @@ from torch import Generator, Tensor
 from autograder.checks.student import (
     Function,
     StudentError,
+    gradients_of,
     open_function,
 )
 from autograder.checks.verdict import Part, Verdict
-from autograder.errors import CourseError
 
 # Of the largest value. Right versions differ by rounding alone.
 TOLERANCES = {torch.float64: 1e-6, torch.float32: 1e-5}
 EXACT, LENIENT = 1e-9, 1e-3
+# How a wrong function may fail, such as by shapes that do not fit.
+BREAKS = (RuntimeError, TypeError, ArithmeticError, LookupError)
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Call:
         gradients: look at the gradients by the floating-point arguments, not at the result.
         lenient: a tensor may be off by a thousandth, and a number may be of another type.
         exact: a float64 tensor is compared to its last digits, which show rounded constants.
+        impossible: the right answer is a ValueError.
     """
 
     part: str
@@ -47,6 +51,7 @@ class Call:
     gradients: bool = False
     lenient: bool = False
     exact: bool = False
+    impossible: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ class Slip:
     function: Callable[..., Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FunctionExercise:
     """What is asked of a function.
 
@@ -89,45 +94,87 @@ class FunctionExercise:
     def points(self) -> float:
         return sum(self.marks.values())
 
+    @property
+    def sentences(self) -> frozenset[str]:
+        return frozenset(slip.sentence for slip in self.slips)
+
     def examine(self, function: Any, *, seed: int) -> Verdict:
         """Mark a student's function. The seed chooses the arguments."""
-        calls = self.calls(torch.Generator().manual_seed(seed))
+        ours = _prepared(self, seed)
         student = open_function(function, self.answer, self.forbidden)
-        expected = [answer(OurFunction(self.right, self.answer), call) for call in calls]
-        given = [answer(student, call) for call in calls]
+        given = [answer(student, call) for call in ours.calls]
         wrong = {
             number: sentence
-            for number, (call, ours, theirs) in enumerate(zip(calls, expected, given, strict=True))
-            if (sentence := difference(student, call, ours, theirs))
+            for number, (call, right, theirs) in enumerate(
+                zip(ours.calls, ours.expected, given, strict=True)
+            )
+            if (sentence := difference(student, call, right, theirs))
         }
-        known = self._recognised(calls, given) if wrong else None
+        known = ours.recognised(given) if wrong else None
         parts = []
         for part, out_of in self.marks.items():
-            numbers = [number for number, call in enumerate(calls) if call.part == part]
+            numbers = [number for number, call in enumerate(ours.calls) if call.part == part]
             failed = [number for number in numbers if number in wrong]
             marks = out_of * (1 - len(failed) / len(numbers))
             sentence = (known or wrong[failed[0]]) if failed else ""
             parts.append(Part(part, marks, out_of, sentence))
         return Verdict(tuple(parts))
 
-    def _recognised(self, calls: list[Call], given: list[Any]) -> str | None:
+
+class _Prepared:
+    """An exercise's calls as every student gets them, and what ours answer."""
+
+    def __init__(self, exercise: FunctionExercise, seed: int) -> None:
+        self.exercise = exercise
+        self.calls = exercise.calls(torch.Generator().manual_seed(seed))
+        right = OurFunction(exercise.right, exercise.answer)
+        self.expected = [answer(right, call) for call in self.calls]
+        for call, found in zip(self.calls, self.expected, strict=True):
+            if isinstance(found, Failed) and (found.kind, call.impossible) != ("ValueError", True):
+                raise RuntimeError(f"The right answer of {exercise.name} fails: {found.sentence}")
+
+    def recognised(self, given: list[Any]) -> str | None:
         """The sentence of the first slip that answers every call as the student does."""
-        for slip in self.slips:
-            ours = [answer(OurFunction(slip.function, self.answer), call) for call in calls]
-            if all(_agree(a, b) for a, b in zip(ours, given, strict=True)):
+        for slip, ours in zip(self.exercise.slips, self._slipped, strict=True):
+            if all(map(_agree, given, ours)):
                 return slip.sentence
         return None
 
+    @cached_property
+    def _slipped(self) -> list[list[Any]]:
+        """What each slip answers; it may break on some calls."""
+        name = self.exercise.answer
+        slips = [OurFunction(slip.function, name, BREAKS) for slip in self.exercise.slips]
+        return [[answer(slip, call) for call in self.calls] for slip in slips]
+
+
+# A class has the same calls for all.
+_prepared = lru_cache(maxsize=128)(_Prepared)
+
 
 class OurFunction(Function):
-    """A function of ours, called without watching what it calls."""
+    """A function of ours, called without watching what it calls.
+
+    Args:
+        breaks: errors that are an answer; any other is an error of the tests.
+    """
+
+    def __init__(self, function: Any, name: str, breaks: tuple[type[Exception], ...] = ()) -> None:
+        super().__init__(function, name)
+        self._breaks = breaks
 
     def call(self, *arguments: Any, **keywords: Any) -> Any:
         try:
             return self._function(*arguments, **keywords)
-        except (ValueError, CourseError):
-            raise
-        except Exception as error:  # a slip may break on some arguments
+        except self._breaks as error:
+            raise StudentError(type(error).__name__) from None
+
+    def _differentiated(
+        self, label: str, result: Tensor, leaves: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        try:
+            return gradients_of(result, leaves)
+        except self._breaks as error:
             raise StudentError(type(error).__name__) from None
 
 
@@ -198,7 +245,7 @@ def _agree(theirs: Any, ours: Any, *, lenient: bool = False, exact: bool = False
         return torch.allclose(theirs, ours, rtol=0, atol=tolerance, equal_nan=True)
     if isinstance(ours, dict):  # gradients by argument
         return isinstance(theirs, dict) and all(
-            _agree(theirs[key], ours[key], lenient=lenient) for key in ours
+            key in theirs and _agree(theirs[key], ours[key], lenient=lenient) for key in ours
         )
     if isinstance(ours, list | tuple):
         same = isinstance(theirs, list | tuple) and len(theirs) == len(ours)
@@ -206,16 +253,20 @@ def _agree(theirs: Any, ours: Any, *, lenient: bool = False, exact: bool = False
             _agree(a, b, lenient=lenient) for a, b in zip(theirs, ours, strict=True)
         )
     if isinstance(ours, int | float) and lenient:
-        return _is_number(theirs) and math.isclose(theirs, ours, rel_tol=1e-6, abs_tol=1e-12)
+        return _is_near(theirs, ours)
     if isinstance(ours, float):
-        return type(theirs) is float and math.isclose(theirs, ours, rel_tol=1e-6, abs_tol=1e-12)
+        return type(theirs) is float and _is_near(theirs, ours)
     return type(theirs) is type(ours) and bool(theirs == ours)
 
 
-def _is_number(value: Any) -> bool:
-    if isinstance(value, Tensor):
-        return value.numel() == 1
-    return isinstance(value, int | float | np.generic)
+def _is_near(theirs: Any, ours: float) -> bool:
+    """Whether something is a number, of whatever type, and near ours."""
+    if not isinstance(theirs, int | float | np.generic | Tensor):
+        return False
+    try:
+        return math.isclose(float(theirs), ours, rel_tol=1e-6, abs_tol=1e-12)
+    except (TypeError, ValueError, OverflowError, RuntimeError):  # several numbers, or a huge one
+        return False
 
 
 def _refused(function: Function, call: Call, error: ValueError) -> str:

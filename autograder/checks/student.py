@@ -8,7 +8,7 @@ import sys
 import warnings
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import (
     AbstractContextManager,
     contextmanager,
@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import flop_registry
 
 # Layer name -> {tensor name -> shape}, e.g. {"conv1": {"weight": (8, 4, 3, 3)}}.
 Layers = dict[str, dict[str, tuple[int, ...]]]
@@ -62,7 +62,7 @@ class Elsewhere(ABC):
 
     @abstractmethod
     def define(self, name: str, source: str) -> "Elsewhere":
-        """Something of ours, defined there."""
+        """Something of ours, defined there; it is no answer, which others may know."""
 
     @abstractmethod
     def replacing(self, versions: Mapping[str, tuple[str, str]]) -> AbstractContextManager[bool]:
@@ -110,20 +110,24 @@ def student_code(
     try:
         with redirect_stdout(swallow), redirect_stderr(swallow), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with operators, _watching_calls(borrowed) if computes else nullcontext():
+            with (
+                operators if forbidden else nullcontext(),
+                _watching_calls(borrowed) if computes else nullcontext(),
+            ):
                 yield
     except StudentError:
         raise
     except NotImplementedError:
         raise StudentError(f"{action} is not written yet.") from None
     except (Exception, SystemExit) as error:
-        _refuse(action, borrowed, operators.found)
+        refuse(action, borrowed, operators.found)
         reason = (str(error).splitlines() or [""])[0]
         raise StudentError(f"{action} raised {type(error).__name__}: {reason}") from None
-    _refuse(action, borrowed, operators.found)
+    refuse(action, borrowed, operators.found)
 
 
-def _refuse(action: str, borrowed: set[str], operators: set[str]) -> None:
+def refuse(action: str, borrowed: Iterable[str], operators: Iterable[str]) -> None:
+    """Raise the sentence for what an answer must not use, if it uses any."""
     if borrowed:
         raise StudentError(
             f"{action} gets its answer from {', '.join(sorted(borrowed))}: a block that another "
@@ -140,18 +144,23 @@ def _refuse(action: str, borrowed: set[str], operators: set[str]) -> None:
 def _watching_calls(borrowed: set[str]) -> Iterator[None]:
     """Note which of `LIBRARIES` have a function called."""
 
+    seen = {__file__}
+
     def note(frame: Any, event: str, argument: object) -> None:
-        if event == "call" and frame.f_code.co_filename != __file__:
+        # It returns nothing, so that it hears of calls alone, not of lines.
+        file = frame.f_code.co_filename
+        if file not in seen:
+            seen.add(file)
             package = str(frame.f_globals.get("__name__")).partition(".")[0]
             if package in LIBRARIES:
                 borrowed.add(package)
 
-    before = sys.getprofile()
-    sys.setprofile(note)
+    before = sys.gettrace()
+    sys.settrace(note)
     try:
         yield
     finally:
-        sys.setprofile(before)
+        sys.settrace(before)
 
 
 class _Operators(TorchDispatchMode):
@@ -233,6 +242,11 @@ class Function:
             for place, value in enumerate(given)
             if isinstance(value, Tensor) and value.requires_grad
         }
+        return self._differentiated(label, result, leaves)
+
+    def _differentiated(
+        self, label: str, result: Tensor, leaves: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
         with student_code(f"the backward pass of {label}"):
             return gradients_of(result, leaves)
 
@@ -262,11 +276,12 @@ class Block:
 
     def convolutions(self) -> list[tuple[tuple[int, ...], int]]:
         """(weight shape, stride) of every nn.Conv2d; for hints only, never for marks."""
-        return [
-            (tuple(module.weight.shape), max(module.stride))
-            for module in self._module.modules()
-            if isinstance(module, nn.Conv2d)
-        ]
+        with student_code(f"a look at the convolutions of {self.label}", computes=False):
+            return [
+                (tuple(module.weight.shape), max(module.stride))
+                for module in self._module.modules()
+                if isinstance(module, nn.Conv2d)
+            ]
 
     def load(self, weights: Mapping[str, Tensor]) -> None:
         with student_code(f"loading weights into {self.label}", computes=False):
@@ -287,17 +302,33 @@ class Block:
 
     def forward(self, x: Tensor, *, training: bool = False) -> Tensor:
         given = x.clone()
+        with student_code(f"the modes of {self.label}", computes=False):
+            self._module.train(training)
         with student_code(f"{self.label} on an input of shape {tuple(x.shape)}"), torch.no_grad():
-            output = self._module.train(training)(given)
+            output = self._module(given)
         self._check_tensor(output)
         self.changed_its_input |= not torch.equal(given, x)
         return output
 
+    def forwards(
+        self,
+        inputs: Sequence[Tensor],
+        *,
+        training: bool = False,
+        weights: Mapping[str, Tensor] | None = None,
+    ) -> list[Tensor]:
+        """The outputs of several inputs, one after the other; with these weights, if any."""
+        if weights is not None:
+            self.load(weights)
+        return [self.forward(x, training=training) for x in inputs]
+
     def forward_in_float32(self, x: Tensor) -> Tensor:
         """The output for a float32 input and weights; they are float64 again afterwards."""
-        with student_code(f"{self.label} in float32"), torch.no_grad():
+        with student_code(f"{self.label} in other number formats", computes=False):
+            self._module.float().eval()
             try:
-                return self._module.float().eval()(x.float())
+                with student_code(f"{self.label} in float32"), torch.no_grad():
+                    return self._module(x.float())
             finally:
                 self._module.double()
 
@@ -307,8 +338,9 @@ class Block:
         with student_code(action, computes=False):
             return multiplications(self._module.eval(), x)
 
-    def gradients(self, x: Tensor) -> dict[str, Tensor]:
-        """Train-mode gradients of `probe_loss` by parameter name; "" is the input's."""
+    def gradients(self, x: Tensor, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Train-mode gradients with these weights, by parameter name; "" is the input's."""
+        self.load(weights)
         leaf = x.clone().requires_grad_()
         with student_code(f"the backward pass of {self.label}"), torch.enable_grad():
             # The extra step lets a module that works in place run: autograd forbids it on a leaf.
@@ -339,9 +371,32 @@ def layers_of(module: nn.Module) -> Layers:
 
 def multiplications(module: nn.Module, x: Tensor) -> int:
     """Multiplications of all convolutions and matrix products, half of PyTorch's count of FLOPs."""
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    counter = _Flops()
+    with torch.no_grad(), counter:
         module(x)
-    return int(counter.get_total_flops()) // 2
+    return counter.total // 2
+
+
+class _Flops(TorchDispatchMode):
+    """Counts as PyTorch's `FlopCounterMode` does, less its table by module, which takes long."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.total = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> object:
+        count = flop_registry.get(func._overloadpacket)
+        if count is None and func is not torch.ops.prim.device.default:
+            with self:
+                parts = func.decompose(*args, **(kwargs or {}))
+            if parts is not NotImplemented:
+                return parts
+        result = func(*args, **(kwargs or {}))
+        if count is not None:
+            self.total += int(count(*args, **(kwargs or {}), out_val=result))
+        return result
 
 
 def gradients_of(output: Tensor, named: Mapping[str, Tensor]) -> dict[str, Tensor]:

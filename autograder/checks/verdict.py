@@ -1,7 +1,17 @@
 """What a check found: marks by part, and a sentence for each part that failed."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Container
+from dataclasses import dataclass, replace
+
+# Characters; a sentence may quote what a student wrote.
+LONGEST = 1000
+
+
+def one_line(sentence: str) -> str:
+    """A sentence as a line of a report; more lines could be taken for more sentences."""
+    line = " ".join(sentence.split())
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
 
 
 @dataclass(frozen=True)
@@ -32,7 +42,18 @@ class Verdict:
     @property
     def sentences(self) -> tuple[str, ...]:
         """Each sentence once, in the order of the parts."""
-        return tuple(dict.fromkeys(part.sentence for part in self.parts if part.sentence))
+        return tuple(dict.fromkeys(one_line(part.sentence) for part in self.parts if part.sentence))
+
+    def saying_only(self, known: Container[str], instead: str) -> "Verdict":
+        """The same marks with these sentences, and another one for all others."""
+        return Verdict(
+            tuple(
+                replace(part, sentence=instead)
+                if part.sentence and one_line(part.sentence) not in known
+                else part
+                for part in self.parts
+            )
+        )
 
     def report(self) -> float:
         """Print parts and sentences; return the marks, which nbgrader reads from the cell."""

@@ -1,5 +1,7 @@
 """What a student process answers. It runs beside the student's code: its answers are claims."""
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -125,6 +127,13 @@ class Answers:
         return target._function if isinstance(target, Function) else target
 
 
+def hide() -> None:
+    """Take our modules away from `import`: the process goes on with those that it has."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "autograder"]:
+        del sys.modules[name]
+    sys.path[:] = [folder for folder in sys.path if not Path(folder, "autograder").is_dir()]
+
+
 def rehearse() -> None:
     """Do each thing once; PyTorch imports for seconds at its first observed operator."""
     x = torch.ones(1, 1, 3, 3, dtype=torch.float64)
@@ -133,6 +142,6 @@ def rehearse() -> None:
     block.load(block.state())
     block.forward(x, training=True)
     block.forward_in_float32(x)
-    block.gradients(x)
+    block.gradients(x, {})
     block.multiplications(x)
     encode({"x": x, "layers": block.layers()})

@@ -3,13 +3,15 @@
 Every answer is a claim and is checked for its type here; a wrong type ends the process.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from torch import Tensor
 
 from autograder.checks.student import Block, Elsewhere, Function, Layers, StudentError, labelled
+from autograder.checks.written import Written
 from autograder.sandbox.protocol import Handle, ProtocolError
 from autograder.sandbox.submission import Student, expected
 
@@ -20,34 +22,50 @@ class RemoteAnswer(Elsewhere):
     Args:
         student: the process that has it.
         name: by which the cells defined it, or we.
+        written: the cells.
         handle: of what we defined; `None` for the student's own.
     """
 
-    def __init__(self, student: Student, name: str, handle: int | None = None) -> None:
+    def __init__(
+        self, student: Student, name: str, written: Written, handle: int | None = None
+    ) -> None:
         self.student = student
         self.__name__ = name
+        self.written = written
         self.handle = handle
 
     def block(self, *arguments: Any, **options: Any) -> "RemoteBlock":
+        if self.handle is None:
+            self.written.check(self.__name__, labelled(self.__name__, arguments, options))
         return RemoteBlock(self.student, self.__name__, *arguments, handle=self.handle, **options)
 
     def function(self, name: str, forbidden: frozenset[str] = frozenset()) -> "RemoteFunction":
-        return RemoteFunction(self.student, self.__name__, forbidden)
+        return RemoteFunction(self.student, self.__name__, forbidden, self.written)
 
     def define(self, name: str, source: str) -> "RemoteAnswer":
         made = _Remote(
             self.student, "define", name=name, source=source, arguments=(), keywords={}
         ).handle
-        return RemoteAnswer(self.student, name, made.number)
+        return RemoteAnswer(self.student, name, self.written, made.number)
 
     @contextmanager
     def replacing(self, versions: Mapping[str, tuple[str, str]]) -> Iterator[bool]:
+        """As it says; the process then knows right answers, and no later cell may run in it."""
+        there = {name: version for name, version in versions.items() if has(self.student, name)}
+        if not there:
+            yield False
+            return
         question: dict[str, Any] = {"arguments": (), "keywords": {}}
-        any_replaced = self.student.ask("replace", versions=dict(versions), **question)
+        failures = len(self.student.failures)
+        self.student.knows_answers = True
+        _asked(self.student, "replace", versions=there, **question)
+        self.written.replaced = frozenset(there)
         try:
-            yield any_replaced is True
+            yield True
         finally:
-            self.student.ask("restore", **question)
+            self.written.replaced = frozenset()
+            del self.student.failures[failures:]
+            _asked(self.student, "restore", **question)
 
 
 class RemoteFunction(Function):
@@ -57,22 +75,29 @@ class RemoteFunction(Function):
         student: the process that has it.
         name: by which the cells defined it.
         forbidden: PyTorch's operators that it must not call.
+        written: the cells.
     """
 
     def __init__(
-        self, student: Student, name: str, forbidden: frozenset[str] = frozenset()
+        self,
+        student: Student,
+        name: str,
+        forbidden: frozenset[str] = frozenset(),
+        written: Written | None = None,
     ) -> None:
         super().__init__(None, name, forbidden)
+        self._written = written or Written()
         self._remote = _Remote(
             student, "function", name=name, forbidden=sorted(forbidden), arguments=(), keywords={}
         )
         self.handle = self._remote.handle
 
     def call(self, *arguments: Any, **keywords: Any) -> Any:
-        return self._remote.ask("call", arguments, keywords)
+        self._written.check(self.name, self.label(arguments, keywords), self.forbidden)
+        return self._remote.ask("call", arguments, keywords, may_refuse=True)
 
     def gradients(self, *arguments: Any, **keywords: Any) -> dict[str, Tensor]:
-        return self._remote.tensors("gradients", arguments, keywords)
+        return self._remote.tensors("gradients", arguments, keywords, may_refuse=True)
 
 
 class RemoteBlock(Block):
@@ -103,8 +128,7 @@ class RemoteBlock(Block):
         with self._remote.student.protocol():
             for layer in expected(answer, dict).values():
                 for shape in expected(layer, dict).values():
-                    for size in expected(shape, tuple):
-                        expected(size, int)
+                    _check_sizes(shape)
         return answer
 
     def convolutions(self) -> list[tuple[tuple[int, ...], int]]:
@@ -113,8 +137,8 @@ class RemoteBlock(Block):
             for row in expected(answer, list):
                 if len(expected(row, tuple)) != 2:
                     raise ProtocolError("A convolution is a weight's shape and a stride.")
-                for size in (*expected(row[0], tuple), row[1]):
-                    expected(size, int)
+                _check_sizes(row[0])
+                expected(row[1], int)
         return answer
 
     def load(self, weights: Mapping[str, Tensor]) -> None:
@@ -130,6 +154,20 @@ class RemoteBlock(Block):
     def forward(self, x: Tensor, *, training: bool = False) -> Tensor:
         return self._tensor("forward", x, training=training)
 
+    def forwards(
+        self,
+        inputs: Sequence[Tensor],
+        *,
+        training: bool = False,
+        weights: Mapping[str, Tensor] | None = None,
+    ) -> list[Tensor]:
+        options = {"training": training, "weights": None if weights is None else dict(weights)}
+        answer = self._remote.ask("forwards", (list(inputs),), options)
+        with self._remote.student.protocol():
+            if len(expected(answer, list)) != len(inputs):
+                raise ProtocolError("Each input has an output.")
+        return [self._checked(output) for output in answer]
+
     def forward_in_float32(self, x: Tensor) -> Tensor:
         return self._tensor("forward_in_float32", x)
 
@@ -140,8 +178,8 @@ class RemoteBlock(Block):
     def multiplications(self, x: Tensor) -> int:
         return self._one_of(int, "multiplications", x)
 
-    def gradients(self, x: Tensor) -> dict[str, Tensor]:
-        return self._remote.tensors("gradients", (x,))
+    def gradients(self, x: Tensor, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return self._remote.tensors("gradients", (x, dict(weights)))
 
     def _one_of(self, kind: type, method: str, *arguments: Any) -> Any:
         answer = self._remote.ask(method, arguments)
@@ -149,7 +187,9 @@ class RemoteBlock(Block):
             return expected(answer, kind)
 
     def _tensor(self, method: str, *arguments: Any, **keywords: Any) -> Tensor:
-        answer = self._remote.ask(method, arguments, keywords)
+        return self._checked(self._remote.ask(method, arguments, keywords))
+
+    def _checked(self, answer: object) -> Tensor:
         if not isinstance(answer, Tensor):
             kind = answer.kind if isinstance(answer, Handle) else type(answer).__name__
             raise StudentError(f"{self.label} returns a {kind}, not a tensor.")
@@ -161,7 +201,7 @@ class _Remote:
 
     def __init__(self, student: Student, action: str, **question: Any) -> None:
         self.student = student
-        answer = student.ask(action, **question)
+        answer = _asked(student, action, **question)
         with student.protocol():
             self.handle: Handle = expected(answer, Handle)
 
@@ -170,8 +210,12 @@ class _Remote:
         method: str,
         arguments: tuple[Any, ...] = (),
         keywords: Mapping[str, Any] | None = None,
+        *,
+        may_refuse: bool = False,
     ) -> Any:
-        return self.student.ask(
+        """The answer; only what may refuse its arguments answers with a ValueError."""
+        ask = self.student.ask if may_refuse else partial(_asked, self.student)
+        return ask(
             "method", handle=self.handle.number, method=method, arguments=arguments,
             keywords=dict(keywords or {}),
         )  # fmt: skip
@@ -181,10 +225,33 @@ class _Remote:
         method: str,
         arguments: tuple[Any, ...] = (),
         keywords: Mapping[str, Any] | None = None,
+        *,
+        may_refuse: bool = False,
     ) -> dict[str, Tensor]:
         """The answer, which must be tensors by name."""
-        answer = self.ask(method, arguments, keywords)
+        answer = self.ask(method, arguments, keywords, may_refuse=may_refuse)
         with self.student.protocol():
             for tensor in expected(answer, dict).values():
                 expected(tensor, Tensor)
         return answer
+
+
+def has(student: Student, name: str) -> bool:
+    """Whether the cells of a student process defined a name."""
+    answer = _asked(student, "has", name=name)
+    with student.protocol():
+        return bool(expected(answer, bool))
+
+
+def _asked(student: Student, action: str, **question: Any) -> Any:
+    """What the process answers; a ValueError is no answer but a failure like any other."""
+    try:
+        return student.ask(action, **question)
+    except ValueError as error:
+        raise StudentError(f"It raised ValueError: {error}") from None
+
+
+def _check_sizes(shape: object) -> None:
+    for size in expected(shape, tuple):
+        if expected(size, int) < 0:
+            raise ProtocolError("A size is a natural number.")

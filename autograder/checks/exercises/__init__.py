@@ -28,6 +28,10 @@ class Exercise(Protocol):
     def builds_on(self) -> Any:
         """Earlier answers that it may be made of, by name, and right versions of them."""
 
+    @property
+    def sentences(self) -> frozenset[str]:
+        """For known mistakes: they quote nothing that a student wrote."""
+
     def examine(self, *answers: Any, seed: int) -> Verdict: ...
 
 

@@ -35,7 +35,7 @@ def _size_calls(generator: Generator) -> list[Call]:
     calls += [Call("values", (33, 3), {"dilation": 4, "padding": 4}, lenient=True)]
     calls += [Call("an int", some) for some in drawn]
     impossible = [(4, 5), (2, 7, 1, 2), (6, 3, 2, 0, 3), (1, 2, 3), (3, 9, 4, 2)]
-    return calls + [Call("nothing fits", some) for some in impossible]
+    return calls + [Call("nothing fits", some, impossible=True) for some in impossible]
 
 
 def _naive_size(rounding: Any = None, **changes: Any) -> Any:

@@ -91,6 +91,7 @@ class KaimingInit:
     answers: tuple[str, ...] = ("kaiming_init_",)
     points: float = 3.0
     builds_on: Mapping[str, Any] = field(default_factory=dict)
+    sentences: frozenset[str] = frozenset()
 
     def examine(self, function: Any, *, seed: int) -> Verdict:
         """Convolutions, biases, batch norms, and working in place."""
@@ -111,13 +112,21 @@ class KaimingInit:
 def _wrongly_initialised(build: Callable[[], nn.Module], function: Any) -> dict[str, str]:
     """The parts that are wrong, each with its sentence."""
     wrong = {}
-    block = open_block(defined_anew(build, beside=function))
-    block.label = "a network" if build is _layers else "a single Conv2d"
-    given = {name: 3 + tensor for name, tensor in block.state().items()}
-    block.load(given)
+    shapes = {name: tensor.shape for name, tensor in build().state_dict().items()}
     try:
+        block = open_block(defined_anew(build, beside=function))
+        block.label = "a network" if build is _layers else "a single Conv2d"
+        given = {name: 3 + tensor for name, tensor in block.state().items()}
+        block.load(given)
         returned = block.change(function, "kaiming_init_")
         state = block.state()
+        if any(
+            {name: one.shape for name, one in each.items()} != shapes for each in (given, state)
+        ):
+            raise StudentError(
+                "kaiming_init_ removes or replaces parameters: it gives those that are there new "
+                "values."
+            )
     except StudentError as error:
         return dict.fromkeys(("convolutions", "biases", "batch norms", "in place"), str(error))
     if not returned:
@@ -144,6 +153,7 @@ def _wrongly_initialised(build: Callable[[], nn.Module], function: Any) -> dict[
 
 def _wrong_weights(weight: Tensor, groups: int) -> str | None:
     """Why weights are not He-normal by fan-out, if they are not."""
+    weight = weight.double()
     deviation = weight.std().item()
     centred = (weight - weight.mean()) / weight.std()
     is_normal = abs((centred**4).mean().item() - KURTOSIS) < KURTOSIS_TOLERANCE
@@ -186,6 +196,24 @@ class BasicBlock(nn.Module):
 CHANNELS = (4, 6)
 
 
+EVAL = (
+    "After identity_block the block changes its input in eval mode: what must the residual F(x) "
+    "be, and which weights of a trained block still reach it (slide 41)?"
+)
+TRAIN = (
+    "After identity_block the block changes its input in train mode, where batch norm uses the "
+    "statistics of the batch: only its own scale and shift are left to set (slides 41 and 45)."
+)
+REMOVED = (
+    "identity_block removes or replaces parameters: all must stay, so that training can go on from "
+    "there (slide 41)."
+)
+REBUILT = (
+    "After identity_block the old weights no longer give the old block: change weights only, not "
+    "how the block computes (slide 41)."
+)
+
+
 @dataclass(frozen=True)
 class IdentityBlock:
     """Weights with which a residual block returns its input, as slide 41 argues."""
@@ -193,28 +221,21 @@ class IdentityBlock:
     name: str = "identity_block"
     answers: tuple[str, ...] = ("identity_block", "BasicBlock")
     points: float = 3.0
-    builds_on: Mapping[str, Any] = field(default_factory=dict)
+    builds_on: Mapping[str, Any] = field(default_factory=lambda: {"BasicBlock": BasicBlock})
+    sentences: frozenset[str] = frozenset({EVAL, TRAIN, REMOVED, REBUILT})
 
     def examine(self, function: Any, block_class: Any, *, seed: int) -> Verdict:
-        """Eval mode, train mode, and what must stay; the student's own block or a right one."""
-        own = _identity(function, block_class, seed)
-        if own.marks == own.out_of:
-            return own
-        other = _identity(function, defined_anew(BasicBlock, beside=function), seed)
-        return max(own, other, key=lambda verdict: verdict.marks)
-
-
-def _identity(function: Any, block_class: Any, seed: int) -> Verdict:
-    generator = torch.Generator().manual_seed(seed)
-    wrong: dict[str, str] = {}
-    for channels in CHANNELS:
-        wrong = {**_not_identical(function, block_class, channels, generator), **wrong}
-    return Verdict(
-        tuple(
-            Part(part, 0.0 if part in wrong else 1.0, 1.0, wrong.get(part, ""))
-            for part in ("eval mode", "train mode", "what stays")
+        """Eval mode, train mode, and what must stay."""
+        generator = torch.Generator().manual_seed(seed)
+        wrong: dict[str, str] = {}
+        for channels in CHANNELS:
+            wrong = {**_not_identical(function, block_class, channels, generator), **wrong}
+        return Verdict(
+            tuple(
+                Part(part, 0.0 if part in wrong else 1.0, 1.0, wrong.get(part, ""))
+                for part in ("eval mode", "train mode", "what stays")
+            )
         )
-    )
 
 
 def _not_identical(
@@ -235,31 +256,18 @@ def _not_identical(
         before = block.forward(inputs[0])
         block.change(function, "identity_block")
         if not all(close(block.forward(x), x) for x in inputs):
-            wrong["eval mode"] = (
-                "After identity_block the block changes its input in eval mode: what must the "
-                "residual F(x) be, and which weights of a trained block still reach it (slide 41)?"
-            )
+            wrong["eval mode"] = EVAL
         if not all(close(block.forward(x, training=True), x) for x in inputs):
-            wrong["train mode"] = (
-                "After identity_block the block changes its input in train mode, where batch norm "
-                "uses the statistics of the batch: only its own scale and shift are left to set "
-                "(slides 41 and 45)."
-            )
+            wrong["train mode"] = TRAIN
         state = block.state()
         if {name: tensor.shape for name, tensor in state.items()} != {
             name: tensor.shape for name, tensor in trained.items()
         }:
-            wrong["what stays"] = (
-                "identity_block removes or replaces parameters: all must stay, so that training "
-                "can go on from there (slide 41)."
-            )
+            wrong["what stays"] = REMOVED
         else:
             block.load(trained)
             if not close(block.forward(inputs[0]), before):
-                wrong["what stays"] = (
-                    "After identity_block the old weights no longer give the old block: change "
-                    "weights only, not how the block computes (slide 41)."
-                )
+                wrong["what stays"] = REBUILT
     except StudentError as error:
         for part in ("eval mode", "train mode", "what stays"):
             wrong.setdefault(part, str(error))

@@ -40,6 +40,7 @@ class PredictExercise:
     name: str = "predict"
     answers: tuple[str, ...] = ("predict",)
     builds_on: dict[str, Any] = field(default_factory=dict)
+    sentences: frozenset[str] = frozenset()
 
     @property
     def points(self) -> float:

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 import torch
 from torch import nn
@@ -5,10 +7,12 @@ from torch.nn.functional import relu
 
 from autograder.checks.equivalence import (
     Reference,
+    _assignments,
     find_match,
+    fits,
     randomize_,
 )
-from autograder.checks.student import Block, StudentError
+from autograder.checks.student import Block, StudentError, layers_of
 
 
 class Basic(nn.Module):
@@ -82,7 +86,7 @@ def x():
 
 def test_layers_are_matched_whatever_their_names_and_order(reference, x):
     block = Block(RegisteredBackwards, 3, 6, stride=2)
-    assert find_match(reference, block, x).parts == {
+    assert find_match(reference, block, block.layers(), x).parts == {
         "conv1": "a",
         "bn1": "b",
         "conv2": "c",
@@ -95,8 +99,8 @@ def test_layers_are_matched_whatever_their_names_and_order(reference, x):
 @pytest.mark.parametrize("student", [Basic, WithBiases, InPlace])
 def test_what_is_equivalent_agrees_in_everything(student, reference, x):
     block = Block(student, 3, 6, stride=2)
-    match = find_match(reference, block, x)
-    assert match.same_values(x[:1])
+    match = find_match(reference, block, block.layers(), x)
+    assert match.wrong_values([x[:1], x]) is None
     assert match.same_gradients(x)
     assert match.same_training([x, 2 * x])
     assert not block.changed_its_input
@@ -104,7 +108,47 @@ def test_what_is_equivalent_agrees_in_everything(student, reference, x):
 
 @pytest.mark.parametrize("student", [NoLastRelu, AbsurdlyManyLayers, RaisesInForward])
 def test_no_match_is_found_for_what_is_not_equivalent(student, reference, x):
-    assert find_match(reference, Block(student, 3, 6, stride=2), x) is None
+    block = Block(student, 3, 6, stride=2)
+    assert find_match(reference, block, block.layers(), x) is None
+
+
+class ManyConvolutions(Basic):
+    """As many as the reference has a thousand times, and too few batch norms."""
+
+    def __init__(self, i, o, stride=1):
+        super().__init__(i, o, stride)
+        self.many = nn.ModuleList(nn.Conv2d(o, o, 3, bias=False) for _ in range(1000))
+        self.bn2 = nn.Identity()
+
+
+def test_layers_in_the_thousands_do_not_hold_the_examiner_up(reference, x):
+    block = Block(ManyConvolutions, 3, 6, stride=2)
+    layers = block.layers()
+    begun = time.process_time()
+    assert find_match(reference, block, layers, x) is None
+    assert time.process_time() - begun < 0.5
+
+
+def test_partial_choices_come_to_an_end():
+    # One with a bias can take the part of one without, so both kinds are plenty, but not together.
+    plain, biased = {"weight": (4, 4, 3, 3)}, {"weight": (4, 4, 3, 3), "bias": (4,)}
+    ours = {f"plain {n}": plain for n in range(8)} | {f"biased {n}": biased for n in range(8)}
+    begun = time.process_time()
+    assert not list(_assignments(ours, {str(n): biased for n in range(12)}))
+    assert time.process_time() - begun < 0.5
+
+
+def test_a_bias_of_another_shape_makes_another_layer(reference, x):
+    class HugeBias(Basic):
+        def __init__(self, i, o, stride=1):
+            super().__init__(i, o, stride)
+            # A view of one number, so it costs the student nothing.
+            self.conv2.bias = nn.Parameter(torch.zeros(1, dtype=torch.float64).expand(4 * 10**9))
+
+    layers = layers_of(HugeBias(3, 6, 2))
+    assert layers["conv2"]["bias"] == (4 * 10**9,)
+    assert not fits(layers["conv2"], reference.layers["conv2"])
+    assert not list(_assignments(reference.layers, layers))
 
 
 def test_what_the_reference_computes_is_computed_once_and_stays(reference, x):

@@ -1,0 +1,166 @@
+"""What a student wrote, read as text."""
+
+import pytest
+
+from autograder.bank import load
+from autograder.checks import EXERCISES
+from autograder.checks.student import ACTIVATIONS, StudentError
+from autograder.checks.written import Written, harmless, own_functions, tampering
+from tests.autograder.conftest import ASSIGNMENT
+
+TAMPERING = {
+    "import autograder.checks.student as s\ns._refuse = print": "autograder",
+    "from autograder.checks import student": "autograder",
+    "import sys\nsys.modules['x'] = 1": "sys.modules",
+    "from sys import modules": "sys.modules",
+    "import torch\ntorch.sys.modules": "sys.modules",
+    "import gc\ngc.get_objects()": "gc",
+    "import sys\nsys._getframe(1)": "_getframe",
+    "import sys\ngetattr(sys, '_getframe')": "_getframe",
+    "import sys\nsys.settrace(None)": "settrace",
+    "__import__('autogr' + 'ader')": "__import__",
+    "import importlib": "importlib",
+    "import builtins as b": "builtins",
+    "exec('x')": "exec",
+    "eval('x')": "eval",
+    "run = exec\ndef exec(x): pass": "exec",
+    "globals()['__builtins__']": "__builtins__",
+    "try: 1 / 0\nexcept Exception as e: e.__traceback__.tb_frame.f_back": "__traceback__",
+    "object.__subclasses__()": "__subclasses__",
+    "f.__globals__": "__globals__",
+    "import torch\ntorch._C._len_torch_dispatch_stack()": "_C",
+    "from torch.utils._python_dispatch import TorchDispatchMode": "_python_dispatch",
+    "import torch\n@torch.library.custom_op('a::b', mutates_args=())\ndef f(x): 1": "torch.library",
+    "%matplotlib inline\nimport ctypes": "ctypes",
+    "%%writefile x.py\nimport autograder.checks": "autograder",
+}
+
+
+@pytest.mark.parametrize("source", TAMPERING)
+def test_what_reaches_into_the_process_is_named(source):
+    assert tampering(source) == TAMPERING[source]
+
+
+HONEST = [
+    "import sys\nIN_COLAB = 'google.colab' in sys.modules",
+    "import sys\nprint(sys.version, sys.path)",
+    "model.eval()\ntorch.compile(model)\nre.compile('x')",
+    "def eval(model):\n    return 1\neval(3)",
+    "for m in self.modules(): m.library",
+    "getattr(self, f'conv{i}')",
+    "print('The autograder marks this.')  # autograder.checks",
+    "%matplotlib inline\n!ls\n%time x = 3",
+    "def f(:",
+    "import torch\nfrom torch import nn, functional as F",
+    "x = 'gc' + 'compile'",
+    "\0",
+]
+
+
+@pytest.mark.parametrize("source", HONEST)
+def test_what_honest_people_write_is_not(source):
+    assert tampering(source) == ""
+
+
+def test_a_function_of_ones_own_hides_pythons():
+    assert tampering("eval(network)") == "eval"
+    assert tampering("eval(network)", own_functions("def eval(n): pass")) == ""
+    assert tampering("del eval", {"eval"}) == "eval"
+
+
+def test_modules_that_reach_into_the_process_are_left_out():
+    files = {"a.py": b"import gc", "b.py": b"import math", "c.npz": b"import gc", "d.py": b"\xff"}
+    assert harmless(files).keys() == {"b.py", "c.npz", "d.py"}
+
+
+FUNCTIONAL = "import torch\nfrom torch import nn\nfrom torch.nn import functional as F\n"
+USES = {
+    "directly": "def leaky_relu(x, s): return F.leaky_relu(x, s)",
+    "in place": "def leaky_relu(x, s): return F.leaky_relu_(x.clone(), s)",
+    "a module": "def leaky_relu(x, s): return nn.LeakyReLU(s)(x)",
+    "a method": "def leaky_relu(x, s): return x.relu() - s * (-x).relu()",
+    "a full name": "def leaky_relu(x, s): return torch.nn.functional.leaky_relu(x, s)",
+    "another name": "g = F.leaky_relu\ndef leaky_relu(x, s): return g(x, s)",
+    "another module": "g = F\ndef leaky_relu(x, s): return g.leaky_relu(x, s)",
+    "an import": "from torch.nn.functional import leaky_relu as g\n"
+    "def leaky_relu(x, s): return g(x, s)",
+    "an import inside": "def leaky_relu(x, s):\n    from torch.nn.functional import leaky_relu\n"
+    "    return leaky_relu(x, s)",
+    "getattr": "def leaky_relu(x, s): return getattr(F, 'leaky_relu')(x, s)",
+    "another function": "def g(x): return F.relu(x)\ndef leaky_relu(x, s): return g(x) - s * g(-x)",
+    "a class": "class G(nn.Module):\n    def forward(self, x): return F.relu(x)\n"
+    "def leaky_relu(x, s): return G()(x)",
+    "a lambda": "leaky_relu = lambda x, s: F.leaky_relu(x, s)",
+    "a condition": "if True:\n    leaky_relu = F.leaky_relu",
+    "a name that is local elsewhere": "g = F.relu\ndef leaky_relu(x, s):\n"
+    "    def other(): g = 1\n    return g(x) - s * g(-x)",
+}
+
+
+@pytest.mark.parametrize("source", USES.values(), ids=USES.keys())
+def test_a_forbidden_operator_is_found_by_whatever_name(source):
+    with pytest.raises(StudentError, match=r"leaky_relu\(x\) calls PyTorch's ready-made"):
+        Written([FUNCTIONAL, source]).check("leaky_relu", "leaky_relu(x)", ACTIVATIONS)
+
+
+FREE = {
+    "a test of the answer": [
+        "def leaky_relu(x, s): return torch.where(x > 0, x, s * x)\n"
+        "assert torch.equal(leaky_relu(x, .1), F.leaky_relu(x, .1))",
+        "y = F.leaky_relu(x)",
+    ],
+    "variables by the names of scratch cells": [
+        "y = F.relu(torch.ones(2))",
+        "def leaky_relu(x, s):\n    y = s * x\n    return torch.where(x > 0, x, y)",
+    ],
+    "an earlier attempt": [
+        "def leaky_relu(x, s): return F.leaky_relu(x, s)",
+        "def leaky_relu(x, s): return torch.maximum(x, s * x)",
+    ],
+    "a docstring": ["def leaky_relu(x, s):\n    'As F.leaky_relu.'\n    return x.clamp(min=0)"],
+    "no such answer": ["x = 3"],
+    "data from a library": [
+        "def data():\n    import torchvision\nimages = data()\n"
+        "network = nn.Linear(3, 3)\nnetwork = fit(network, images)",
+        "def leaky_relu(x, s): return network(x)",
+    ],
+}
+
+
+@pytest.mark.parametrize("sources", FREE.values(), ids=FREE.keys())
+def test_what_an_answer_does_not_use_is_free(sources):
+    forbidden = ACTIVATIONS if "torchvision" not in sources[0] else frozenset()
+    Written([FUNCTIONAL, *sources]).check("leaky_relu", "leaky_relu(x)", forbidden)
+
+
+@pytest.mark.parametrize("package", ["torchvision", "timm", "convnets", "autograder"])
+def test_a_block_of_a_library_is_found(package):
+    source = f"import {package}.models as m\nclass Block(m.Block): pass"
+    with pytest.raises(StudentError, match=f"Block gets its answer from {package}"):
+        Written([source]).check("Block", "Block")
+
+
+def test_another_thread_is_no_way_around_the_watch():
+    source = "from threading import Thread\ndef f(x): Thread(target=g).start()"
+    with pytest.raises(StudentError, match=r"f uses threading"):
+        Written([source]).check("f", "f")
+
+
+def test_earlier_answers_for_which_ours_stand_are_not_read():
+    written = Written(
+        [FUNCTIONAL, "def elu(x): return F.elu(x)\ndef selu(x): return 1.05 * elu(x)"]
+    )
+    with pytest.raises(StudentError, match="ready-made elu"):
+        written.check("selu", "selu", ACTIVATIONS)
+    written.replaced = frozenset({"elu"})
+    written.check("selu", "selu", ACTIVATIONS)
+
+
+def test_no_right_answer_of_the_bank_is_taken_for_tampering_or_borrowing(original):
+    for entry in load(original, ASSIGNMENT):
+        cells = list(entry.notebook.values())
+        assert not any(map(tampering, cells)), entry.name
+        if entry.says is None:
+            asked = EXERCISES[entry.exercise]
+            for name in asked.answers:
+                Written(cells).check(name, name, getattr(asked, "forbidden", frozenset()))
