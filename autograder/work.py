@@ -3,6 +3,7 @@
 import os
 import time
 from functools import cache
+from pathlib import Path
 
 import torch
 
@@ -37,12 +38,12 @@ def work(job: Job) -> Result:
     torch.set_num_threads(1)  # the workers share the machine, and the maps are small
     begun = time.monotonic()
     try:
-        result = _Run(job, _box(job.limits, job.walls)).result()
+        result = _Run(job, _box(job.limits, job.walls, *secret.to_hide())).result()
     except SandboxError:
         # The warm process may have been killed, by whomever; a new one can tell.
-        _box(job.limits, job.walls).close()
+        _box(job.limits, job.walls, *secret.to_hide()).close()
         _box.cache_clear()
-        result = _Run(job, _box(job.limits, job.walls)).result()
+        result = _Run(job, _box(job.limits, job.walls, *secret.to_hide())).result()
     return Result(result.outputs, result.findings, time.monotonic() - begun)
 
 
@@ -177,9 +178,9 @@ def _may_run_again(result: CellResult) -> bool:
 
 
 @cache
-def _box(limits: Limits, walls: bool) -> Sandbox:
+def _box(limits: Limits, walls: bool, *hidden: Path) -> Sandbox:
     """One warm process for all that this process grades; it ends with this process."""
-    return Sandbox(limits, walls=walls)
+    return Sandbox(limits, hidden=hidden, walls=walls)
 
 
 def _left_to_a_person(sentence: str, seed: int) -> tuple[list[Output], Finding]:

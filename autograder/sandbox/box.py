@@ -22,11 +22,16 @@ OWN_FILES = (
     ),
     "autograder/checks/student.py",
 )
-# Where the dynamic loader, fonts and processor counts are looked up.
+# The system's programs and libraries, and where the dynamic loader, fonts, time zones and processor
+# counts are looked up. Of /usr only these: a course may lie in a folder beside them.
 SYSTEM = (
-    "/usr", "/nix/store", "/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime", "/etc/fonts",
+    "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libexec", "/usr/share",
+    "/usr/local/bin", "/usr/local/lib", "/usr/local/lib64", "/usr/local/share/fonts", "/nix/store",
+    "/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime", "/etc/fonts",
     "/sys/devices/system/cpu",
 )  # fmt: skip
+# Of the folder in which Python or a virtual environment is installed; it may be a project's own.
+PYTHON = ("bin", "lib", "lib32", "lib64", "libexec", "etc", "ssl", "pyvenv.cfg")
 ENVIRONMENT = {
     "HOME": "/warm",
     "LANG": "C.UTF-8",
@@ -65,16 +70,18 @@ def find_bubblewrap() -> str:
     )
 
 
-def python_folders() -> list[Path]:
-    """Where Python and its packages lie: the virtual environment, its base, PyTorch's folder."""
+def bound_folders() -> list[Path]:
+    """What of the machine is there: the system's, Python's, its packages'; none inside another."""
     torch = importlib.util.find_spec("torch")
     packages = [Path(torch.origin).parents[1]] if torch and torch.origin else []
-    folders: list[Path] = []
-    for folder in (Path(sys.base_prefix), Path(sys.prefix), *packages):
-        for path in dict.fromkeys((folder, folder.resolve())):
-            if not any(path.is_relative_to(other) for other in (*folders, Path("/usr"))):
-                folders.append(path)
-    return folders
+    prefixes = (Path(sys.base_prefix), Path(sys.prefix))
+    wanted = [*map(Path, SYSTEM), *(folder / name for folder in prefixes for name in PYTHON)]
+    found: list[Path] = []
+    for folder in (*wanted, *packages):
+        for path in dict.fromkeys((folder, folder.parent.resolve() / folder.name)):
+            if path.exists() and not any(path.is_relative_to(other) for other in found):
+                found.append(path)
+    return found
 
 
 def packages_to_hide(names: Iterable[str]) -> list[Path]:
@@ -96,7 +103,7 @@ def command(hidden: Iterable[Path], control: int, arguments: list[str]) -> list[
         arguments: of the worker.
 
     Raises:
-        SandboxError: there is no bubblewrap, or Python lies where it would show what is hidden.
+        SandboxError: there is no bubblewrap, or Python itself should be hidden.
     """
     line = [find_bubblewrap(), "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"]
     line += ["--unshare-cgroup-try", "--hostname", "box", "--new-session", "--clearenv"]
@@ -105,19 +112,26 @@ def command(hidden: Iterable[Path], control: int, arguments: list[str]) -> list[
         line += ["--unshare-user"]
     for name, value in ENVIRONMENT.items():
         line += ["--setenv", name, value]
-    line += _system()
+    for name in ("/bin", "/sbin", "/lib", "/lib32", "/lib64"):
+        path = Path(name)
+        if path.is_symlink():
+            line += ["--symlink", str(path.readlink()), name]
+        elif path.is_dir():
+            line += ["--ro-bind", name, name]
     made: set[Path] = set()
-    folders = python_folders()
+    folders = bound_folders()
     for folder in folders:
         line += [*_parents(folder, made), "--ro-bind", str(folder), str(folder)]
     for path in dict.fromkeys(path.resolve() for path in hidden):
-        if any(folder.is_relative_to(path) for folder in folders):
+        if any(path == folder.resolve() for folder in folders):
             raise SandboxError(
                 f"Python lies in {path}, which student code must not see; use a virtual "
                 "environment outside of it."
             )
-        if any(path.is_relative_to(folder) for folder in (*folders, Path("/usr"))):
-            line += ["--tmpfs", str(path), "--remount-ro", str(path)]
+        for folder in folders:
+            if path.is_relative_to(folder.resolve()):
+                seen = str(folder / path.relative_to(folder.resolve()))
+                line += ["--tmpfs", seen, "--remount-ro", seen]
     for name in OWN_FILES:
         inside = Path("/box") / name
         line += [*_parents(inside, made), "--ro-bind", str(ROOT / name), str(inside)]
@@ -137,26 +151,11 @@ def environment_without_box(home: str) -> dict[str, str]:
     return {**inside, "PYTHONPATH": str(ROOT)}
 
 
-def _system() -> list[str]:
-    line = []
-    made: set[Path] = set()
-    for name in SYSTEM:
-        if Path(name).exists():
-            line += [*_parents(Path(name), made), "--ro-bind", name, name]
-    for name in ("/bin", "/sbin", "/lib", "/lib32", "/lib64"):
-        path = Path(name)
-        if path.is_symlink():
-            line += ["--symlink", str(path.readlink()), name]
-        elif path.is_dir():
-            line += ["--ro-bind", name, name]
-    return line
-
-
 def _parents(path: Path, made: set[Path]) -> list[str]:
     """Folders on the way, which bubblewrap would make for its own account alone."""
     line = []
     for parent in reversed(path.parents[:-1]):
-        if parent not in made and not parent.is_relative_to("/usr"):
+        if parent not in made:
             made.add(parent)
             line += ["--dir", str(parent)]
     return line

@@ -1,5 +1,6 @@
 """What a submission cannot see, write or reach."""
 
+import ast
 import os
 import socket
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from autograder.sandbox.box import ROOT
+from autograder.sandbox.box import PYTHON, ROOT, SandboxError, command
 
 PROBE = """
 import os
@@ -67,9 +68,8 @@ def test_what_belongs_to_others_is_not_there(outcome, folder):
 
 def test_of_this_package_only_the_workers_files_are_there(printed):
     found = printed("!find /box -type f").split()
-    printed("import importlib.util as u; assert u.find_spec('autograder').origin is None")
-    printed("assert u.find_spec('autograder.bank') is None")
-    printed("assert not u.find_spec('convnets') or not u.find_spec('convnets.layers')")
+    for name in ("autograder.bank", "autograder.checks.exercises", "convnets.layers"):
+        printed(f"try: import {name}\nexcept ImportError: pass\nelse: raise AssertionError")
     assert {Path(name).name for name in found} == {
         "answers.py", "limits.py", "namespaces.py", "protocol.py", "shell.py", "worker.py",
         "student.py",
@@ -85,8 +85,6 @@ def test_installed_copies_of_our_packages_are_covered(box, tmp_path, monkeypatch
 
 
 def test_a_folder_to_hide_inside_pythons_folder_is_empty_inside():
-    from autograder.sandbox.box import command
-
     numpy = Path(__import__("numpy").__file__).parent
     line = command([numpy], 9, [])
     at = line.index(str(numpy))
@@ -94,11 +92,38 @@ def test_a_folder_to_hide_inside_pythons_folder_is_empty_inside():
     assert line[at + 1 : at + 3] == ["--remount-ro", str(numpy)]
 
 
-def test_python_inside_what_is_hidden_is_refused():
-    from autograder.sandbox.box import SandboxError, command
+def test_what_lies_beside_python_is_not_there(outcome):
+    found = outcome(f"os.listdir({sys.prefix!r})")
+    assert "lib" in found
+    assert set(ast.literal_eval(found)) <= {*PYTHON}
+    assert outcome("os.listdir('/usr/src')") == "FileNotFoundError"
 
+
+def test_a_course_around_python_leaves_only_python():
+    line = command([Path(sys.prefix).parent], 9, [])
+    assert str(Path(sys.prefix).parent) not in line[line.index("--ro-bind") :: 3]
+
+
+def test_a_course_inside_a_system_folder_is_empty_inside(tmp_path, monkeypatch):
+    course = tmp_path / "lib" / "course"
+    course.mkdir(parents=True)
+    (tmp_path / "lib64").symlink_to("lib")
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    line = command([course], 9, [])
+    for folder in (course, tmp_path / "lib64" / "course"):
+        assert line[line.index(str(folder)) - 1] == "--tmpfs"
+
+
+def test_a_course_in_pythons_own_place_is_refused():
     with pytest.raises(SandboxError, match="virtual environment outside"):
-        command([Path(sys.prefix).parent], 9, [])
+        command([Path(sys.prefix) / "lib"], 9, [])
+
+
+def test_installed_packages_of_ours_are_covered_by_every_name(outcome):
+    for folder in ("lib", "lib64"):
+        for name in ("convnets", "autograder"):
+            path = f"{sys.prefix}/{folder}/python3.{sys.version_info[1]}/site-packages/{name}"
+            assert outcome(f"os.listdir({path!r})") in ("FileNotFoundError", "[]")
 
 
 def test_the_environment_of_the_grader_is_not_there(printed, monkeypatch):
