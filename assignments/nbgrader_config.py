@@ -43,6 +43,7 @@ c.CourseDirectory.root = str(HERE)
 c.CourseDirectory.course_id = COURSE_ID
 c.LatePolicy.deadline = DEADLINE
 c.LatePolicy.time_zone = TIME_ZONE
+c.LatePolicy.extensions = str(HERE / "extensions.csv")  # student,until; none if it is not there
 c.LatePolicy.percent_per_day = LATE_PERCENT_PER_DAY
 c.LatePolicy.last_day = LATE_LAST_DAY
 c.AssignLatePenalties.plugin_class = LatePolicy

@@ -43,7 +43,7 @@ class Course:
     def late_policy(self) -> LatePolicy:
         policy = LatePolicy(config=self.config())
         try:
-            policy.deadline_in_utc  # noqa: B018
+            policy.deadline_in_utc, policy.extended  # noqa: B018
         except (ValueError, KeyError) as error:
             raise CourseError(
                 f"{self.root / CONFIG}: DEADLINE or TIME_ZONE cannot be understood ({error}). "

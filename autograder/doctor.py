@@ -46,7 +46,9 @@ def _config(course: Course) -> str:
 
 
 def _deadline(course: Course) -> str:
-    return course.late_policy().deadline_in_words
+    policy = course.late_policy()
+    count = len(policy.extended)
+    return policy.deadline_in_words + (f", extended for {count} students" if count else "")
 
 
 def _sandbox(course: Course) -> str:

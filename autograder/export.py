@@ -29,6 +29,7 @@ class Record:
         student: the id under which the work was handed in.
         exercises: marks and maximum, by exercise; empty if nothing was handed in.
         waits: whether a person still has to mark something.
+        extended: until when the student may hand in, if longer than the others; "" if not.
     """
 
     assignment: str
@@ -41,6 +42,7 @@ class Record:
     penalty: float
     out_of: float
     waits: bool
+    extended: str = ""
 
     @property
     def raw(self) -> float:
@@ -113,6 +115,7 @@ def _record(gradebook: Gradebook, assignment: str, student: Any, out_of: float) 
         exercises={grade.name: (float(grade.score), float(grade.max_score)) for grade in grades},
         penalty=float(submission.late_submission_penalty),
         waits=any(grade.needs_manual_grade for grade in grades),
+        extended=f"{submission.duedate:%Y-%m-%d %H:%M} UTC" if submission.extension else "",
     )
 
 
@@ -120,12 +123,14 @@ def _nbgrader(found: Sequence[Record]) -> dict[str, str]:
     """The columns of `nbgrader export`, and one for each exercise."""
     exercises = list(dict.fromkeys(name for record in found for name in record.exercises))
     head = "assignment student_id last_name first_name email raw_score late_submission_penalty"
-    lines: list[list[object]] = [[*head.split(), "score", "max_score", *exercises]]
+    lines: list[list[object]] = [
+        [*head.split(), "score", "max_score", *exercises, "extended_until"]
+    ]
     for record in found:
         marks = [record.exercises.get(name, ("",))[0] for name in exercises]
         who = [record.student, record.last_name, record.first_name, record.email]
         sums = [record.raw, record.penalty, record.total, record.out_of]
-        lines.append([record.assignment, *who, *sums, *marks])
+        lines.append([record.assignment, *who, *sums, *marks, record.extended])
     return {"": _csv(lines)}
 
 
@@ -155,7 +160,7 @@ def _gradescope(found: Sequence[Record]) -> dict[str, str]:
         f"{record.student}.json": json.dumps(
             {
                 "score": record.total,
-                "output": f"Late: -{record.penalty:g}" if record.penalty else "",
+                "output": _about_time(record),
                 "tests": [
                     {"name": name, "score": marks, "max_score": out_of}
                     for name, (marks, out_of) in record.exercises.items()
@@ -166,6 +171,12 @@ def _gradescope(found: Sequence[Record]) -> dict[str, str]:
         + "\n"
         for record in found
     }
+
+
+def _about_time(record: Record) -> str:
+    late = f"Late: -{record.penalty:g}." if record.penalty else ""
+    extended = f"The deadline was extended to {record.extended}." if record.extended else ""
+    return f"{extended} {late}".strip()
 
 
 FORMS: dict[str, Callable[[Sequence[Record]], dict[str, str]]] = {

@@ -150,6 +150,7 @@ class _Run:
         self.released = self.book.released()
         self.beside = files_of(course.source(assignment))
         self.late = course.late_policy()
+        self.extended = self.late.extended
         self.policy = hashlib.sha256((course.root / CONFIG).read_bytes()).hexdigest()
         self.entries = self.book.entries()
         self.written = self.records.last_written()
@@ -235,7 +236,9 @@ class _Run:
     def _about(self, student: _Student) -> dict[str, Any]:
         """What the marks in the gradebook come from."""
         timestamp = student.hand_in.timestamp
-        return {"notebooks": student.keys, "timestamp": timestamp, "config": self.policy}
+        about = {"notebooks": student.keys, "timestamp": timestamp, "config": self.policy}
+        extension = self.extended.get(student.name)
+        return {**about, "extension": str(extension)} if extension else about
 
     def _is_in_gradebook(self, student: _Student, findings: dict[str, Finding]) -> bool:
         entry = self.entries.get(student.name)

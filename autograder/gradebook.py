@@ -133,6 +133,7 @@ class MarkBook:
             gradebook.update_or_create_student(student)
             gradebook.update_or_create_assignment(self.assignment, duedate=policy.deadline_in_utc)
             submission = gradebook.update_or_create_submission(self.assignment, student, **when)
+            submission.extension = policy.extended.get(student)
             late = submission.total_seconds_late
             for book in submission.notebooks:
                 notebook = notebooks.get(book.name)

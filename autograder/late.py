@@ -1,10 +1,16 @@
-"""The deadline and the late policy, as nbgrader plugs them in.
+"""The deadline, extensions and the late policy, as nbgrader plugs them in.
 
-`nbgrader_config.py` states them (`c.LatePolicy`), everything else asks a `LatePolicy`.
+`nbgrader_config.py` states them (`c.LatePolicy`), everything else asks a `LatePolicy`. Extensions
+stand in a table beside it, `extensions.csv`:
+
+    student,until
+    ada,2026-11-20 18:00
 """
 
+import csv
 import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,7 +19,10 @@ from nbgrader.plugins import LateSubmissionPlugin
 from nbgrader.preprocessors import AssignLatePenalties
 from traitlets import Int, Unicode
 
+from autograder.errors import CourseError
+
 SECONDS_A_DAY = 24 * 60 * 60
+COLUMNS = ["student", "until"]
 
 
 class LatePolicy(LateSubmissionPlugin):  # type: ignore[misc]
@@ -21,14 +30,57 @@ class LatePolicy(LateSubmissionPlugin):  # type: ignore[misc]
 
     deadline = Unicode(help='Local time, such as "2026-11-13 18:00".').tag(config=True)
     time_zone = Unicode(help='IANA name, such as "Europe/Zurich".').tag(config=True)
+    extensions = Unicode(help="A CSV file, which need not be there: student,until.").tag(
+        config=True
+    )
     percent_per_day = Int(help="Of the maximum, for every started day.").tag(config=True)
     last_day = Int(help="The last day late on which something still counts.").tag(config=True)
 
     @property
     def deadline_in_utc(self) -> datetime:
         """As nbgrader's gradebook keeps it: UTC, without saying so."""
-        local = datetime.fromisoformat(self.deadline).replace(tzinfo=ZoneInfo(self.time_zone))
-        return local.astimezone(UTC).replace(tzinfo=None)
+        return self._in_utc(self.deadline)
+
+    def _in_utc(self, local: str) -> datetime:
+        there = datetime.fromisoformat(local).replace(tzinfo=ZoneInfo(self.time_zone))
+        return there.astimezone(UTC).replace(tzinfo=None)
+
+    @property
+    def extended(self) -> dict[str, timedelta]:
+        """By how much later than the others some students may hand in.
+
+        Raises:
+            CourseError: a line of the table cannot be understood.
+        """
+        path = Path(self.extensions)
+        if not self.extensions or not path.exists():
+            return {}
+        try:
+            lines = csv.reader(path.read_text("utf-8-sig").splitlines())
+            found: dict[str, timedelta] = {}
+            for line in lines:
+                entries = [entry.strip() for entry in line]
+                if any(entries) and entries != COLUMNS:
+                    student, more = self._extension(entries)
+                    if student in found:
+                        raise ValueError(f"{student} stands there twice")
+                    found[student] = more
+        except (OSError, ValueError, csv.Error) as error:
+            raise CourseError(
+                f"{path}, line {lines.line_num}: {error}. Write a line for each student, such as "
+                '"ada,2026-11-20 18:00".'
+                if not isinstance(error, OSError | UnicodeError)
+                else f"{path} cannot be read ({error}). Save it as CSV in UTF-8."
+            ) from None
+        return found
+
+    def _extension(self, entries: list[str]) -> tuple[str, timedelta]:
+        if len(entries) != len(COLUMNS) or not all(entries):
+            raise ValueError(f"{len(list(filter(None, entries)))} entries for a student and a time")
+        more = self._in_utc(entries[1]) - self.deadline_in_utc
+        if more <= timedelta():
+            raise ValueError(f"{entries[1]} is not after the deadline, {self.deadline}")
+        return entries[0], more
 
     @property
     def deadline_in_words(self) -> str:
@@ -68,7 +120,12 @@ class LatePenalties(AssignLatePenalties):  # type: ignore[misc]
 
     def preprocess(self, nb: Any, resources: Any) -> Any:
         where = resources["nbgrader"]
-        set_deadline(where["db_url"], where["assignment"], LatePolicy(parent=self))
+        policy = LatePolicy(parent=self)
+        set_deadline(where["db_url"], where["assignment"], policy)
+        with Gradebook(where["db_url"]) as gradebook:
+            submission = gradebook.find_submission(where["assignment"], where["student"])
+            submission.extension = policy.extended.get(where["student"])
+            gradebook.db.commit()
         return super().preprocess(nb, resources)
 
     def _check_late_penalty(self, notebook: SubmittedNotebook, penalty: float) -> float:

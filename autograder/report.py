@@ -151,6 +151,7 @@ def _class(found: Sequence[Record]) -> pd.DataFrame:
             "student": record.student,
             "total": record.total,
             "late": record.penalty,
+            "extended until": record.extended,
             "waits for a person": record.waits,
             **{name: marks for name, (marks, _) in record.exercises.items()},
         }
