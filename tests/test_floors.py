@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).parents[1] / "src" / "convnets"
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "convnets"
 FLOORS = {
     "registry": 1,
     "layers": 1,
@@ -33,6 +34,11 @@ ALLOWED_WITHOUT_JUPYTER = {
 }
 OPTIONAL = {"pandas"}
 FILES = sorted(path for path in SOURCE.rglob("*.py") if path.parent != SOURCE)
+# What each folder of the repository never imports: what stands on it.
+ABOVE = {
+    "src/convnets": {"autograder", "benchmarks", "tests"},
+    "autograder": {"benchmarks", "tests"},
+}
 
 
 def room(path: Path) -> str:
@@ -60,6 +66,15 @@ def test_a_file_imports_only_from_floors_below(path):
         parts = module.split(".")
         if parts[0] == "convnets" and len(parts) > 1 and parts[1] in FLOORS and parts[1] != own:
             assert FLOORS[parts[1]] <= FLOORS[own], f"{own} imports {module}"
+
+
+@pytest.mark.parametrize("folder", ABOVE)
+def test_nothing_imports_what_stands_on_it(folder):
+    files = sorted((ROOT / folder).rglob("*.py"))
+    assert len(files) > 10
+    for path in files:
+        imported = {module.split(".")[0] for module in imported_modules(path)}
+        assert not imported & ABOVE[folder], path
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))

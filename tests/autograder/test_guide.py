@@ -26,3 +26,16 @@ def test_the_instructor_guide_has_the_size_of_the_bank(original):
     bank = load(original, ASSIGNMENT)
     wrong = sum(entry.says is not None for entry in bank)
     assert f"{len(bank) - wrong} right and {wrong} wrong answers" in guide
+
+
+def test_the_instructor_guide_counts_misconceptions_as_the_bank_does(original):
+    guide = (REPOSITORY / "guides" / "instructor.md").read_text("utf-8").splitlines()
+    head = "| misconception | words of the sentence | exercises | wrong answers |"
+    start = guide.index(head) + 2
+    bank = load(original, ASSIGNMENT)
+    table = guide[start : guide.index("", start)]
+    assert table
+    for line in table:
+        _, words, exercises, answers = line.strip("| ").split(" | ")
+        found = [entry.exercise for entry in bank if words in (entry.says or "")]
+        assert (len({*found}), len(found)) == (int(exercises), int(answers)), line

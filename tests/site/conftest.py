@@ -8,10 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from playwright.sync_api import Browser, Page, sync_playwright
 
-SITE = Path(__file__).parents[2] / "_build" / "html"
-PREFIX = "/convnets"  # the path under which Pages publishes it
+ROOT = Path(__file__).parents[2]
+SITE = ROOT / "_build" / "html"
+CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))
+# The path under which Pages publishes it.
+PREFIX = CONFIG["sphinx"]["config"]["notfound_urls_prefix"].rstrip("/")
 
 
 class Published(http.server.SimpleHTTPRequestHandler):

@@ -12,9 +12,8 @@ from pypdf import PdfReader
 
 from autograder.course import Course
 from autograder.leaks import gather, search
-from tests.site.conftest import SITE
+from tests.site.conftest import ROOT, SITE
 
-ROOT = Path(__file__).parents[2]
 PRINT = SITE.parent / "print"
 CHAPTERS = sorted((ROOT / "chapters").glob("*.ipynb"))
 

@@ -14,9 +14,7 @@ from playwright.sync_api import Browser, Page
 
 from autograder.course import Course
 from autograder.leaks import gather, search
-from tests.site.conftest import SITE
-
-ROOT = Path(__file__).parents[2]
+from tests.site.conftest import CONFIG, ROOT, SITE
 
 SCHEMES = ("light", "dark")
 SCREENSHOTS = ROOT / "_build" / "screenshots"
@@ -328,6 +326,7 @@ def test_each_page_says_when_it_was_changed_what_it_is_and_where_to_report_error
     for name in PAGES:
         page.goto(f"{site}/{name}.html", wait_until="domcontentloaded")
         (report,) = page.locator(".report a").evaluate_all("links => links.map(link => link.href)")
+        assert report.startswith(CONFIG["repository"]["url"])
         assert report.endswith(f"/issues/new?title=Error%20on%20the%20page%20{name}")
         assert re.search(
             r"Last updated on \d\d \w+ \d{4}", page.locator("footer.bd-footer-content").inner_text()
@@ -337,12 +336,12 @@ def test_each_page_says_when_it_was_changed_what_it_is_and_where_to_report_error
             for key in ("title", "description", "image")
         }
         assert all(about.values())
-        assert (SITE / about["image"].split("/convnets/")[1]).is_file()
+        assert (SITE / about["image"].removeprefix(CONFIG["html"]["baseurl"])).is_file()
 
 
 def test_the_sitemap_lists_every_page():
     listed = re.findall("<loc>(.+?)</loc>", (SITE / "sitemap.xml").read_text("utf-8"))
-    assert {address.split("/convnets/")[1] for address in listed} == {
+    assert {address.removeprefix(CONFIG["html"]["baseurl"]) for address in listed} == {
         f"{name}.html" for name in PAGES
     }
 

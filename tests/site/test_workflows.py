@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[2]
+from tests.site.conftest import CONFIG, ROOT
+
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
 # What prepares the machine, or speaks to GitHub; all else is a make target.
@@ -69,7 +70,6 @@ def test_a_tag_that_the_sites_buttons_do_not_name_is_refused_first():
 
 def test_no_hub_is_linked_until_one_is_named():
     config = (ROOT / "_config.yml").read_text("utf-8")
-    buttons = yaml.safe_load(config)["launch_buttons"]
     for hub in ("jupyterhub_url", "binderhub_url"):
-        assert hub not in buttons
+        assert hub not in CONFIG["launch_buttons"]
         assert f"# {hub}: https://" in config
