@@ -24,8 +24,6 @@ METHODS = {
     kind: frozenset(name for name in dir(kind) if not name.startswith("_"))
     for kind in (Block, Function)
 }
-# Nothing else of it is in the sandbox.
-door.LIBRARIES = frozenset(door.LIBRARIES - {"autograder"})
 
 
 class Answers:
@@ -128,7 +126,11 @@ class Answers:
 
 
 def hide() -> None:
-    """Take our modules away from `import`: the process goes on with those that it has."""
+    """Take our modules away from `import`: the process goes on with those that it has.
+
+    They make no answers, and what a student shows passes through them.
+    """
+    door.LIBRARIES -= {"autograder"}
     for name in [name for name in sys.modules if name.partition(".")[0] == "autograder"]:
         del sys.modules[name]
     sys.path[:] = [folder for folder in sys.path if not Path(folder, "autograder").is_dir()]

@@ -100,7 +100,7 @@ def _answers(student: Function, images: Tensor) -> Answers:
     count = len(images)
     if given.shape == (count, len(CLASSES)):
         return Answers(
-            given.argmax(1),
+            given.double().argmax(1),
             f"{label} returns {len(CLASSES)} numbers for each image, its logits: the class is the "
             "place of the largest.",
         )
@@ -131,6 +131,8 @@ def _as_tensor(result: Any, label: str) -> Tensor:
             f"{label} returns a {type(result).__name__} of what are no numbers: give each class as "
             "an integer from 0 to 9."
         ) from None
+    if given.is_complex():
+        raise StudentError(f"{label} returns complex numbers, not classes from 0 to 9.")
     return given.detach().cpu()
 
 
