@@ -45,7 +45,7 @@ assets: print release ## gather what a release offers for download, in _build/as
 	@cp _build/print/* _build/release/assignment2.zip _build/assets
 	@git archive --format zip --output _build/assets/notebooks.zip HEAD chapters
 
-links: book ## ask every address that the book links to whether it is there (needs the network); _build/links says more
+links: book ## ask every address that the book links to whether it is there (needs the network)
 	@$(BIN)/jupyter-book build . --builder linkcheck; found=$$?; \
 	  mkdir -p _build/links && mv _build/html/output.* _build/links; exit $$found
 
