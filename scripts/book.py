@@ -3,16 +3,20 @@ build.
 
 What the page on Assignment 2 says of its deadline and its points is read from the course.
 
-Executed chapters are kept in a cache. It is thrown away when the package, the data or the lock has
-changed, since jupyter-cache itself looks at the cells only.
+Chapters are executed side by side, each on one thread, and kept in a cache. It is thrown away when
+the package, the data or the lock has changed, since jupyter-cache itself looks at the cells only.
 """
 
 import hashlib
+import os
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+from jupyter_cache import get_cache
+from jupyter_cache.executors import load_executor
 
 from autograder.course import Course, read_notebook
 
@@ -21,6 +25,7 @@ BUILD = ROOT / "_build"
 CACHE = BUILD / ".jupyter_cache"
 KEY = BUILD / ".cache-key"
 ASSIGNMENT = BUILD / "assignment2.md"
+SECONDS = 900  # that a cell may take, as in _config.yml
 # What a chapter's outputs depend on besides its cells.
 INPUTS = ("src/convnets", "data", "requirements.lock")
 
@@ -36,6 +41,16 @@ def cache_key() -> str:
                 digest.update(file.relative_to(ROOT).as_posix().encode())
                 digest.update(file.read_bytes())
     return digest.hexdigest()
+
+
+def execute_chapters() -> None:
+    """Fill the cache with what is not in it; what fails is run again, and told of, by the build."""
+    cache = get_cache(str(CACHE))
+    for path in sorted((ROOT / "chapters").rglob("*.ipynb")):
+        if ".ipynb_checkpoints" not in path.parts:
+            cache.add_nb_to_project(str(path))
+    os.environ["OMP_NUM_THREADS"] = "1"
+    load_executor("local-parallel", cache).run_and_cache(timeout=SECONDS)
 
 
 def assignment_facts(course: Course) -> str:
@@ -73,6 +88,7 @@ def main() -> int:
     BUILD.mkdir(exist_ok=True)
     KEY.write_text(key)
     ASSIGNMENT.write_text(assignment_facts(Course.at(ROOT / "assignments")))
+    execute_chapters()
     jupyter_book = Path(sys.executable).with_name("jupyter-book")
     command = [jupyter_book, "build", ROOT, "--warningiserror", "--nitpick", "--keep-going"]
     status = subprocess.run(command, cwd=ROOT).returncode
