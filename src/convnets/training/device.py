@@ -27,10 +27,10 @@ def has_fast_bfloat16(device: torch.device) -> bool:
 
 def describe() -> str:
     """One line about this machine, to print beside a measured result."""
-    device = default_device()
+    device, threads = default_device(), torch.get_num_threads()
     name = (
         torch.cuda.get_device_name(device)
         if device.type == "cuda"
-        else f"CPU, {torch.get_num_threads()} threads"
+        else f"CPU, {threads} thread{'s' if threads > 1 else ''}"
     )
     return f"{name}; PyTorch {torch.__version__}; Python {platform.python_version()}"
