@@ -107,6 +107,8 @@ def test_a_chapters_explorer_works_through_a_live_kernel(browser: Browser, home,
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.goto(f"{address}/lab/tree/{CHAPTER.name}")
         page.locator(".jp-CodeCell").nth(len(NEEDED) - 1).wait_for(timeout=LIVE_MS)
+        # What is asked to run before there is a kernel may never run.
+        expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=LIVE_MS)
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
         explorer = page.locator(".jp-CodeCell").last
