@@ -4,12 +4,15 @@ Answers are compared by winnowed fingerprints of tokens (Schleimer, Wilkerson an
 which names, comments and layout do not count, and what was handed out does not either.
 """
 
+from collections import Counter
+from collections.abc import Sequence
 from io import StringIO
-from itertools import combinations
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
-from copydetect import CodeFingerprint, compare_files
+from copydetect import CodeFingerprint
 
 from autograder.course import Course, read_notebook
 
@@ -19,6 +22,7 @@ LEAST_SHARED = 200  # characters without layout, comments and names
 LISTED = 30
 # Characters of filtered code: what is shorter than a line or two is alike in all right answers.
 TOKENS, WINDOW = 40, 20
+LONGEST = 200_000  # characters of a hand-in that are looked at; real ones have a tenth
 
 
 def similar(course: Course, assignment: str) -> pd.DataFrame:
@@ -28,14 +32,45 @@ def similar(course: Course, assignment: str) -> pd.DataFrame:
         folder.parent.name: _fingerprint(folder, released)
         for folder in sorted(course.root.glob(f"autograded/*/{assignment}"))
     }
-    pairs = []
-    for (one, first), (other, second) in combinations(prints.items(), 2):
-        shared, (share, other_share), _ = compare_files(first, second)
-        if shared >= LEAST_SHARED and max(share, other_share) >= LEAST:
-            pairs.append((one, other, round(float(share), 2), round(float(other_share), 2)))
+    students = list(prints)
+    shared = overlaps(list(prints.values()))
+    shares = shared / np.maximum([[one.token_coverage] for one in prints.values()], 1)
+    alike = (shared >= LEAST_SHARED) & (np.maximum(shares, shares.T) >= LEAST)
+    rows, others = np.nonzero(np.triu(alike, 1))
+    pairs = [
+        (students[one], students[other], *np.round([shares[one, other], shares[other, one]], 2))
+        for one, other in zip(rows, others, strict=True)
+    ]
     pairs.sort(key=lambda pair: -sum(pair[2:]))
     columns = ["student", "other", "share of the one", "share of the other"]
     return pd.DataFrame(pairs[:LISTED], columns=columns)
+
+
+def overlaps(prints: Sequence[CodeFingerprint]) -> np.ndarray[Any, np.dtype[np.int_]]:
+    """Characters of each (row) that are in each other (column): `copydetect.compare_files`.
+
+    It compares one with all others at once, as a class has half a million pairs.
+    """
+    times = Counter(key for one in prints for key in one.hashes)
+    column = {key: at for at, key in enumerate(key for key, count in times.items() if count > 1)}
+    has = np.zeros((len(prints), len(column)), bool)
+    for row, one in enumerate(prints):
+        has[row, [column[key] for key in one.hashes & column.keys()]] = True
+    found = np.zeros((len(prints), len(prints)), int)
+    for row, one in enumerate(prints):
+        shared = one.hashes & column.keys()
+        places = sorted((at, column[key]) for key in shared for at in one.hash_idx[key])
+        if places:
+            at, columns = np.array(places, np.int32).T
+            # Each common place covers its tokens, but for those that the next one covers.
+            common = has[:, columns]
+            end = at[-1] + TOKENS
+            here_or_after = np.where(common, at, end)[:, ::-1]
+            following = np.minimum.accumulate(here_or_after, axis=1)[:, -2::-1]
+            new = np.full(common.shape, TOKENS, np.int32)
+            new[:, :-1] = np.minimum(following - at[:-1], TOKENS)
+            found[row] = (new * common).sum(axis=1)
+    return found
 
 
 def _fingerprint(folder: Path, released: CodeFingerprint | None) -> CodeFingerprint:
@@ -48,5 +83,5 @@ def _fingerprint(folder: Path, released: CodeFingerprint | None) -> CodeFingerpr
     ]
     boilerplate = [] if released is None else [*released.hashes]
     return CodeFingerprint(
-        "answers.py", TOKENS, WINDOW, boilerplate, fp=StringIO("\n".join(answers))
+        "answers.py", TOKENS, WINDOW, boilerplate, fp=StringIO("\n".join(answers)[:LONGEST])
     )
