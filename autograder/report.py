@@ -58,9 +58,10 @@ def report(course: Course, assignment: str, out: Path) -> Path:
     found = [record for record in records(course, assignment) if record.exercises]
     if not found:
         raise CourseError(f"Nothing of {assignment} is graded in {course.root}: grade it first.")
+    made = items(found)
     tables = {
         "class": _class(found),
-        "exercises": pd.DataFrame([vars(item) for item in items(found)]).round(2),
+        "exercises": pd.DataFrame([vars(item) for item in made]).round(2),
         "misconceptions": misconceptions(course, assignment, len(found)),
         **endings(Records(course.records, assignment)),
         "similar": similar(course, assignment),
@@ -78,6 +79,8 @@ def report(course: Course, assignment: str, out: Path) -> Path:
         median=statistics.median(record.total for record in found),
         out_of=found[0].out_of,
         histogram=_histogram(found),
+        by_exercise=_by_exercise(made),
+        in_words=_in_words(made),
         tables={name: _rows(table) for name, table in tables.items()},
     )
     with replacing(out / "report.html") as temporary:
@@ -170,6 +173,47 @@ def _histogram(found: Sequence[Record]) -> str:
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("total, marks")
     axes.set_ylabel("students")
+    return _png(figure)
+
+
+def _by_exercise(made: Sequence[Item]) -> str:
+    """Difficulty and discrimination of each exercise as a PNG picture, for a data address."""
+    figure = Figure(figsize=(7, 0.8 + 0.24 * len(made)), layout="constrained")
+    axes = figure.subplots()
+    rows = range(len(made))
+    axes.barh(
+        rows, [item.difficulty for item in made], color="#0072B2", label="mean share of the marks"
+    )
+    told = [
+        (row, item.discrimination)
+        for row, item in enumerate(made)
+        if item.discrimination is not None
+    ]
+    if told:
+        axes.plot(
+            *reversed([*zip(*told, strict=True)]), "D", color="#D55E00", markeredgecolor="white",
+            label="discrimination",
+        )  # fmt: skip
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set_yticks(rows, [item.exercise for item in made])
+    axes.set_ylim(len(made) - 0.5, -0.5)
+    axes.set_xlim(min([0, *(value - 0.03 for _, value in told if value < 0)]), 1.02)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False)
+    return _png(figure)
+
+
+def _in_words(made: Sequence[Item]) -> str:
+    """What the picture of the exercises shows."""
+    hardest = min(made, key=lambda item: item.difficulty)
+    easiest = max(made, key=lambda item: item.difficulty)
+    return (
+        f"Bars: mean share of the marks by exercise, from {hardest.difficulty:.0%} in "
+        f"{hardest.exercise} to {easiest.difficulty:.0%} in {easiest.exercise}; diamonds: how well "
+        "each tells students apart. The table of the exercises below has every value."
+    )
+
+
+def _png(figure: Figure) -> str:
     picture = BytesIO()
     figure.savefig(picture, format="png", dpi=150)
     return b64encode(picture.getvalue()).decode()

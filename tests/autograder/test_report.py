@@ -68,6 +68,8 @@ def test_the_page_and_its_tables_are_written_and_scripts_are_escaped(course, mon
     assert "<script>" not in page
     assert "&lt;b&gt;told" in page
     assert "median is 3 of 8" in page
+    assert "from 75% in easy to 75% in easy" in page
+    assert page.count("data:image/png;base64,iVBOR") == page.count("alt=") == 2
     with (tmp_path / "class.csv").open(newline="") as file:
         assert next(csv.DictReader(file))["student"] == "bob"
     assert {path.name for path in tmp_path.glob("*.csv")} == {
