@@ -38,7 +38,18 @@ class Course:
         return cls(folder.resolve())
 
     def config(self) -> Config:
-        return PyFileConfigLoader(CONFIG, path=str(self.root)).load_config()
+        """What its `nbgrader_config.py` sets.
+
+        Raises:
+            CourseError: that file fails.
+        """
+        try:
+            return PyFileConfigLoader(CONFIG, path=str(self.root)).load_config()
+        except Exception as error:  # it is a program
+            raise CourseError(
+                f"{self.root / CONFIG} stops with {type(error).__name__}: {error}. Mend it, or "
+                "take the course's original."
+            ) from None
 
     def late_policy(self) -> LatePolicy:
         policy = LatePolicy(config=self.config())

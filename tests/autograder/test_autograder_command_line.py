@@ -4,7 +4,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from autograder.__main__ import app
+from autograder.__main__ import TRUST, app
 from autograder.errors import CourseError
 
 pytestmark = pytest.mark.slow  # real nbgrader runs
@@ -61,6 +61,14 @@ def test_a_mistake_is_one_sentence_and_status_1(tmp_path):
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 1
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_grading_without_the_sandbox_says_what_is_lost(course):
+    result = run("grade", "--no-sandbox", "--course", course.root)
+    assert TRUST in result.stderr
+    assert "can read, write and send whatever you can" in TRUST
+    assert "Nothing is handed in" in str(result.exception)
+    assert TRUST not in run("grade", "--course", course.root).stderr
 
 
 def test_leaks_fails_on_a_leak_and_passes_without(original, tmp_path):

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,9 @@ from autograder.errors import CourseError
 from autograder.sandbox.box import SandboxError
 from autograder.sandbox.limits import Limits, Spent
 from autograder.sandbox.results import StudentEnded
+from autograder.sandbox.session import Sandbox
 from autograder.sandbox.watch import GRACE, host_pid
+from tests.autograder.sandbox.conftest import LIMITS
 
 SLACK = 1.0  # seconds for a busy machine
 
@@ -266,3 +269,55 @@ def test_a_thread_that_goes_on_between_cells_is_watched(box):
 def test_a_limit_is_a_number_above_zero(value):
     with pytest.raises(ValueError, match="memory_mib must be a number above 0"):
         Limits(memory_mib=value)
+
+
+@pytest.fixture(scope="module")
+def open_box():
+    """Student code without walls."""
+    with Sandbox(replace(LIMITS, cell_cpu_seconds=1), preload=(), walls=False) as sandbox:
+        yield sandbox
+
+
+WITHOUT_WALLS = {
+    "while True: pass": ("out of time", "the limit of a cell"),
+    "import time; time.sleep(60)": ("out of time", "more than 1.5 seconds"),
+    "import signal, time; signal.pthread_sigmask(0, range(1, 65)); time.sleep(60)": (
+        "out of time", "more than 1.5 seconds",
+    ),
+    "hog = []\nwhile True: hog.append(b'x' * 2**24)": ("out of memory", "200 MiB"),
+    "import torch; torch.ones(2**34)": ("out of memory", "200 MiB"),
+    "while True: print('x' * 1000)": ("out of time", ""),
+    "line = 'x' * 2**20\nfor _ in range(99): print(line)": ("ok", "32 KiB"),
+    "with open('big', 'wb') as file: file.write(bytes(9 * 2**20))": ("failed", ""),
+    "import ctypes; ctypes.string_at(0)": ("crashed", "Segmentation fault"),
+    "import os; os._exit(0)": ("crashed", "ended its own process"),
+    "import os\nfor _ in range(3):\n    if not os.fork():\n        while True: pass\n"
+    "import time; time.sleep(60)": ("out of time", ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("source", "end"), WITHOUT_WALLS.items())
+def test_limits_hold_without_walls_too(open_box, source, end):
+    with open_box.start() as student:
+        result = student.run_cell(source)
+    state, sentence = end
+    assert result.state == state
+    assert sentence in result.sentence
+    assert result.seconds < 1.5 + GRACE + SLACK
+    with open_box.start() as other:
+        assert other.run_cell("1").state == "ok"
+
+
+def test_without_walls_nothing_outlives_its_grading_either(open_box, tmp_path):
+    """A double fork in a session of its own, which ignores what it can."""
+    alive = tmp_path / "alive"
+    with open_box.start() as student:
+        student.run_cell(
+            "import os, signal, time\nif not os.fork():\n    os.setsid()\n"
+            "    signal.pthread_sigmask(0, range(1, 65))\n    if os.fork(): os._exit(0)\n"
+            f"    while True: open({str(alive)!r}, 'a').write('x'); time.sleep(0.02)"
+        )
+        time.sleep(0.5)
+    size = alive.stat().st_size
+    time.sleep(0.3)
+    assert alive.stat().st_size <= size + 1
