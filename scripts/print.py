@@ -6,11 +6,13 @@ valid XHTML and formulas into MathML, since readers run no scripts.
 
 import functools
 import http.server
+import logging
 import re
 import shutil
 import sys
 import threading
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -19,6 +21,8 @@ from bs4 import BeautifulSoup
 from jupyter_book.config import get_final_config
 from latex2mathml.converter import convert
 from playwright.sync_api import sync_playwright
+from pypdf import PdfWriter
+from pypdf.generic import Destination, NameObject, TextStringObject
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace
 
@@ -45,6 +49,10 @@ READY_FOR_PAPER = """() => {
       link.href = to.hash || "#document-" + to.pathname.slice(1).replace(/\\.html$/, "");
   }
 }"""
+
+HEADINGS = """() => [...document.querySelectorAll("h1, h2, h3, h4, h5, h6, [role=heading]")]
+  .filter((heading) => heading.checkVisibility())
+  .map((heading) => heading.textContent.replace(/#$/, "").trim())"""
 
 
 def main() -> int:
@@ -207,9 +215,33 @@ def print_pdf(site: Path, pdf: Path) -> Path:
             ),
             margin={"top": "18mm", "bottom": "18mm", "left": "18mm", "right": "18mm"},
         )
+        page.emulate_media(media="print")
+        headings = page.evaluate(HEADINGS)
         browser.close()
     server.shutdown()
+    return name_outline(pdf, headings)
+
+
+def name_outline(pdf: Path, headings: list[str]) -> Path:
+    """Give the entries of the PDF's outline the headings' own words.
+
+    Chromium writes a heading twice that moved to the next page, and joins words where one wraps.
+    """
+    logging.getLogger("pypdf").setLevel(logging.ERROR)  # Chromium counts its objects too low
+    writer = PdfWriter(clone_from=pdf)
+    for entry, heading in zip(_flat(writer.outline), headings, strict=True):
+        if entry.node is not None:
+            entry.node[NameObject("/Title")] = TextStringObject(heading)
+    writer.write(pdf)
     return pdf
+
+
+def _flat(outline: list[Any]) -> Iterator[Destination]:
+    for part in outline:
+        if isinstance(part, list):
+            yield from _flat(part)
+        else:
+            yield part
 
 
 if __name__ == "__main__":
