@@ -67,7 +67,7 @@ def grade(
 ) -> None:
     """Grade all that is in submitted/STUDENT/ASSIGNMENT, and print the marks by notebook.
 
-    Example: python -m autograder grade assignment2 --jobs 8 --details marks.csv
+    Example: python -m autograder grade assignment2 --jobs 8 --details details.csv
     """
     from rich.console import Console
 
