@@ -14,6 +14,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -139,18 +140,21 @@ class Match:
     layers: Layers
     parts: Assignment
 
+    @cached_property
     def weights(self) -> dict[str, Tensor]:
         """The reference's weights by the block's names; biases that it lacks are zero."""
         weights = {}
         for ours, theirs in self.parts.items():
             for leaf, shape in self.layers[theirs].items():
-                weight = self.reference.state.get(_join(ours, leaf), torch.zeros(shape))
-                weights[_join(theirs, leaf)] = weight.reshape(shape)
+                weight = self.reference.state.get(_join(ours, leaf))
+                weights[_join(theirs, leaf)] = (
+                    torch.zeros(shape) if weight is None else weight.reshape(shape)
+                )
         return weights
 
     def wrong_values(self, inputs: Sequence[Tensor]) -> Tensor | None:
         """The first input for which eval-mode outputs disagree."""
-        outputs = self.block.forwards(inputs, weights=self.weights())
+        outputs = self.block.forwards(inputs, weights=self.weights)
         for x, output in zip(inputs, outputs, strict=True):
             if not close(output, self.reference.values(x)):
                 return x
@@ -159,17 +163,16 @@ class Match:
     def same_training(self, batches: list[Tensor]) -> bool:
         """Whether train mode gives the same outputs and statistics, and eval mode after it too."""
         outputs, trained = self.reference.training(batches)
-        theirs = self.block.forwards(batches, training=True, weights=self.weights())
-        if not all(map(close, theirs, outputs)):
-            return False
-        state = self.block.state()
-        return all(_agrees(state, b, trained.state[a]) for a, b in self._tensors()) and close(
-            self.block.forward(batches[0]), trained.values(batches[0])
+        theirs, state, after = self.block.after_training(batches, self.weights)
+        return (
+            all(map(close, theirs, outputs))
+            and all(_agrees(state, b, trained.state[a]) for a, b in self._tensors())
+            and close(after, trained.values(batches[0]))
         )
 
     def same_gradients(self, x: Tensor) -> bool:
         """Whether train-mode gradients agree, by the input and by the reference's parameters."""
-        ours, theirs = self.reference.gradients(x), self.block.gradients(x, self.weights())
+        ours, theirs = self.reference.gradients(x), self.block.gradients(x, self.weights)
         pairs = [("", ""), *(pair for pair in self._tensors() if pair[0] in ours)]
         return all(_agrees(theirs, b, ours[a]) for a, b in pairs)
 

@@ -268,6 +268,7 @@ class Block:
                 raise StudentError(
                     f"{self.label} is a {type(module).__name__}, not a torch.nn.Module."
                 )
+        with student_code(f"double precision for {self.label}", computes=False):
             self._module = module.double()
 
     def layers(self) -> Layers:
@@ -302,8 +303,7 @@ class Block:
 
     def forward(self, x: Tensor, *, training: bool = False) -> Tensor:
         given = x.clone()
-        with student_code(f"the modes of {self.label}", computes=False):
-            self._module.train(training)
+        self._switch(training=training)
         with student_code(f"{self.label} on an input of shape {tuple(x.shape)}"), torch.no_grad():
             output = self._module(given)
         self._check_tensor(output)
@@ -321,6 +321,14 @@ class Block:
         if weights is not None:
             self.load(weights)
         return [self.forward(x, training=training) for x in inputs]
+
+    def after_training(
+        self, batches: Sequence[Tensor], weights: Mapping[str, Tensor]
+    ) -> tuple[list[Tensor], dict[str, Tensor], Tensor]:
+        """Train-mode outputs of one batch after the other, with these weights to begin with; then
+        the state, and the first batch's output in eval mode."""
+        outputs = self.forwards(batches, training=True, weights=weights)
+        return outputs, self.state(), self.forward(batches[0])
 
     def forward_in_float32(self, x: Tensor) -> Tensor:
         """The output for a float32 input and weights; they are float64 again afterwards."""
@@ -342,12 +350,17 @@ class Block:
         """Train-mode gradients with these weights, by parameter name; "" is the input's."""
         self.load(weights)
         leaf = x.clone().requires_grad_()
+        self._switch(training=True)
         with student_code(f"the backward pass of {self.label}"), torch.enable_grad():
             # The extra step lets a module that works in place run: autograd forbids it on a leaf.
-            output = self._module.train()(leaf * 1)
+            output = self._module(leaf * 1)
             self._check_tensor(output)
             named = {"": leaf, **dict(self._module.named_parameters())}
             return gradients_of(output, named)
+
+    def _switch(self, *, training: bool) -> None:
+        with student_code(f"the modes of {self.label}", computes=False):
+            self._module.train(training)
 
     def _check_tensor(self, output: object) -> None:
         if not isinstance(output, Tensor):

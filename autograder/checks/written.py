@@ -6,8 +6,9 @@ that an exercise forbids.
 """
 
 import ast
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from symtable import SymbolTable, symtable
 
@@ -27,7 +28,11 @@ ATTRIBUTES = frozenset((
     "_python_dispatch", "CodeType", "TorchDispatchMode", "TorchFunctionMode", "ag_frame",
     "cr_frame", "f_back", "f_builtins", "f_globals", "f_locals", "get_objects", "get_referents",
     "get_referrers", "gi_frame", "import_module", "setprofile", "settrace", "tb_frame", "tb_next",
+    "ast_transformers", "input_transformer_manager", "input_transformers_cleanup",
+    "input_transformers_post", "register_magic_function", "run_ast_nodes", "run_cell", "run_code",
 ))  # fmt: skip
+# What IPython makes of magics; the text that they are given is read too.
+MAGICS = frozenset(("run_line_magic", "run_cell_magic"))
 # Only on the module before the point.
 OF_MODULES = frozenset((("sys", "modules"), ("torch", "library")))
 # The watch sees what happens in its own thread and process.
@@ -41,28 +46,22 @@ def tampering(source: str, own: Iterable[str] = ()) -> str:
         source: of the cell, magics included.
         own: functions that the student has defined before, which hide Python's.
     """
-    tree = _parsed(source)
-    if tree is None:
-        return ""
-    hidden = dict.fromkeys(own, 0)
-    for statement in tree.body:
-        if isinstance(statement, ast.FunctionDef):
-            hidden.setdefault(statement.name, statement.lineno)
+    cell = _read(source)
+    hidden = {**cell.functions, **dict.fromkeys(own, 0)}
     asked_for = {
         id(node.comparators[0])
-        for node in ast.walk(tree)
+        for node in cell.nodes
         if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.In | ast.NotIn)
     }
-    for node in ast.walk(tree):
+    for node in cell.nodes:
         if id(node) not in asked_for and (found := _tampering(node, hidden)):
             return found
-    return ""
+    return cell.unreadable
 
 
 def own_functions(source: str) -> set[str]:
     """Functions that a cell defines, whatever happens in it."""
-    tree = _parsed(source)
-    return {node.name for node in tree.body if isinstance(node, ast.FunctionDef)} if tree else set()
+    return set(_read(source).functions)
 
 
 def harmless(files: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -84,12 +83,11 @@ class Written:
     def __init__(self, sources: Iterable[str] = ()) -> None:
         #: Names for which ours stand in the process.
         self.replaced: frozenset[str] = frozenset()
-        self._definitions: dict[str, list[ast.stmt]] = {}
+        self._definitions: dict[str, list[_Definition]] = {}
         self._imports: dict[str, str] = {}
         self._known: dict[tuple[str, frozenset[str], bool], frozenset[str]] = {}
         for source in sources:
-            if (tree := _parsed(source)) is not None:
-                self._read(tree)
+            self._add(_read(source))
 
     def check(self, name: str, label: str, forbidden: frozenset[str] = frozenset()) -> None:
         """See that an answer stands on nothing that others made.
@@ -113,16 +111,16 @@ class Written:
         last = {_plain(path.rpartition(".")[2]) for path in used}
         refuse(label, packages & LIBRARIES, {plain[name] for name in last & plain.keys()})
 
-    def _read(self, tree: ast.Module) -> None:
+    def _add(self, cell: "_Cell") -> None:
         """The definitions of a cell: a later one takes the place of those before."""
-        self._imports |= _imports(tree)
-        for statement in tree.body:
-            if isinstance(statement, ast.FunctionDef | ast.ClassDef):
-                self._definitions[statement.name] = [statement]
-                self._imports.pop(statement.name, None)
-            else:
-                for name in _may_define(statement):
-                    self._definitions.setdefault(name, []).append(statement)
+        self._imports |= cell.imports
+        for definition in cell.definitions:
+            for name in definition.names:
+                if definition.is_certain:
+                    self._definitions[name] = [definition]
+                    self._imports.pop(name, None)
+                else:
+                    self._definitions.setdefault(name, []).append(definition)
 
     def _used(self, name: str, *, results: bool) -> Iterator[str]:
         """Dotted names of what an answer, and whatever else of the student's it uses, mentions.
@@ -139,15 +137,17 @@ class Written:
                 continue
             seen.add(name)
             for definition in self._definitions.get(name, ()):
-                if not (results or _is_code(definition)):
+                if not (results or definition.is_code):
                     continue
-                imports = self._imports | _imports(definition)
-                for root, path in _paths(definition):
+                imports = self._imports | definition.imports
+                for root, path in definition.paths:
                     if root in imports:
                         yield imports[root] + path
                     elif path and root not in ("self", "cls"):
                         yield f"?{path}"
-                waiting += _global(symtable(ast.unparse(definition), "", "exec"))
+                    elif "*" in imports and root not in self._definitions:
+                        yield f"?.{root}"
+                waiting += definition.looks_up
 
 
 def _tampering(node: ast.AST, hidden: dict[str, int]) -> str:
@@ -161,6 +161,8 @@ def _tampering(node: ast.AST, hidden: dict[str, int]) -> str:
             return name if name in NAMES and not own else ""
         case ast.Name(id=name, ctx=ast.Del()):
             return name if name in NAMES else ""
+        case ast.Call(func=ast.Attribute(attr=name), args=arguments) if name in MAGICS:
+            return "" if all(isinstance(one, ast.Constant) for one in arguments) else name
         case ast.Attribute():
             paths = [".".join(_chain(node))]
         case ast.Constant(value=str(text)):
@@ -182,20 +184,100 @@ def _tampering(node: ast.AST, hidden: dict[str, int]) -> str:
     return ""
 
 
-@lru_cache(4096)
-def _parsed(source: str) -> ast.Module | None:
-    """A cell's tree, with IPython's magics as calls; none if it is no Python."""
-    try:
-        return ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        pass
-    from IPython.core.inputtransformer2 import TransformerManager
+class _Definition:
+    """A statement of a cell that defines something, and what it mentions."""
 
-    try:
-        transformer = TransformerManager()  # type: ignore[no-untyped-call]
-        return ast.parse(transformer.transform_cell(source))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
+    def __init__(self, statement: ast.stmt) -> None:
+        self._statement = statement
+        #: Whether it defines a function or a class, whatever happens.
+        self.is_certain = isinstance(statement, ast.FunctionDef | ast.ClassDef)
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """That it defines, or may define."""
+        if isinstance(self._statement, ast.FunctionDef | ast.ClassDef):
+            return frozenset((self._statement.name,))
+        return frozenset(
+            node.name if isinstance(node, ast.FunctionDef | ast.ClassDef) else node.id
+            for node in ast.walk(self._statement)
+            if isinstance(node, ast.FunctionDef | ast.ClassDef)
+            or (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
+        )
+
+    @property
+    def is_code(self) -> bool:
+        """Whether it defines a function or a class, or gives one another name."""
+        if isinstance(self._statement, ast.Assign):
+            return isinstance(self._statement.value, ast.Name | ast.Attribute | ast.Lambda)
+        return self.is_certain
+
+    @cached_property
+    def imports(self) -> dict[str, str]:
+        return _imports(ast.walk(self._statement))
+
+    @cached_property
+    def paths(self) -> frozenset[tuple[str, str]]:
+        """What it reads: names, each with what follows it, such as ("nn", ".functional.relu")."""
+        return frozenset(_paths(self._statement))
+
+    @cached_property
+    def looks_up(self) -> frozenset[str]:
+        """The names that it looks up outside of itself."""
+        try:
+            return frozenset(_global(symtable(ast.unparse(self._statement), "", "exec")))
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            raise StudentError(f"{', '.join(sorted(self.names))} cannot be read.") from None
+
+
+class _Cell:
+    """A cell's tree, with IPython's magics as calls; empty if it is no Python."""
+
+    def __init__(self, source: str) -> None:
+        #: What keeps it from being read although it may run.
+        self.unreadable = ""
+        tree, inner = ast.Module([], []), list[ast.AST]()
+        try:
+            tree = _parsed(source)
+            for text in _texts_of_magics(ast.walk(tree)):
+                inner += _read(text).nodes
+        except (RecursionError, MemoryError):
+            self.unreadable = "what is nested that deep"
+        except (SyntaxError, ValueError):
+            pass
+        self.nodes: tuple[ast.AST, ...] = (*ast.walk(tree), *inner)
+        self.imports = _imports(self.nodes)
+        self.definitions = tuple(map(_Definition, tree.body))
+        #: Functions that it defines, by the line.
+        self.functions = {
+            node.name: node.lineno
+            for node in reversed(tree.body)
+            if isinstance(node, ast.FunctionDef)
+        }
+
+
+_read = lru_cache(256)(_Cell)
+
+
+def _parsed(source: str) -> ast.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return ast.parse(source)
+        except SyntaxError:
+            from IPython.core.inputtransformer2 import TransformerManager
+
+            transformer = TransformerManager()  # type: ignore[no-untyped-call]
+            return ast.parse(transformer.transform_cell(source))
+
+
+def _texts_of_magics(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    """What is given to magics: some run it as code."""
+    for node in nodes:
+        match node:
+            case ast.Call(func=ast.Attribute(attr=name), args=arguments) if name in MAGICS:
+                for argument in arguments:
+                    if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
+                        yield argument.value
 
 
 def _plain(name: str) -> str:
@@ -224,10 +306,10 @@ def _paths(tree: ast.AST) -> Iterator[tuple[str, str]]:
                 yield "?", f".{name}"
 
 
-def _imports(tree: ast.AST) -> dict[str, str]:
+def _imports(nodes: Iterable[ast.AST]) -> dict[str, str]:
     """Imported names and what they stand for: {"F": "torch.nn.functional"}."""
     found = {}
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Import):
             for one in node.names:
                 first = one.name.partition(".")[0]
@@ -235,23 +317,6 @@ def _imports(tree: ast.AST) -> dict[str, str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {one.asname or one.name: f"{node.module}.{one.name}" for one in node.names}
     return found
-
-
-def _may_define(statement: ast.stmt) -> set[str]:
-    """The names that a statement of a cell may define, other than a function or a class does."""
-    return {
-        node.name if isinstance(node, ast.FunctionDef | ast.ClassDef) else node.id
-        for node in ast.walk(statement)
-        if isinstance(node, ast.FunctionDef | ast.ClassDef)
-        or (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
-    }
-
-
-def _is_code(statement: ast.stmt) -> bool:
-    """Whether a statement defines a function or a class, or gives one another name."""
-    if isinstance(statement, ast.Assign):
-        return isinstance(statement.value, ast.Name | ast.Attribute | ast.Lambda)
-    return isinstance(statement, ast.FunctionDef | ast.ClassDef)
 
 
 def _global(table: SymbolTable) -> set[str]:

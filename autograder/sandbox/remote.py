@@ -163,8 +163,22 @@ class RemoteBlock(Block):
     ) -> list[Tensor]:
         options = {"training": training, "weights": None if weights is None else dict(weights)}
         answer = self._remote.ask("forwards", (list(inputs),), options)
+        return self._outputs(answer, len(inputs))
+
+    def after_training(
+        self, batches: Sequence[Tensor], weights: Mapping[str, Tensor]
+    ) -> tuple[list[Tensor], dict[str, Tensor], Tensor]:
+        answer = self._remote.ask("after_training", (list(batches), dict(weights)))
         with self._remote.student.protocol():
-            if len(expected(answer, list)) != len(inputs):
+            if len(expected(answer, tuple)) != 3:
+                raise ProtocolError("Training gives outputs, a state and an output.")
+            outputs, state, after = answer
+            _check_tensors(state)
+        return self._outputs(outputs, len(batches)), state, self._checked(after)
+
+    def _outputs(self, answer: Any, count: int) -> list[Tensor]:
+        with self._remote.student.protocol():
+            if len(expected(answer, list)) != count:
                 raise ProtocolError("Each input has an output.")
         return [self._checked(output) for output in answer]
 
@@ -231,8 +245,7 @@ class _Remote:
         """The answer, which must be tensors by name."""
         answer = self.ask(method, arguments, keywords, may_refuse=may_refuse)
         with self.student.protocol():
-            for tensor in expected(answer, dict).values():
-                expected(tensor, Tensor)
+            _check_tensors(answer)
         return answer
 
 
@@ -249,6 +262,11 @@ def _asked(student: Student, action: str, **question: Any) -> Any:
         return student.ask(action, **question)
     except ValueError as error:
         raise StudentError(f"It raised ValueError: {error}") from None
+
+
+def _check_tensors(named: Any) -> None:
+    for tensor in expected(named, dict).values():
+        expected(tensor, Tensor)
 
 
 def _check_sizes(shape: object) -> None:

@@ -33,10 +33,17 @@ TAMPERING = {
     "import torch\n@torch.library.custom_op('a::b', mutates_args=())\ndef f(x): 1": "torch.library",
     "%matplotlib inline\nimport ctypes": "ctypes",
     "%%writefile x.py\nimport autograder.checks": "autograder",
+    "%time import gc": "gc",
+    "%%time\nimport gc": "gc",
+    "get_ipython().run_cell_magic('time', '', 'import gc')": "gc",
+    "get_ipython().run_cell_magic('time', '', text)": "run_cell_magic",
+    "get_ipython().run_cell(text)": "run_cell",
+    "get_ipython().input_transformers_post.append(f)": "input_transformers_post",
+    "x = " + "+".join(["1"] * 20_000): "what is nested that deep",
 }
 
 
-@pytest.mark.parametrize("source", TAMPERING)
+@pytest.mark.parametrize("source", TAMPERING, ids=lambda source: source[-40:])
 def test_what_reaches_into_the_process_is_named(source):
     assert tampering(source) == TAMPERING[source]
 
@@ -92,6 +99,7 @@ USES = {
     "def leaky_relu(x, s): return G()(x)",
     "a lambda": "leaky_relu = lambda x, s: F.leaky_relu(x, s)",
     "a condition": "if True:\n    leaky_relu = F.leaky_relu",
+    "all names": "from torch.nn.functional import *\ndef leaky_relu(x, s): return relu(x)",
     "a name that is local elsewhere": "g = F.relu\ndef leaky_relu(x, s):\n"
     "    def other(): g = 1\n    return g(x) - s * g(-x)",
 }
