@@ -1,5 +1,6 @@
 """Grading a class: nothing is lost, nothing is done twice, whoever is killed."""
 
+import json
 import multiprocessing
 import os
 import pkgutil
@@ -100,6 +101,28 @@ def test_too_much_beside_the_notebooks_is_said(changed, monkeypatch):
     outcome = grade(changed, ASSIGNMENT)
     assert "weights.pt" in outcome.problems["ada"]
     assert totals(outcome) == {"bob": 20, "eve": 0}
+
+
+def test_damaged_hand_ins_cost_nobody_else_anything(changed):
+    submitted = changed.root / "submitted"
+    for name in ("halves", "many"):
+        shutil.copytree(handed_in(changed, "ada"), handed_in(changed, name))
+    path = handed_in(changed, "halves") / "3_residual_and_se.ipynb"
+    notebook = json.loads(path.read_text())
+    for cell in notebook["cells"]:
+        cell["source"] = "".join(cell["source"]) + "  # \ud800" * (cell["cell_type"] == "code")
+    path.write_text(json.dumps(notebook | {"metadata": {"kernelspec": None}}))
+    for number in range(isolated.FILES + 1):
+        (handed_in(changed, "many") / str(number)).touch()
+    for name in ("empty", "file"):
+        (submitted / name).mkdir()
+    (submitted / "file" / ASSIGNMENT).touch()
+    outcome = grade(changed, ASSIGNMENT)
+    assert totals(outcome) == {**TOTALS, "halves": 22}
+    assert "no file can hold" in outcome.remarks["halves"]
+    assert {name: sentence.startswith(("There is no", "1001 files", str(submitted / "file")))
+            for name, sentence in outcome.problems.items()} == dict.fromkeys(
+                ("empty", "file", "many"), True)  # fmt: skip
 
 
 def test_a_class_that_did_not_change_is_not_graded_again(changed, monkeypatch):
