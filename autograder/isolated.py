@@ -90,8 +90,8 @@ def files_of(folder: Path, but: Container[str] = ()) -> dict[str, bytes]:
     ]
     if len(paths) > FILES:
         raise CourseError(
-            f"{len(paths)} files lie beside the notebooks in {folder}, more than {FILES}. Take away "
-            "what the assignment does not need, then grade again."
+            f"{len(paths)} files lie beside the notebooks in {folder}, more than {FILES}. Take "
+            "away what the assignment does not need, then grade again."
         )
     size = sum(path.stat().st_size for path in paths)
     if size > FILE_BYTES:

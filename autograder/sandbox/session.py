@@ -62,9 +62,9 @@ class Sandbox:
     ) -> None:
         if sys.platform != "linux":
             raise SandboxError(
-                "Student code is isolated, and without walls too limited and ended with all that it "
-                "started, by means that only Linux has; grade on Linux, such as in a container or "
-                "a virtual machine."
+                "Student code is isolated, and without walls too limited and ended with all that "
+                "it started, by means that only Linux has; grade on Linux, such as in a container "
+                "or a virtual machine."
             )
         self.limits = limits or Limits()
         self._lock = threading.Lock()
