@@ -358,7 +358,7 @@ def _result(future: Future[Result], notebook: str) -> Result:
     error = future.exception()
     if error is None:
         return future.result()
-    if isinstance(error, SandboxError):
+    if isinstance(error, SandboxError | CourseError):
         raise error
     raise CourseError(
         f"The worker failed at {notebook} ({type(error).__name__}: {error}). Nothing of it is "
