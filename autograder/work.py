@@ -71,7 +71,7 @@ class _Run:
                 if cell.exercise:
                     shown, findings[cell.exercise] = self._test(cell, count)
                     self.answers = []
-                    if self.student.knows_answers:
+                    if self.student.knows_answers and count < len(self.job.cells):
                         self._start_again()
                 else:
                     shown = self._cell(cell)
