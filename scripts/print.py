@@ -177,6 +177,13 @@ def declare_mathml(epub: Path, folder: Path) -> Path:
     return folder / epub.name
 
 
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder without a line for each file."""
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
 def print_pdf(site: Path, pdf: Path) -> Path:
     """Print the one page of `site` on A4, with outline and page numbers."""
     text = site / "intro.html"
@@ -186,8 +193,7 @@ def print_pdf(site: Path, pdf: Path) -> Path:
     executable = shutil.which("chromium") or shutil.which("chromium-browser")
     if executable is None:
         raise SystemExit("print: no Chromium here; run `scripts/setup.sh browser`")
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=site)
-    handler.log_message = lambda *_: None  # type: ignore[attr-defined]
+    handler = functools.partial(Quiet, directory=site)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with sync_playwright() as playwright:
