@@ -30,6 +30,7 @@ from autograder.sandbox.box import (
 from autograder.sandbox.limits import Limits, Spent
 from autograder.sandbox.results import State
 from autograder.sandbox.submission import Student
+from autograder.sandbox.worker import SCRATCH
 
 # What notebooks of this course import; each costs the warm process its time once.
 PRELOAD = ("torch", "numpy", "matplotlib.pyplot", "torchvision")
@@ -65,6 +66,11 @@ class Sandbox:
                 "Student code is isolated, and without walls too limited and ended with all that "
                 "it started, by means that only Linux has; grade on Linux, such as in a container "
                 "or a virtual machine."
+            )
+        if walls and Path(sys.prefix).is_relative_to(SCRATCH):
+            raise SandboxError(
+                f"Python lies in {sys.prefix}, but each hand-in has {SCRATCH} for itself: move the "
+                "project to another folder and set it up there."
             )
         self.limits = limits or Limits()
         self._lock = threading.Lock()

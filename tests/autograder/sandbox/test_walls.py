@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from autograder.sandbox.box import PYTHON, ROOT, SandboxError, command
+from autograder.sandbox.session import Sandbox
 
 PROBE = """
 import os
@@ -117,6 +118,12 @@ def test_a_course_inside_a_system_folder_is_empty_inside(tmp_path, monkeypatch):
 def test_a_course_in_pythons_own_place_is_refused():
     with pytest.raises(SandboxError, match="virtual environment outside"):
         command([Path(sys.prefix) / "lib"], 9, [])
+
+
+def test_python_where_each_hand_in_has_its_own_folder_is_refused(monkeypatch):
+    monkeypatch.setattr(sys, "prefix", "/tmp/course/.venv")
+    with pytest.raises(SandboxError, match="move the project"):
+        Sandbox(preload=())
 
 
 def test_installed_packages_of_ours_are_covered_by_every_name(outcome):
