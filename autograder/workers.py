@@ -1,13 +1,16 @@
 """Processes that do jobs: on this machine, or on those of a Dask cluster."""
 
 import logging
+import multiprocessing
 import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
+from multiprocessing import forkserver
 from typing import Any
 
+import dask
 from dask.distributed import Client, LocalCluster
 
 from autograder.errors import CourseError
@@ -65,7 +68,11 @@ def workers(count: int | None = None, scheduler: str | None = None) -> Iterator[
     for name in ("distributed", "distributed.worker", "distributed.nanny"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     if scheduler is None:
+        # One process imports PyTorch and the tests; the workers are forked from it.
+        multiprocessing.set_forkserver_preload(["distributed", "autograder.work"])
+        forkserver.ensure_running()
         with (
+            dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}),
             LocalCluster(
                 n_workers=count or os.cpu_count(),
                 threads_per_worker=1,

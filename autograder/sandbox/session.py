@@ -33,7 +33,7 @@ from autograder.sandbox.submission import Student
 from autograder.sandbox.worker import SCRATCH
 
 # What notebooks of this course import; each costs the warm process its time once.
-PRELOAD = ("torch", "numpy", "matplotlib.pyplot", "torchvision")
+PRELOAD = ("torch", "numpy", "matplotlib.pyplot")
 # Our own packages hold the hidden tests and the right answers.
 HIDDEN_PACKAGES = ("autograder", "convnets")
 START_SECONDS = 120.0

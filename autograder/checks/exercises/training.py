@@ -4,6 +4,7 @@
 """
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,7 @@ class PredictExercise:
 
     def examine(self, predict: Any, *, seed: int) -> Verdict:
         """Mark a student's function. The seed chooses the order of the images."""
-        held_out = load("fashion-mnist-small").test
+        held_out = _held_out()
         order = torch.randperm(len(held_out), generator=Generator().manual_seed(seed))
         test = Split(held_out.images[order], held_out.labels[order])
         student = open_function(predict, "predict")
@@ -77,6 +78,11 @@ class PredictExercise:
                 for name, out_of in MARKS.items()
             )
         )
+
+
+@cache
+def _held_out() -> Split:
+    return load("fashion-mnist-small").test
 
 
 def _ask(student: Function, images: Tensor) -> Answers:
