@@ -8,7 +8,11 @@ assignment, delete the file.
 import hashlib
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from autograder.errors import CourseError
 
 FILE = ".release_secret"
 VARIABLE = "AUTOGRADER_RELEASE_SECRET"
@@ -16,13 +20,31 @@ COURSE = "AUTOGRADER_COURSE"
 
 
 def use_release_secret(course: Path) -> None:
-    """Give the course's secret to all processes that grade; make one if there is none."""
+    """Give the course's secret to all processes that grade; make one if there is none.
+
+    Raises:
+        CourseError: the file is empty.
+    """
     path = course / FILE
     if not path.exists():
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_hex(16), "utf-8")
-    os.environ[VARIABLE] = path.read_text("utf-8").strip()
+        _make(path)
+    secret = path.read_text("utf-8").strip()
+    if not secret:
+        raise CourseError(
+            f"{path} is empty: put it back from a copy, or delete it, and the next release gets "
+            "another secret."
+        )
+    os.environ[VARIABLE] = secret
     os.environ[COURSE] = str(course)
+
+
+def _make(path: Path) -> None:
+    """A file that appears whole, and once, however many processes make it."""
+    with NamedTemporaryFile("w", dir=path.parent, prefix=f"{FILE}.") as file:
+        file.write(secrets.token_hex(16))
+        file.flush()
+        with suppress(FileExistsError):
+            os.link(file.name, path)
 
 
 def seed_of(exercise: str) -> int:
