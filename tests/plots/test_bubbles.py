@@ -1,4 +1,5 @@
 import itertools
+import math
 
 import pytest
 from matplotlib.text import Text
@@ -46,9 +47,12 @@ def test_the_legend_hides_no_bubble(ax, cost):
     accuracy_bubbles(ax, BUBBLES, costs, cost)
     ax.figure.draw_without_rendering()
     legend = ax.get_legend().get_window_extent()
-    middles = ax.transData.transform([each.get_offsets()[0] for each in ax.collections[:21]])
-    assert len(middles) == len(BUBBLES)
-    assert not any(legend.contains(*middle) for middle in middles)
+    bubbles = ax.collections[: len(BUBBLES)]
+    middles = ax.transData.transform([each.get_offsets()[0] for each in bubbles])
+    for (x, y), each in zip(middles, bubbles, strict=True):
+        radius = math.sqrt(each.get_sizes()[0] / math.pi) * ax.figure.dpi / 72
+        around = legend.padded(radius)
+        assert not around.contains(x, y), f"a bubble at {x}, {y}"
 
 
 def test_the_edge_says_whether_the_accuracy_is_of_one_crop(ax):

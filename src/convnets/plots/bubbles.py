@@ -3,8 +3,10 @@
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Literal, TypeAlias, get_args
 
 from matplotlib.axes import Axes
+from matplotlib.legend import Legend
 from matplotlib.transforms import Bbox
 
 from convnets import registry
@@ -44,6 +46,7 @@ PERIODS = (
 )
 KEY = (5, 25, 100)
 """Millions of parameters of the bubbles that explain the areas."""
+Corner: TypeAlias = Literal["lower left", "lower right", "upper left", "upper right"]
 
 
 def top1_accuracy(card: registry.Card) -> float:
@@ -115,7 +118,7 @@ def accuracy_bubbles(
     ax.margins(0.12)
     ax.set_xlabel(label)
     ax.set_ylabel("top-1 accuracy on ImageNet (%)")
-    ax.legend(loc="best", fontsize=8, labelspacing=1.45, borderpad=1.0)
+    ax.legend(fontsize=8, labelspacing=1.45, borderpad=1.0)
     _label(ax, [card.title for card in cards], points, areas)
     return ax
 
@@ -130,12 +133,11 @@ def _label(
     assert legend is not None
     fig.draw_without_rendering()
     pixel = fig.dpi / 72
-    taken = [legend.get_window_extent()]
-    # Where it hides no bubble; the labels must not move it any more.
-    legend.set_loc(tuple(ax.transAxes.inverted().transform(taken[0].min)))
+    taken = []
     for point, area in zip(points, areas, strict=True):
         (x, y), radius = ax.transData.transform(point), math.sqrt(area / math.pi) * pixel
         taken.append(Bbox([(x - radius, y - radius), (x + radius, y + radius)]))
+    taken.append(_move_to_free_corner(legend, taken))
     inside = ax.get_window_extent()
     order = sorted(range(len(texts)), key=lambda index: areas[index])
     for index in order:
@@ -163,6 +165,20 @@ def _label(
                     best, chosen, place = cost, shift, moved
         label.set_position(chosen)
         taken.append(place)
+
+
+def _move_to_free_corner(legend: Legend, bubbles: list[Bbox]) -> Bbox:
+    """Put the legend where it hides least of the bubbles; the place that it takes."""
+
+    def place(corner: Corner) -> Bbox:
+        legend.set_loc(corner)
+        return legend.get_window_extent()
+
+    def hidden(corner: Corner) -> float:
+        box = place(corner)
+        return sum(_overlap(box, bubble) for bubble in bubbles)
+
+    return place(min(get_args(Corner), key=hidden))
 
 
 def _shift(box: Bbox, distance: float, angle: float, pixel: float) -> tuple[float, float]:
