@@ -38,6 +38,8 @@ from autograder.work import work
 ASSIGNMENT = "assignment2"
 STUDENTS = 40
 REPEATS = 20
+LOOK_SECONDS = 1
+"""Between two looks at memory; to look is work too."""
 LARGE = 1000
 CELL_SECONDS = 20
 """In both ways; hostile cells run into it."""
@@ -135,7 +137,7 @@ def run(command: list[str], cwd: Path) -> tuple[float, int]:
 
     def watch() -> None:
         nonlocal highest
-        while not over.wait(0.25):
+        while not over.wait(LOOK_SECONDS):
             total = 0
             for one in [process, *process.children(recursive=True)]:
                 try:
