@@ -116,6 +116,7 @@ def built(builder: str, values: dict[str, Any]) -> Path:
             confoverrides=values,
             status=None,
             warningiserror=True,
+            freshenv=True,  # Sphinx sees when a page changes, but not when its outputs do
         )
         if builder == "epub":
             app.connect("html-page-context", _clean)

@@ -26,6 +26,12 @@ def pictures(page: Path) -> int:
     return len(soup.select("article img"))
 
 
+def computed(page: BeautifulSoup) -> list[str]:
+    """The sentences without formulas that the cells of a page gave, white space left out."""
+    lines = page.select(".cell_output > p:not(:has(.math, math))")
+    return ["".join(line.get_text().split()) for line in lines]
+
+
 @pytest.fixture(scope="module")
 def pdf() -> PdfReader:
     path = PRINT / "convnets-course.pdf"
@@ -60,6 +66,15 @@ def test_the_pdf_has_formulas_typeset_answers_unfolded_and_long_tables_whole(pdf
     assert "stage4.2" in text.replace("\n", "")  # the last rows of the longest table
 
 
+def test_the_pdf_says_what_the_site_computed(pdf):
+    pages = (page.extract_text().rstrip("0123456789 \n") for page in pdf.pages)
+    text = "".join("".join(pages).split())
+    for path in CHAPTERS:
+        page = SITE / "chapters" / f"{path.stem}.html"
+        for sentence in computed(BeautifulSoup(page.read_text("utf-8"), "html.parser")):
+            assert sentence in text
+
+
 def test_no_link_of_the_pdf_leads_to_the_machine_that_made_it(pdf):
     for page in pdf.pages:
         for note in page.get("/Annots", []):
@@ -67,13 +82,14 @@ def test_no_link_of_the_pdf_leads_to_the_machine_that_made_it(pdf):
             assert "127.0.0.1" not in str(action.get("/URI", ""))
 
 
-def test_the_epub_has_every_picture_and_every_formula_of_the_site():
+def test_the_epub_has_every_picture_formula_and_computed_sentence_of_the_site():
     with zipfile.ZipFile(PRINT / "convnets-course.epub") as epub:
         for path in CHAPTERS:
             name = f"chapters/{path.stem}"
             page = BeautifulSoup((SITE / f"{name}.html").read_text("utf-8"), "html.parser")
             read = BeautifulSoup(epub.read(f"{name}.xhtml"), "html.parser")
             assert len(read.select("img")) == len(page.select("article img")) > 0
+            assert computed(read) == computed(page)
             assert len(read.select("math")) == len(page.select("article .math")) > 0
 
 
