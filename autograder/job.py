@@ -149,7 +149,8 @@ def findings_from_json(data: Mapping[str, Any]) -> dict[str, Finding]:
     }
 
 
-def versions() -> dict[str, str]:
+@cache
+def versions() -> Mapping[str, str]:
     """Of the software that decides marks."""
     packages = ("numpy", "torch", "torchvision")
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}

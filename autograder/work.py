@@ -209,4 +209,5 @@ def _marked(text: str, marks: float, count: int) -> list[Output]:
 
 
 def _error(name: str, sentence: str) -> Output:
-    return {"output_type": "error", "ename": name, "evalue": sentence, "traceback": [sentence]}
+    # A state is text, but its class comes with PyTorch, which the driver does without.
+    return {"output_type": "error", "ename": str(name), "evalue": sentence, "traceback": [sentence]}

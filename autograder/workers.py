@@ -43,7 +43,7 @@ class Workers:
         return done
 
 
-def _do(job: Job, files: Mapping[str, bytes], wanted: dict[str, str]) -> Result:
+def _do(job: Job, files: Mapping[str, bytes], wanted: Mapping[str, str]) -> Result:
     from autograder.work import work  # PyTorch, which the driver does without
 
     if versions() != wanted:

@@ -1,6 +1,9 @@
 """Every way in which an exercise can end, with a real student process."""
 
 import json
+import pickle
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -164,3 +167,14 @@ def test_who_is_killed_once_from_outside_is_graded(tmp_path, first):
     result = results(Cell(answer, answers=True), Cell(TEST, "killed"), walls=False)
     assert [finding.marks for finding in result.findings.values()] == [2, 2]
     assert seen.exists()
+
+
+def test_a_result_is_read_without_pytorch():
+    """By the driver, in which no notebook is run."""
+    result = results("import os\nos._exit(0)", "1 / 0")
+    assert [output["ename"] for [output, *_] in result.outputs[:2]] == [
+        "crashed",
+        "ZeroDivisionError",
+    ]
+    code = "import pickle, sys\npickle.load(sys.stdin.buffer)\nassert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], input=pickle.dumps(result), check=True)
