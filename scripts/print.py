@@ -95,7 +95,7 @@ def for_readers(values: dict[str, Any]) -> dict[str, Any]:
         "epub_publisher": values["author"],
         "epub_show_urls": "no",
         "epub_tocscope": "includehidden",
-        "epub_css_files": ["course.css"],
+        "epub_css_files": ["course.css", "reader.css"],
         "html_logo": "",
         "html_favicon": "",
         "epub_exclude_files": ["sitemap.xml"],
@@ -133,7 +133,8 @@ def _clean(app: Sphinx, page: str, template: str, context: dict[str, Any], doctr
 
 
 def as_xhtml(page: str) -> str:
-    """A page's HTML as XHTML that needs no script: formulas are MathML, explorers pictures."""
+    """A page's HTML as XHTML that needs no script: formulas are MathML, explorers pictures, and
+    answers unfolded."""
     soup = BeautifulSoup(page, "html.parser")
     show_long_tables(soup)
     for needless in soup.select(
@@ -142,6 +143,8 @@ def as_xhtml(page: str) -> str:
         needless.decompose()
     for hidden in soup.select("noscript"):
         hidden.unwrap()
+    for answer in soup.select("details"):
+        answer["open"] = "open"
     for link in soup.select("a[href]"):
         link["href"] = re.sub(r"^(?!\w+:)(.*)\.html(#|$)", r"\1.xhtml\2", link["href"])
     for entry in soup.select("[role=doc-biblioentry]"):

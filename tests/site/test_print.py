@@ -99,6 +99,17 @@ def test_the_epub_has_every_picture_formula_and_computed_sentence_of_the_site():
             assert len(read.select("math")) == len(page.select("article .math")) > 0
 
 
+def test_no_page_of_the_epub_is_wider_than_a_readers_screen(browser, tmp_path):
+    with zipfile.ZipFile(PRINT / "convnets-course.epub") as epub:
+        epub.extractall(tmp_path)
+    page = browser.new_page(viewport={"width": 560, "height": 800})
+    for path in sorted(tmp_path.rglob("*.xhtml")):
+        page.goto(path.as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") <= 560, path.name
+        assert not page.query_selector("details:not([open])")
+    page.close()
+
+
 def test_no_download_holds_a_hidden_test_or_a_solution(pdf, tmp_path):
     text = tmp_path / "convnets-course.txt"
     text.write_text("\n".join(page.extract_text() for page in pdf.pages), "utf-8")
