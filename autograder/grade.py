@@ -29,6 +29,7 @@ from autograder.job import Finding, Job, Result, State, findings_from_json
 from autograder.late import LatePenalties
 from autograder.records import Records
 from autograder.release import generate
+from autograder.repair import RepairSubmission
 from autograder.sandbox.box import SandboxError
 from autograder.secret import seed_of
 
@@ -144,7 +145,7 @@ class _Run:
         if not self.book.is_released:
             generate(course, assignment)
         self.execute = IsolatedExecute(config=config)
-        self.steps = _other_steps(config)
+        self.first_steps, self.last_steps = _other_steps(config)
         self.records = Records(course.records, assignment)
         self.outcome = Outcome(self.book.points())
         self.released = self.book.released()
@@ -204,6 +205,7 @@ class _Run:
 
     def _read(self, name: str, folder: Path) -> _Student:
         hand_in = read(folder, self.released)
+        self._follow(self.first_steps, name, hand_in)
         files = {**files_of(folder, but=self.beside), **self.beside}
         jobs = {book: self.execute.job(nb, files) for book, nb in hand_in.notebooks.items()}
         keys = {book: job.key for book, job in jobs.items()}
@@ -289,9 +291,7 @@ class _Run:
             self.is_backed_up = True
         for book, notebook in student.hand_in.notebooks.items():
             show(notebook, student.results[book])
-            resources = {"nbgrader": {"student": student.name, "notebook": book}}
-            for step in self.steps:
-                step(notebook, resources)
+        self._follow(self.last_steps, student.name, student.hand_in)
         self._write_notebooks(student)
         self.book.enter(
             student.name, student.hand_in.timestamp, student.hand_in.notebooks, self.late
@@ -312,6 +312,14 @@ class _Run:
         }
         self.outcome.marks[student.name] = self.book.entries(student.name)[student.name].marks
 
+    def _follow(self, steps: list[Any], student: str, hand_in: HandIn) -> None:
+        """Have steps look at, and change, the notebooks of a hand-in."""
+        for book, notebook in hand_in.notebooks.items():
+            about = {"assignment": self.assignment, "db_url": self.book.db_url}
+            resources = {"nbgrader": {**about, "student": student, "notebook": book}}
+            for step in steps:
+                step(notebook, resources)
+
     def _write_notebooks(self, student: _Student) -> None:
         """Where nbgrader has them, for formgrader and the feedback."""
         graded = self.course.root / "autograded" / student.name / self.assignment
@@ -329,11 +337,17 @@ class _Run:
         made.rename(graded)
 
 
-def _other_steps(config: Config) -> list[Any]:
-    """The instructor's own steps of autograding, and those of nbgrader that we do not replace."""
+def _other_steps(config: Config) -> tuple[list[Any], list[Any]]:
+    """Steps before and after the cells are run, less those whose work is done here.
+
+    Before, the instructor's own are left; after, also those of nbgrader that we do not replace.
+    """
+    nbgrader = Autograde(config=config)
+    done = RepairSubmission, *Autograde.sanitize_preprocessors.default()
+    first = [step for step in nbgrader.sanitize_preprocessors if not issubclass(step, done)]
     ours = IsolatedExecute, SaveMarks, LatePenalties
-    steps = Autograde(config=config).autograde_preprocessors
-    return [step(config=config) for step in steps if not issubclass(step, ours)]
+    last = [step for step in nbgrader.autograde_preprocessors if not issubclass(step, ours)]
+    return [step(config=config) for step in first], [step(config=config) for step in last]
 
 
 @contextmanager

@@ -143,6 +143,35 @@ def test_only_who_handed_in_again_is_graded_again(changed, monkeypatch):
     assert outcome.unchanged == 2
 
 
+STEPS = """
+from nbgrader.preprocessors import NbGraderPreprocessor
+
+class Before(NbGraderPreprocessor):
+    def preprocess(self, nb, resources):
+        for cell in nb.cells:
+            if "class BasicBlock" in cell.source:
+                cell.source = cell.source.replace("class ", "class Old")
+        return nb, resources
+
+class After(NbGraderPreprocessor):
+    def preprocess(self, nb, resources):
+        nb.metadata["of"] = resources["nbgrader"]["student"]
+        return nb, resources
+
+c.Autograde.sanitize_preprocessors.append(Before)
+c.Autograde.autograde_preprocessors.append(After)
+"""
+
+
+def test_steps_that_an_instructor_adds_are_followed_before_and_after(changed):
+    config = changed.root / "nbgrader_config.py"
+    config.write_text(config.read_text("utf-8") + STEPS, "utf-8")
+    outcome = grade(changed, ASSIGNMENT, jobs=1)
+    assert outcome.findings["ada"]["basic_block"].marks == 0
+    [written] = (changed.root / "autograded" / "ada" / ASSIGNMENT).glob("*.ipynb")
+    assert nbformat.read(written, as_version=4).metadata["of"] == "ada"
+
+
 def test_marks_and_comments_by_hand_stay_when_a_student_is_graded_again(changed):
     book = MarkBook(changed.db_url, ASSIGNMENT)
     book.give_by_hand("ada", {"degradation": 3.0})
