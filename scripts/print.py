@@ -96,6 +96,8 @@ def for_readers(values: dict[str, Any]) -> dict[str, Any]:
         "epub_show_urls": "no",
         "epub_tocscope": "includehidden",
         "epub_css_files": ["course.css", "reader.css"],
+        # What lies in _static/ is on every page of the site.
+        "html_static_path": [*kept["html_static_path"], "scripts/reader.css"],
         "html_logo": "",
         "html_favicon": "",
         "epub_exclude_files": ["sitemap.xml"],

@@ -48,10 +48,13 @@ def reference(source: str, name: str) -> nn.Module:
     return torchvision.models.get_model(public, **known)
 
 
-def ours_like(name: str) -> ImageClassifier:
-    """Our network of the size that public weights have."""
+def ours_with(name: str, weights: dict[str, Tensor]) -> ImageClassifier:
+    """Our network of the size that public weights have, with these and none drawn before."""
     card = convnets.card(name)
-    return convnets.build(name, card.num_classes, card.in_channels)
+    with torch.device("meta"):
+        net = convnets.build(name, card.num_classes, card.in_channels)
+    net.load_state_dict({key: weight.clone() for key, weight in weights.items()}, assign=True)
+    return net
 
 
 def as_the_paper_normalises(net: nn.Module) -> None:
@@ -119,8 +122,7 @@ def images(name: str) -> Iterator[Tensor]:
 def test_outputs_agree_at_two_sizes(source, name):
     theirs = reference(source, name)
     randomise(theirs, torch.cat([*(next(images(name)) for _ in range(3))]))
-    ours = ours_like(name).eval()
-    ours.load_state_dict(checkpoints.convert(name, theirs.state_dict(), source))
+    ours = ours_with(name, checkpoints.convert(name, theirs.state_dict(), source)).eval()
     with torch.inference_mode():
         for batch in images(name):
             expected = theirs(batch)
@@ -134,8 +136,8 @@ def test_outputs_agree_at_two_sizes(source, name):
 def test_training_losses_and_gradients_agree(source, name):
     """At the odd size; the lightest of each family at both."""
     theirs = without_chance(reference(source, name)).train().double()
-    ours = without_chance(ours_like(name)).train().double()
-    ours.load_state_dict(checkpoints.convert(name, theirs.state_dict(), source))
+    ours = ours_with(name, checkpoints.convert(name, theirs.state_dict(), source))
+    without_chance(ours).train()
     labels = torch.tensor([3, 7])
     for batch in list(images(name))[0 if name in LIGHTEST else 1 :]:
         losses = [cross_entropy(main_scores(net(batch.double())), labels) for net in (ours, theirs)]
@@ -149,4 +151,5 @@ def test_training_losses_and_gradients_agree(source, name):
         }
         converted = checkpoints.convert(name, theirs.state_dict() | gradients, source)
         for key, parameter in ours.named_parameters():
-            torch.testing.assert_close(parameter.grad, converted[key], rtol=1e-7, atol=1e-9)
+            if not torch.equal(parameter.grad, converted[key]):  # which is looked at much faster
+                torch.testing.assert_close(parameter.grad, converted[key], rtol=1e-7, atol=1e-9)
