@@ -70,6 +70,9 @@ def assignment_facts(course: Course) -> str:
 
 def finished(page: str) -> str:
     """A page without scripts that it has no use for, and in the roles that screen readers know."""
+    if "<html" not in page:  # it only leads to another, and no browser need ask for its icon
+        icon = '<link rel="icon" href="data:,"/>'
+        return f'<!DOCTYPE html>\n<html lang="en"><head>{icon}{page}</head></html>\n'
     needless = ["fontawesome"]  # the icons come as a font, too
     if 'class="math' not in page:
         needless.append("tex-chtml")
