@@ -24,7 +24,14 @@ def test_help_starts_without_nbgrader_and_torch():
 
 def test_the_driver_does_without_torch():
     """It would cost seconds and half a gigabyte; workers have it."""
-    code = "import sys, autograder.grade, autograder.workers\nassert 'torch' not in sys.modules"
+    code = (
+        "import sys, autograder.workers\n"
+        "from typer.testing import CliRunner\n"
+        "from autograder.__main__ import app\n"
+        "CliRunner().invoke(app, ['grade', '--course', 'nowhere'])\n"
+        "assert 'autograder.grade' in sys.modules\n"
+        "assert 'torch' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
