@@ -10,11 +10,11 @@ from nbgrader.preprocessors import (
     SaveAutoGrades,
 )
 
-from autograder.feedback import PlainFeedback, plain_markdown
-from autograder.isolated import IsolatedExecute, SaveMarks
-from autograder.late import LatePenalties, LatePolicy
-from autograder.repair import RepairSubmission
-from autograder.secret import use_release_secret
+from autograder.course.late import LatePenalties, LatePolicy
+from autograder.course.secret import use_release_secret
+from autograder.grading.nbgrader_steps import IsolatedExecute, SaveMarks
+from autograder.results.feedback import PlainFeedback, plain_markdown
+from autograder.submissions.repair import RepairSubmission
 
 # What an instructor sets.
 COURSE_ID = "convnets"

@@ -36,8 +36,8 @@ def release(
 
     Example: python -m autograder release assignment2 --out _build/release
     """
-    from autograder.course import Course
-    from autograder.release import release
+    from autograder.course.folder import Course
+    from autograder.course.release import release
 
     print(f"Student bundle: {release(Course.at(course), assignment, out)}")
 
@@ -71,15 +71,17 @@ def grade(
     """
     from rich.console import Console
 
-    from autograder.course import Course
-    from autograder.grade import grade
-    from autograder.table import Bar, print_outcome, write_details
+    from autograder.course.folder import Course
+    from autograder.grading.grade import grade
+    from autograder.results.table import Bar, print_outcome, write_details
 
     folder = Course.at(course)
     console = Console(width=None if sys.stdout.isatty() else WIDTH_IN_A_PIPE)
     differences: list[str] = []
     if samples:
-        from autograder.samples import grade_samples  # with PyTorch, which the others do without
+        from autograder.authoring.samples import (
+            grade_samples,  # with PyTorch, which the others do without
+        )
 
         outcome, differences = grade_samples(folder, assignment, SAMPLES)
     else:
@@ -116,8 +118,8 @@ def why(
 
     Example: python -m autograder why ada basic_block
     """
-    from autograder.course import Course
-    from autograder.why import why
+    from autograder.course.folder import Course
+    from autograder.grading.replay import why
 
     print(why(Course.at(course), assignment, student, exercise))
 
@@ -128,8 +130,8 @@ def doctor(course: CourseFolder = COURSE) -> None:
 
     Example: python -m autograder doctor
     """
-    from autograder.course import Course
-    from autograder.doctor import examine
+    from autograder.course.folder import Course
+    from autograder.grading.doctor import examine
 
     found = examine(Course.at(course))
     for name, sentence, will_do in found:
@@ -149,8 +151,8 @@ def export(
 
     Example: python -m autograder export marks.csv --form canvas
     """
-    from autograder.course import Course
-    from autograder.export import export
+    from autograder.course.folder import Course
+    from autograder.results.export import export
 
     waiting = export(Course.at(course), assignment, form, out)
     print(f"Marks: {out}")
@@ -164,8 +166,8 @@ def feedback(assignment: Assignment = ASSIGNMENT, course: CourseFolder = COURSE)
 
     Example: python -m autograder feedback assignment2
     """
-    from autograder.course import Course
-    from autograder.feedback import feedback
+    from autograder.course.folder import Course
+    from autograder.results.feedback import feedback
 
     print(f"Feedback: {feedback(Course.at(course), assignment)}/STUDENT/{assignment}/")
 
@@ -182,8 +184,8 @@ def report(
 
     Example: python -m autograder report assignment2 --out _build/report
     """
-    from autograder.course import Course
-    from autograder.report import report
+    from autograder.course.folder import Course
+    from autograder.results.report import report
 
     print(f"Report: {report(Course.at(course), assignment, out)}")
 
@@ -197,8 +199,8 @@ def leaks(
 
     Example: python -m autograder leaks _build/html _build/release
     """
-    from autograder.course import Course
-    from autograder.leaks import gather, search
+    from autograder.authoring.leaks import gather, search
+    from autograder.course.folder import Course
 
     secrets = gather(Course.at(course))
     findings = [finding for path in paths for finding in search(path, secrets)]
@@ -222,8 +224,8 @@ def selftest(
     """
     from rich.console import Console
 
-    from autograder.course import Course
-    from autograder.selftest import gaps, print_judged, selftest
+    from autograder.authoring.selftest import gaps, print_judged, selftest
+    from autograder.course.folder import Course
 
     judged = selftest(Course.at(course), assignment, exercise, seed)
     print_judged(judged, Console(width=None if sys.stdout.isatty() else WIDTH_IN_A_PIPE))
@@ -244,8 +246,8 @@ def new_exercise(
 
     Example: python -m autograder new-exercise channel_split --notebook 4 --kind function
     """
-    from autograder.course import Course
-    from autograder.new_exercise import Kind, new_exercise
+    from autograder.authoring.new_exercise import Kind, new_exercise
+    from autograder.course.folder import Course
 
     if kind not in list(Kind):
         raise CourseError(f"{kind} is no kind of exercise: choose {' or '.join(Kind)}.")

@@ -21,7 +21,7 @@ RESULTS = Path(__file__).with_name("results") / "analysis.md"
 def line(name: str) -> str:
     side = convnets.card(name).input_size
     with torch.device("meta"):
-        net, image = convnets.build(name), torch.empty(1, 3, side, side)
+        net, image = convnets.create_model(name), torch.empty(1, 3, side, side)
     works = {
         "ours": partial(trace, net, side),
         "theirs": partial(

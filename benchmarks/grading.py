@@ -27,13 +27,13 @@ import torch
 from nbformat import NotebookNode
 from nbgrader.utils import is_solution
 
-from autograder.bank import load
-from autograder.course import CONFIG, Course
-from autograder.gradebook import MarkBook
-from autograder.job import Cell, Job
-from autograder.samples import stage
+from autograder.authoring.bank import load
+from autograder.authoring.samples import stage
+from autograder.course.folder import CONFIG, Course
+from autograder.grading.gradebook import MarkBook
+from autograder.grading.job import Cell, Job
+from autograder.grading.run_job import work
 from autograder.sandbox.limits import Limits
-from autograder.work import work
 
 ASSIGNMENT = "assignment2"
 STUDENTS = 40

@@ -26,7 +26,9 @@ BATCH = 2
 LARGEST_INPUT = 160
 RESULTS = Path(__file__).with_name("results")
 PEERS = ("torchvision", "timm")
-MEMBERS = [n for n in convnets.names() if any(n in checkpoints.SOURCES[peer] for peer in PEERS)]
+MEMBERS = [
+    n for n in convnets.list_models() if any(n in checkpoints.SOURCES[peer] for peer in PEERS)
+]
 OPTIONS = ("resnet50", "googlenet_bn", "mobilenet_v2", "efficientnet_b0")
 HEAD = """# Our networks and their peers
 
@@ -107,7 +109,7 @@ def images_for(name: str) -> Tensor:
 
 def compare(name: str, rounds: int, numbers: list[int]) -> Iterator[Line]:
     """Ours and every peer's, evaluated and trained, on these numbers of threads."""
-    ours = convnets.build(name)
+    ours = convnets.create_model(name)
     nets = {source: peer(name, source) for source in PEERS if name in checkpoints.SOURCES[source]}
     for source, theirs in nets.items():
         for key, tensor in checkpoints.convert(name, theirs.state_dict(), source).items():
@@ -135,15 +137,15 @@ def options(name: str, rounds: int) -> str:
     """Inference with channels last, with batch norm folded in, and with both, by the plain one."""
     images = images_for(name)
     last = images.to(memory_format=torch.channels_last)
-    net, fused = convnets.build(name).eval(), fuse(convnets.build(name).eval())
+    net, fused = convnets.create_model(name).eval(), fuse(convnets.create_model(name).eval())
     works = {
         "plain": evaluation(net, images),
         "channels_last": evaluation(
-            convnets.build(name).to(memory_format=torch.channels_last), last
+            convnets.create_model(name).to(memory_format=torch.channels_last), last
         ),
         "fused": evaluation(fused, images),
         "both": evaluation(
-            fuse(convnets.build(name).eval()).to(memory_format=torch.channels_last), last
+            fuse(convnets.create_model(name).eval()).to(memory_format=torch.channels_last), last
         ),
     }
     seconds = measure.interleaved(works, rounds)

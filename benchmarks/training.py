@@ -124,7 +124,7 @@ def peak_rate(side: int = 1024, rounds: int = 9) -> float:
 def untrained(name: str) -> nn.Module:
     """The same weights each time: how fast a step is depends on them a little."""
     torch.manual_seed(0)
-    return convnets.build(name, 10, 1, small_input=True)
+    return convnets.create_model(name, 10, 1, small_input=True)
 
 
 def overhead_lines() -> list[str]:
@@ -148,7 +148,7 @@ def peer_lines() -> list[str]:
     images, labels = torch.randn(16, 3, SIDE, SIDE), torch.arange(16)
     for name, (theirs, timms) in PEERS.items():
         nets = {
-            name: convnets.build(name),
+            name: convnets.create_model(name),
             f"torchvision's {name}": theirs(),
             f"timm's {name}": timm.create_model(timms),
         }

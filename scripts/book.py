@@ -18,7 +18,7 @@ from pathlib import Path
 from jupyter_cache import get_cache
 from jupyter_cache.executors import load_executor
 
-from autograder.course import Course, read_notebook
+from autograder.course.folder import Course, read_notebook
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "_build"

@@ -15,7 +15,7 @@ def seeded() -> None:
 def lightest_of_each_family() -> list[str]:
     """One network of each family, the one with the fewest MACs."""
     lightest: dict[str, str] = {}
-    for name in sorted(convnets.names(), key=lambda name: convnets.card(name).macs):
+    for name in sorted(convnets.list_models(), key=lambda name: convnets.card(name).macs):
         lightest.setdefault(convnets.card(name).family, name)
     return list(lightest.values())
 
@@ -26,7 +26,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     What is tried on every network is slow, but for the lightest of each family.
     """
-    heavier = set(convnets.names()) - set(lightest_of_each_family())
+    heavier = set(convnets.list_models()) - set(lightest_of_each_family())
     for item in items:
         for fixture in ("graded", "bundle"):
             if fixture in item.fixturenames:

@@ -35,7 +35,7 @@ def test_show_takes_another_input_size():
 
 def test_list_names_every_network():
     output = runner.invoke(app, ["list"]).stdout
-    assert all(re.search(rf"\b{name}\b", output) for name in convnets.names())
+    assert all(re.search(rf"\b{name}\b", output) for name in convnets.list_models())
 
 
 def test_an_unknown_network_is_answered_in_one_sentence():

@@ -12,19 +12,19 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_every_card_has_a_builder_and_every_builder_a_card():
-    assert set(registry._BUILDERS) == set(convnets.names())
-    assert len(convnets.names()) > 0
+    assert set(registry._BUILDERS) == set(convnets.list_models())
+    assert len(convnets.list_models()) > 0
 
 
 def test_names_follow_the_lecture():
-    names = convnets.names()
+    names = convnets.list_models()
     order = [names.index(name) for name in ("lenet5", "alexnet", "vgg11", "resnet18")]
     assert order == sorted(order)
 
 
 def test_an_unknown_name_is_answered_with_the_nearest_names():
     with pytest.raises(ValueError, match=r"unknown network 'resnet55'.*resnet56"):
-        convnets.build("resnet55")
+        convnets.create_model("resnet55")
 
 
 def test_a_name_cannot_be_registered_twice():
@@ -39,18 +39,18 @@ def test_a_name_without_card_cannot_be_registered():
 
 def test_every_cards_paper_is_in_the_bibliography():
     keys = set(re.findall(r"^@\w+\{(\w+),", (ROOT / "references.bib").read_text(), re.MULTILINE))
-    assert {convnets.card(name).paper for name in convnets.names()} <= keys
+    assert {convnets.card(name).paper for name in convnets.list_models()} <= keys
 
 
 def test_a_published_error_always_has_its_source():
-    for name in convnets.names():
+    for name in convnets.list_models():
         card = convnets.card(name)
         has_error = card.top1_error is not None or card.top5_error is not None
         assert has_error == (card.error_source is not None), name
 
 
 def test_errors_of_torchvision_are_those_of_the_installed_package():
-    sources = {name: convnets.card(name).error_source or "" for name in convnets.names()}
+    sources = {name: convnets.card(name).error_source or "" for name in convnets.list_models()}
     quoted = {name: source for name, source in sources.items() if "torchvision" in source}
     assert len(quoted) > 0
     for name, source in quoted.items():
@@ -66,7 +66,7 @@ def test_errors_of_a_paper_say_the_cards_year_and_a_table_or_section():
     packages = ("torchvision ", "timm ", "TF-Slim ")
     papers = [
         card
-        for card in map(convnets.card, convnets.names())
+        for card in map(convnets.card, convnets.list_models())
         if card.error_source is not None and not any(p in card.error_source for p in packages)
     ]
     assert len(papers) > 0
@@ -76,7 +76,7 @@ def test_errors_of_a_paper_say_the_cards_year_and_a_table_or_section():
 
 
 def test_top5_errors_are_below_top1_errors():
-    for name in convnets.names():
+    for name in convnets.list_models():
         card = convnets.card(name)
         if card.top1_error is not None and card.top5_error is not None:
             assert 0 < card.top5_error < card.top1_error < 100, name

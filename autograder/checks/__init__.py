@@ -7,7 +7,7 @@ from autograder.checks.earlier_answers import replaced
 from autograder.checks.exercises import EXERCISES
 from autograder.checks.student import StudentError
 from autograder.checks.verdict import Verdict
-from autograder.secret import seed_of
+from autograder.course.secret import seed_of
 
 __all__ = ["EXERCISES", "check"]
 

@@ -16,9 +16,10 @@ from autograder.errors import CourseError
 ROOT = Path(__file__).parents[2]
 # Of this package, only these enter.
 OWN_FILES = (
+    *(f"autograder/sandbox/{name}.py" for name in ("limits", "protocol")),
     *(
-        f"autograder/sandbox/{name}.py"
-        for name in ("answers", "limits", "namespaces", "protocol", "shell", "worker")
+        f"autograder/sandbox/inside/{name}.py"
+        for name in ("answers", "fork_server", "namespaces", "shell")
     ),
     "autograder/checks/student.py",
 )
@@ -142,7 +143,14 @@ def command(hidden: Iterable[Path], control: int, arguments: list[str]) -> list[
 
 def worker(control: int, arguments: list[str]) -> list[str]:
     """The warm process's own command line, which works without a box too."""
-    return [sys.executable, "-s", "-m", "autograder.sandbox.worker", str(control), *arguments]
+    return [
+        sys.executable,
+        "-s",
+        "-m",
+        "autograder.sandbox.inside.fork_server",
+        str(control),
+        *arguments,
+    ]
 
 
 def environment_without_box(home: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from autograder.checks.student import Block, Elsewhere, Function, Layers, StudentError, labelled
 from autograder.checks.written import Written
 from autograder.sandbox.protocol import Handle, ProtocolError
-from autograder.sandbox.submission import Student, expected
+from autograder.sandbox.student_process import Student, expected
 
 
 class RemoteAnswer(Elsewhere):

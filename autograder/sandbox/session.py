@@ -27,10 +27,10 @@ from autograder.sandbox.box import (
     packages_to_hide,
     worker,
 )
+from autograder.sandbox.inside.fork_server import SCRATCH
 from autograder.sandbox.limits import Limits, Spent
 from autograder.sandbox.results import State
-from autograder.sandbox.submission import Student
-from autograder.sandbox.worker import SCRATCH
+from autograder.sandbox.student_process import Student
 
 # What notebooks of this course import; each costs the warm process its time once.
 PRELOAD = ("torch", "numpy", "matplotlib.pyplot")

@@ -65,7 +65,7 @@ def register(name: str) -> Callable[[Builder], Builder]:
     return decorate
 
 
-def names() -> list[str]:
+def list_models() -> list[str]:
     """Names of all architectures, in the lecture's order."""
     return list(_cards())
 
@@ -79,7 +79,7 @@ def card(name: str) -> Card:
     try:
         return _cards()[name]
     except KeyError:
-        near = difflib.get_close_matches(name, names(), n=3, cutoff=0.4)
+        near = difflib.get_close_matches(name, list_models(), n=3, cutoff=0.4)
         hint = f"did you mean {', '.join(near)}?" if near else "see `python -m convnets list`"
         raise ValueError(f"unknown network {name!r}; {hint}") from None
 

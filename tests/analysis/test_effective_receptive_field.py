@@ -41,7 +41,7 @@ def test_the_derivative_agrees_on_chains(chain):
 )
 def test_the_derivative_agrees_on_networks_with_branches(name, layer):
     with torch.device("meta"):
-        net = convnets.build(name)
+        net = convnets.create_model(name)
     formula = receptive_field(net, layer).size
     assert numerical_receptive_field(net, formula + 64, layer) == formula
 
@@ -77,7 +77,7 @@ def test_a_stack_of_equal_averages_spreads_as_the_binomial_distribution():
 
 
 def test_a_random_networks_effective_field_is_smaller_than_its_theoretical_one():
-    net = convnets.build("resnet20", 10, 1)
+    net = convnets.create_model("resnet20", 10, 1)
     field = effective_receptive_field(net, input_size=96)
     assert field.energy.shape == (96, 96)
     assert 1 < field.size < receptive_field(net).size

@@ -18,7 +18,7 @@ def test_a_row_is_the_mean_gate_of_the_images_of_its_class():
 
 @pytest.mark.parametrize(("name", "layers"), [("se_resnet18", 8), ("efficientnet_b0", 16)])
 def test_every_gate_of_a_network_is_found_by_its_place(name, layers):
-    net = convnets.build(name, num_classes=10)
+    net = convnets.create_model(name, num_classes=10)
     found = excitations(net, torch.randn(4, 3, 32, 32), torch.tensor([0, 0, 1, 2]))
     assert len(found) == layers
     assert all("stage" in place for place in found)
@@ -28,7 +28,7 @@ def test_every_gate_of_a_network_is_found_by_its_place(name, layers):
 
 
 def test_images_of_one_batch_do_not_touch_each_others_gates():
-    net = convnets.build("se_resnet18", num_classes=10).train()
+    net = convnets.create_model("se_resnet18", num_classes=10).train()
     images, labels = torch.randn(4, 3, 32, 32), torch.tensor([0, 1, 1, 1])
     together = excitations(net, images, labels)
     alone = excitations(net, images[:1], labels[:1])

@@ -40,7 +40,7 @@ def test_the_predicted_class_is_explained_if_none_is_named():
 
 
 def test_the_weights_are_the_mean_gradients_of_the_score():
-    net = convnets.build("resnet20", num_classes=10).eval()
+    net = convnets.create_model("resnet20", num_classes=10).eval()
     image = torch.randn(1, 3, 32, 32)
     maps = net.features(image)  # a mean and a linear layer follow
     evidence = (net.classifier.fc.weight[3].view(1, -1, 1, 1) * maps).sum(1, keepdim=True).relu()
@@ -51,7 +51,7 @@ def test_the_weights_are_the_mean_gradients_of_the_score():
 
 @pytest.mark.parametrize("name", ["alexnet", "googlenet", "densenet40_12", "se_resnet18"])
 def test_any_network_gives_a_map_of_the_images_size_from_0_to_1(name):
-    net = convnets.build(name, num_classes=10)
+    net = convnets.create_model(name, num_classes=10)
     size = convnets.card(name).smallest_input + 64
     images = torch.randn(2, 3, size, size + 3)
     maps = grad_cam(net, images, torch.tensor([1, 9]))
@@ -78,7 +78,7 @@ def test_what_cannot_be_mapped_is_refused():
     with pytest.raises(ValueError, match="features and classifier, got a Flatten"):
         grad_cam(nn.Flatten(), image)
     with pytest.raises(ValueError, match="no places"):
-        grad_cam(convnets.build("lenet5", in_channels=1), torch.randn(1, 1, 32, 32))
+        grad_cam(convnets.create_model("lenet5", in_channels=1), torch.randn(1, 1, 32, 32))
     with pytest.raises(ValueError, match="from 0 to 1, got 2 to 2"):
         grad_cam(counting_net(), image, torch.tensor([2]))
     with pytest.raises(ValueError, match="channels"):

@@ -9,7 +9,7 @@ from convnets.analysis import Window, receptive_field, receptive_field_of_chain
 
 def on_meta(name: str) -> nn.Module:
     with torch.device("meta"):
-        return convnets.build(name)
+        return convnets.create_model(name)
 
 
 def conv(kernel_size: int, stride: int = 1, padding: int = 0, dilation: int = 1) -> nn.Conv2d:

@@ -16,7 +16,7 @@ from convnets.models.resnext import (
 
 
 def test_it_is_the_spread_of_the_last_batch_norms_output():
-    net = convnets.build("resnet20", num_classes=10).train()
+    net = convnets.create_model("resnet20", num_classes=10).train()
     for block in net.modules():
         if hasattr(block, "residual"):
             nn.init.constant_(block.residual.norm2.weight, 0.3)
@@ -35,14 +35,14 @@ def test_it_is_the_spread_of_the_last_batch_norms_output():
         ("se_resnet18", 8, 5),
         ("se_resnext50_32x4d", 16, 12),
         ("resnext50_32x4d", 16, 12),
-        ("wrn16_4", 6, 3),
+        ("wide_resnet16_4", 6, 3),
         ("shufflenet_v1_g3", 13, 13),
         ("mobilenet_v2", 10, 10),
         ("efficientnet_b0", 9, 9),
     ],
 )
 def test_what_is_measured_is_all_that_a_block_adds(name, branches, identities):
-    net = convnets.build(name, num_classes=10).eval()
+    net = convnets.create_model(name, num_classes=10).eval()
     images = torch.randn(2, 3, 32, 32)
     added = {}
     for place in residual_responses(net, images):
@@ -90,4 +90,4 @@ def test_inception_resnets_branches_count_with_their_scale():
 @pytest.mark.parametrize("name", ["plain20", "densenet40_12", "lenet5"])
 def test_a_network_without_shortcuts_is_refused(name):
     with pytest.raises(ValueError, match="no residual branches"):
-        residual_responses(convnets.build(name, num_classes=10), torch.randn(1, 3, 32, 32))
+        residual_responses(convnets.create_model(name, num_classes=10), torch.randn(1, 3, 32, 32))

@@ -38,7 +38,7 @@ def test_the_margin_is_a_part_of_each_activations_range(activation, values, low,
 
 def test_larger_weights_saturate_lenet():
     images = data.load().test.images[:16] / 255
-    net = convnets.build("lenet5", num_classes=10, in_channels=1)
+    net = convnets.create_model("lenet5", num_classes=10, in_channels=1)
     padded = nn.functional.pad(images, (2, 2, 2, 2))
     before = saturation(net, padded)
     assert [row.name for row in before][:2] == ["features.squash1", "features.squash2"]
@@ -50,7 +50,7 @@ def test_larger_weights_saturate_lenet():
 
 
 def test_gates_of_squeeze_and_excitation_are_seen():
-    net = convnets.build("se_resnet18", num_classes=10)
+    net = convnets.create_model("se_resnet18", num_classes=10)
     rows = saturation(net, torch.randn(2, 3, 32, 32))
     assert len(rows) == 8
     assert all(row.name.endswith("gate.gate") for row in rows)

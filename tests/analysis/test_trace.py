@@ -26,11 +26,11 @@ def on_meta(name: str) -> tuple[nn.Module, torch.Tensor]:
     """A network without numbers, and an image of its size."""
     card = convnets.card(name)
     with torch.device("meta"):
-        net = convnets.build(name, card.num_classes, card.in_channels).eval()
+        net = convnets.create_model(name, card.num_classes, card.in_channels).eval()
         return net, torch.empty(1, card.in_channels, card.input_size, card.input_size)
 
 
-@pytest.mark.parametrize("name", convnets.names())
+@pytest.mark.parametrize("name", convnets.list_models())
 def test_totals_agree_with_pytorchs_own_counter(name):
     net, image = on_meta(name)
     with FlopCounterMode(display=False) as counter:
@@ -41,7 +41,7 @@ def test_totals_agree_with_pytorchs_own_counter(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", convnets.names())
+@pytest.mark.parametrize("name", convnets.list_models())
 def test_totals_agree_with_torchinfo(name):
     """It counts the biases too, at each place of a map, and a batch norm's parameters once."""
     net, image = on_meta(name)
@@ -59,7 +59,7 @@ def test_totals_agree_with_torchinfo(name):
     assert theirs.total_mult_adds == result.macs + sum(extra)
 
 
-@pytest.mark.parametrize("name", convnets.names())
+@pytest.mark.parametrize("name", convnets.list_models())
 def test_every_map_of_every_network_has_a_receptive_field(name):
     net, image = on_meta(name)
     rows = [row for row in trace(net, image.shape[-1]) if len(row.output) == 3]
@@ -129,7 +129,7 @@ def test_height_and_width_may_differ():
 
 def test_an_image_that_is_too_small_is_explained():
     with pytest.raises(ValueError, match="smallest that works is 32x32"):
-        trace(convnets.build("vgg11"), 16)
+        trace(convnets.create_model("vgg11"), 16)
 
 
 def test_a_network_that_looks_at_values_is_refused():

@@ -39,7 +39,7 @@ LOOKS: dict[str, Callable[[nn.Module], object]] = {
 @pytest.fixture(scope="module")
 def net() -> nn.Module:
     """Batch norm and gates, stochastic depth and dropout, some parts frozen in evaluation mode."""
-    net = convnets.build("efficientnet_b0", num_classes=10).train()
+    net = convnets.create_model("efficientnet_b0", num_classes=10).train()
     net.features.stage1.eval()
     for parameter in net.parameters():
         parameter.grad = torch.ones_like(parameter)
@@ -60,7 +60,7 @@ def test_looking_leaves_no_trace(net, name):
 
 
 def test_feature_reuse_only_reads():
-    net = convnets.build("densenet40_12", num_classes=10)
+    net = convnets.create_model("densenet40_12", num_classes=10)
     state = copy.deepcopy(net.state_dict())
     analysis.feature_reuse(net, 1).zero_()
     assert all(torch.equal(value, state[key]) for key, value in net.state_dict().items())

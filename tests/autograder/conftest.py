@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import pytest
 
-from autograder.course import Course
-from autograder.grade import Outcome
-from autograder.samples import grade_staged, stage
+from autograder.authoring.samples import grade_staged, stage
+from autograder.course.folder import Course
+from autograder.grading.grade import Outcome
 from autograder.sandbox.session import available
 
 ASSIGNMENT = "assignment2"

@@ -2,10 +2,10 @@
 
 from types import SimpleNamespace
 
-from autograder.sandbox.answers import Answers
+from autograder.sandbox.inside.answers import Answers
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.protocol import LENGTHS, decode, encode
-from autograder.sandbox.submission import Student
+from autograder.sandbox.student_process import Student
 
 
 def _crossed(message, refer=None):

@@ -1,7 +1,7 @@
 """What the instructor guide says of exercises and bank is so."""
 
-from autograder.bank import load
-from autograder.course import read_notebook
+from autograder.authoring.bank import load
+from autograder.course.folder import read_notebook
 from tests.autograder.conftest import ASSIGNMENT, REPOSITORY
 
 

@@ -12,17 +12,17 @@ LAYERS = ("conv1", "pool1", "conv2", "pool2", "conv3", "conv4", "conv5", "pool3"
 
 
 def test_the_maps_have_the_lectures_sizes():
-    rows = trace(convnets.build("alexnet"), 227)
+    rows = trace(convnets.create_model("alexnet"), 227)
     assert [rows[name].output[-1] for name in LAYERS] == [55, 27, 27, 13, 13, 13, 13, 6]
 
 
 def test_conv1_has_34_848_weights_and_96_biases():
-    row = trace(convnets.build("alexnet"), 227)["conv1"]
+    row = trace(convnets.create_model("alexnet"), 227)["conv1"]
     assert (row.weights, row.biases, row.parameters) == (34_848, 96, 34_944)
 
 
 def test_each_half_of_conv2_sees_only_the_maps_of_its_own_gpu():
-    conv2 = convnets.build("alexnet").features.conv2
+    conv2 = convnets.create_model("alexnet").features.conv2
     image = torch.randn(1, 96, 27, 27)
     changed = image.clone()
     changed[:, 48:] += 1
@@ -32,7 +32,7 @@ def test_each_half_of_conv2_sees_only_the_maps_of_its_own_gpu():
 
 
 def test_the_lectures_input_needs_no_average_pool():
-    net = convnets.build("alexnet").eval()
+    net = convnets.create_model("alexnet").eval()
     maps = torch.randn(1, 256, 6, 6)
     assert torch.equal(net.classifier.avgpool(maps), maps)
 
@@ -47,7 +47,7 @@ def test_response_normalisation_is_the_papers_formula():
 
 
 def test_biases_are_one_where_the_paper_says_so():
-    net = convnets.build("alexnet")
+    net = convnets.create_model("alexnet")
     ones = {
         name.rsplit(".", 2)[-2]
         for name, parameter in net.named_parameters()
@@ -86,7 +86,7 @@ def single_tower_with_the_weights_of(ours: nn.Module) -> nn.Module:
 
 @pytest.mark.slow
 def test_two_groups_are_pytorchcvs_tower_with_zeros_between_the_groups():
-    ours = convnets.build("alexnet").eval()
+    ours = convnets.create_model("alexnet").eval()
     for parameter in ours.parameters():
         if parameter.ndim > 1:
             nn.init.kaiming_normal_(parameter)

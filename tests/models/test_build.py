@@ -8,7 +8,7 @@ import convnets
 from convnets.analysis import trace
 from convnets.layers import ImageClassifier
 
-NAMES = convnets.names()
+NAMES = convnets.list_models()
 SMALL = [name for name in NAMES if convnets.card(name).is_small_image]
 # Plain networks of more than 20 layers are hard to train; that is the lecture's point about them.
 TRAINABLE = [name for name in SMALL if name not in ("plain32", "plain44", "plain56")]
@@ -17,13 +17,13 @@ TRAINABLE = [name for name in SMALL if name not in ("plain32", "plain44", "plain
 def on_meta(name: str) -> ImageClassifier:
     card = convnets.card(name)
     with torch.device("meta"):
-        return convnets.build(name, card.num_classes, card.in_channels)
+        return convnets.create_model(name, card.num_classes, card.in_channels)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_network_keeps_the_contract(name):
     with torch.device("meta"):
-        net = convnets.build(name, num_classes=7, in_channels=1)
+        net = convnets.create_model(name, num_classes=7, in_channels=1)
         image = torch.empty(2, 1, convnets.card(name).input_size, convnets.card(name).input_size)
     maps = net.features(image)
     assert maps.ndim == 4
@@ -63,7 +63,7 @@ def test_the_stated_smallest_input_is_not_larger_than_needed(name):
 
 @pytest.mark.parametrize("name", SMALL)
 def test_every_parameter_of_a_small_network_gets_a_finite_gradient(name):
-    net = convnets.build(name, num_classes=10, in_channels=1)
+    net = convnets.create_model(name, num_classes=10, in_channels=1)
     loss = nn.functional.cross_entropy(net(torch.randn(4, 1, 32, 32)), torch.arange(4))
     loss.backward()
     for key, parameter in net.named_parameters():
@@ -75,7 +75,7 @@ def test_every_parameter_of_a_small_network_gets_a_finite_gradient(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TRAINABLE)
 def test_a_small_network_learns_one_batch_by_heart(name):
-    net = convnets.build(name, num_classes=4, in_channels=1)
+    net = convnets.create_model(name, num_classes=4, in_channels=1)
     images, labels = torch.randn(8, 1, 32, 32), torch.arange(8) % 4
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
     for _ in range(100):
@@ -90,15 +90,15 @@ def test_a_small_network_learns_one_batch_by_heart(name):
 
 def test_a_single_image_without_batch_dimension_is_explained():
     with pytest.raises(ValueError, match="unsqueeze"):
-        convnets.build("resnet20")(torch.randn(3, 32, 32))
+        convnets.create_model("resnet20")(torch.randn(3, 32, 32))
 
 
 def test_a_wrong_number_of_channels_is_explained():
     with pytest.raises(ValueError, match=r"takes images of 3 channels, got 1.*in_channels=1"):
-        convnets.build("resnet20")(torch.randn(1, 1, 32, 32))
+        convnets.create_model("resnet20")(torch.randn(1, 1, 32, 32))
 
 
 @pytest.mark.parametrize(("classes", "channels"), [(0, 3), (10, 0)])
 def test_impossible_sizes_are_refused(classes, channels):
     with pytest.raises(ValueError, match="at least 1"):
-        convnets.build("resnet20", classes, channels)
+        convnets.create_model("resnet20", classes, channels)

@@ -15,7 +15,7 @@ def test_a_network_that_torchvision_lacks_is_named():
 
 def test_an_unknown_source_is_named():
     with pytest.raises(ValueError, match="'torchvision', got 'hub'"):
-        convnets.build("resnet18", weights="hub")
+        convnets.create_model("resnet18", weights="hub")
 
 
 def test_weights_of_another_network_are_refused():
@@ -39,10 +39,10 @@ def test_files_without_batch_counters_load():
     old = {key: value for key, value in state.items() if "num_batches_tracked" not in key}
     assert (
         checkpoints.convert("resnet18", old).keys()
-        == convnets.build("resnet18").state_dict().keys()
+        == convnets.create_model("resnet18").state_dict().keys()
     )
 
 
 def test_public_weights_are_for_their_own_sizes_only():
     with pytest.raises(ValueError, match="num_classes=1000 and in_channels=3"):
-        convnets.build("resnet18", num_classes=10, weights="torchvision")
+        convnets.create_model("resnet18", num_classes=10, weights="torchvision")

@@ -26,7 +26,7 @@ TINY = Row((2, 3), 4, 8, stem=small_stem, smallest_input=2)
 def on_meta(name: str) -> nn.Module:
     card = convnets.card(name)
     with torch.device("meta"):
-        return convnets.build(name, card.num_classes, card.in_channels)
+        return convnets.create_model(name, card.num_classes, card.in_channels)
 
 
 # Table 2 of the paper, column "Params", in millions.
@@ -115,7 +115,7 @@ def test_a_network_that_saves_memory_still_compiles_for_training():
 
 def test_published_files_with_dots_before_the_number_load():
     with torch.device("meta"):
-        state = convnets.build("densenet121").state_dict()
+        state = convnets.create_model("densenet121").state_dict()
     rename = checkpoints.public("densenet121", "torchvision").renamer(on_meta("densenet121"))
     for old, new in (
         ("features.denseblock1.denselayer2.norm.1.weight", "features.block1.layer2.norm1.weight"),

@@ -10,7 +10,7 @@ from convnets.models.efficientnet import VARIANTS, MBConv
 
 def on_meta(name: str) -> nn.Module:
     with torch.device("meta"):
-        return convnets.build(name)
+        return convnets.create_model(name)
 
 
 # Table 2: millions of parameters, as the paper rounds them, and billions of FLOPS, which it counts

@@ -9,7 +9,7 @@ import convnets
 from convnets.layers import ImageClassifier
 from tests.conftest import lightest_of_each_family
 
-NAMES = convnets.names()
+NAMES = convnets.list_models()
 
 
 FAMILIES = lightest_of_each_family()
@@ -32,7 +32,7 @@ def step(net: ImageClassifier, batch: Tensor) -> Tensor:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_one_step_of_training_moves_the_weights_and_keeps_them_finite(name):
-    net = convnets.build(name, num_classes=5, in_channels=1).train()
+    net = convnets.create_model(name, num_classes=5, in_channels=1).train()
     before = next(net.parameters()).detach().clone()
     loss = step(net, images(name, channels=1))
     assert loss.isfinite()
@@ -43,7 +43,7 @@ def test_one_step_of_training_moves_the_weights_and_keeps_them_finite(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_one_step_in_bfloat16_autocast_gives_a_finite_loss(name):
-    net = convnets.build(name, num_classes=5, in_channels=3).train()
+    net = convnets.create_model(name, num_classes=5, in_channels=3).train()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         scores = net(images(name, channels=3))
         loss = nn.functional.cross_entropy(scores.float(), torch.arange(3))
@@ -57,7 +57,9 @@ def test_one_step_in_bfloat16_autocast_gives_a_finite_loss(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_saved_state_dict_makes_another_network_the_same(name, tmp_path):
-    first, second = (convnets.build(name, num_classes=5, in_channels=3).eval() for _ in range(2))
+    first, second = (
+        convnets.create_model(name, num_classes=5, in_channels=3).eval() for _ in range(2)
+    )
     torch.save(first.state_dict(), tmp_path / "weights.pt")
     second.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
     batch = images(name, channels=3)
@@ -69,7 +71,7 @@ def test_a_saved_state_dict_makes_another_network_the_same(name, tmp_path):
 @pytest.mark.parametrize("name", FAMILIES)
 def test_the_whole_network_is_one_graph_for_the_compiler(name):
     torch.compiler.reset()  # the networks share forward(): one cache would count them all
-    net = convnets.build(name, num_classes=5, in_channels=3).eval()
+    net = convnets.create_model(name, num_classes=5, in_channels=3).eval()
     compiled = torch.compile(net, backend="eager", fullgraph=True)
     batch = images(name, channels=3)
     with torch.no_grad():
@@ -79,7 +81,7 @@ def test_the_whole_network_is_one_graph_for_the_compiler(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
 def test_an_exported_network_computes_the_same(name):
-    net = convnets.build(name, num_classes=5, in_channels=3).eval()
+    net = convnets.create_model(name, num_classes=5, in_channels=3).eval()
     batch = images(name, channels=3)
     exported = torch.export.export(net, (batch,)).module()
     with torch.no_grad():

@@ -7,7 +7,7 @@ from convnets.models import fuse
 
 
 def with_statistics(name: str) -> nn.Module:
-    net = convnets.build(name, num_classes=10, in_channels=3)
+    net = convnets.create_model(name, num_classes=10, in_channels=3)
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.normal_(module.running_mean, std=0.1)
@@ -25,7 +25,12 @@ def norms(net: nn.Module) -> int:
     ("name", "left"),
     [
         *(("vgg11_bn", 0), ("resnet20", 0), ("resnet50", 0), ("googlenet_bn", 0)),
-        *(("se_resnet18", 0), ("resnext29_8x64d", 0), ("wrn16_4", 6), ("preact_resnet18", 9)),
+        *(
+            ("se_resnet18", 0),
+            ("resnext29_8x64d", 0),
+            ("wide_resnet16_4", 6),
+            ("preact_resnet18", 9),
+        ),
         *(("densenet_bc100_12", 51), ("mobilenet_v1", 0), ("mobilenet_v2", 0)),
         *(("shufflenet_v1_g3", 0), ("shufflenet_v2_x0_5", 0), ("efficientnet_b0", 0)),
     ],
@@ -44,4 +49,4 @@ def test_the_fused_network_computes_the_same_with_fewer_batch_norms(name, left):
 
 def test_a_network_in_training_mode_is_refused():
     with pytest.raises(ValueError, match=r"net\.eval\(\)"):
-        fuse(convnets.build("resnet20"))
+        fuse(convnets.create_model("resnet20"))

@@ -51,7 +51,7 @@ def weights(*modules: nn.Module) -> int:
 
 def on_meta(name: str) -> nn.Module:
     with torch.device("meta"):
-        return convnets.build(name)
+        return convnets.create_model(name)
 
 
 @pytest.mark.parametrize("name", ["googlenet", "googlenet_bn"])
@@ -129,7 +129,7 @@ def test_the_inception_module_without_reduction_is_the_naive_one():
 
 @pytest.mark.parametrize("name", ["googlenet", "googlenet_bn"])
 def test_activations_neither_vanish_nor_explode_at_the_start(name):
-    net = convnets.build(name)
+    net = convnets.create_model(name)
     with torch.no_grad():
         maps = net.features(torch.randn(4, 3, 224, 224))
     assert 0.1 < maps.std().item() < 10
@@ -142,7 +142,7 @@ def test_auxiliary_pools_are_the_papers_at_224_pixels():
 
 
 def test_auxiliaries_leave_the_networks_scores_alone():
-    net = convnets.build("googlenet", num_classes=5).eval()
+    net = convnets.create_model("googlenet", num_classes=5).eval()
     training = WithAuxiliaries(net).eval()
     x = torch.randn(2, 3, 97, 121)
     with torch.no_grad():
@@ -152,7 +152,7 @@ def test_auxiliaries_leave_the_networks_scores_alone():
 
 
 def test_every_parameter_learns_from_the_loss_with_auxiliaries():
-    training = WithAuxiliaries(convnets.build("googlenet", num_classes=5))
+    training = WithAuxiliaries(convnets.create_model("googlenet", num_classes=5))
     loss_with_auxiliaries(training(torch.randn(2, 3, 97, 97)), torch.tensor([0, 3])).backward()
     for key, parameter in training.named_parameters():
         assert parameter.grad is not None, key
@@ -170,7 +170,7 @@ def test_an_auxiliary_loss_counts_three_tenths():
 
 def test_auxiliaries_refuse_what_the_network_refuses():
     with torch.device("meta"):
-        training = WithAuxiliaries(convnets.build("googlenet"))
+        training = WithAuxiliaries(convnets.create_model("googlenet"))
     with pytest.raises(ValueError, match="takes images of 3 channels, got 1"):
         training(torch.empty(2, 1, 224, 224, device="meta"))
 
@@ -178,7 +178,7 @@ def test_auxiliaries_refuse_what_the_network_refuses():
 @pytest.mark.slow
 def test_auxiliary_losses_and_gradients_agree_with_torchvision():
     theirs = torchvision.models.googlenet(init_weights=False, aux_logits=True).double()
-    net = convnets.build("googlenet_bn")
+    net = convnets.create_model("googlenet_bn")
     net.load_state_dict(checkpoints.convert("googlenet_bn", theirs.state_dict()))
     ours = WithAuxiliaries(net, auxiliary_head_bn).double()
     heads = {"inception4a": theirs.aux1, "inception4d": theirs.aux2}

@@ -37,7 +37,7 @@ SIZES = {
 @pytest.mark.parametrize("name", SIZES)
 def test_the_maps_have_the_sizes_of_the_figures(name):
     with torch.device("meta"):
-        x, net = torch.empty(1, 3, 299, 299), convnets.build(name)
+        x, net = torch.empty(1, 3, 299, 299), convnets.create_model(name)
     sizes = {}
     for key, layer in net.features.named_children():
         x = layer(x)
@@ -68,7 +68,7 @@ def test_a_branch_may_split():
 
 def test_an_average_at_the_edge_counts_only_pixels_that_are_there():
     with torch.device("meta"):
-        net = convnets.build("inception_v4")
+        net = convnets.create_model("inception_v4")
     pool = net.features.inception_a[0].branches[3][0]
     assert torch.equal(pool(torch.ones(1, 1, 5, 5)), torch.ones(1, 1, 5, 5))
 
@@ -85,7 +85,7 @@ def test_a_residual_module_adds_a_scaled_part():
 
 def test_scales_and_relus_are_those_of_the_released_network():
     with torch.device("meta"):
-        features = convnets.build("inception_resnet_v2").features
+        features = convnets.create_model("inception_resnet_v2").features
     found = [
         (len(stage), {(block.scale, isinstance(block.relu, nn.ReLU)) for block in stage})
         for stage in (features.block_35, features.block_17, features.block_8)
@@ -97,12 +97,12 @@ def test_scales_and_relus_are_those_of_the_released_network():
 
 def test_inception_v4_repeats_its_modules_4_7_and_3_times():
     with torch.device("meta"):
-        features = convnets.build("inception_v4").features
+        features = convnets.create_model("inception_v4").features
     assert [len(features.get_submodule(f"inception_{kind}")) for kind in "abc"] == [4, 7, 3]
 
 
 @pytest.mark.parametrize("name", SIZES)
 def test_trace_prints_every_branch(name):
     with torch.device("meta"):
-        rows = trace(convnets.build(name), 299)
+        rows = trace(convnets.create_model(name), 299)
     assert rows["reduction_a.branches.0.0.conv"].stride == (2, 2)

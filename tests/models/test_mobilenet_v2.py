@@ -15,7 +15,7 @@ def test_parameters_and_macs_are_those_of_table_4():
 
 def test_stages_have_the_sizes_of_table_2():
     with torch.device("meta"):
-        net = convnets.build("mobilenet_v2")
+        net = convnets.create_model("mobilenet_v2")
         maps = torch.empty(1, 3, 224, 224)
         shapes = []
         for _, stage in net.features.named_children():

@@ -21,7 +21,7 @@ PAIRS = [(source, name) for source, networks in checkpoints.SOURCES.items() for 
 SIZES = {
     "zfnet": ((224, 224), (225, 219)),  # theirs needs maps of 6x6 behind the last pool
     "zfnet_paper": ((224, 224), (225, 219)),
-    "wrn28_10": ((16, 16), (19, 13)),
+    "wide_resnet28_10": ((16, 16), (19, 13)),
     "densenet_bc100_12": ((32, 32), (27, 39)),
 }
 LIGHTEST = lightest_of_each_family()
@@ -52,7 +52,7 @@ def ours_with(name: str, weights: dict[str, Tensor]) -> ImageClassifier:
     """Our network of the size that public weights have, with these and none drawn before."""
     card = convnets.card(name)
     with torch.device("meta"):
-        net = convnets.build(name, card.num_classes, card.in_channels)
+        net = convnets.create_model(name, card.num_classes, card.in_channels)
     net.load_state_dict({key: weight.clone() for key, weight in weights.items()}, assign=True)
     return net
 

@@ -12,7 +12,7 @@ BLOCKS = pytest.mark.parametrize("make", [PreactBasicBlock, PreactBottleneck])
 
 def on_meta(name: str) -> nn.Module:
     with torch.device("meta"):
-        return convnets.build(name)
+        return convnets.create_model(name)
 
 
 @pytest.mark.parametrize("depth", DEPTHS)

@@ -50,7 +50,7 @@ def test_the_place_of_the_stride_changes_the_cost_and_not_the_parameters(depth):
     assert paper.parameters == ours.parameters
     assert paper.macs < ours.macs
     with torch.device("meta"):
-        blocks = convnets.build(f"resnet{depth}_v1").features.stage2
+        blocks = convnets.create_model(f"resnet{depth}_v1").features.stage2
     strides = [(block.residual.conv1.stride, block.residual.conv2.stride) for block in blocks]
     assert strides[0] == ((2, 2), (1, 1))
     assert set(strides[1:]) == {((1, 1), (1, 1))}
@@ -59,7 +59,7 @@ def test_the_place_of_the_stride_changes_the_cost_and_not_the_parameters(depth):
 @pytest.mark.parametrize("name", ["plain34", "resnet34", "resnet50", "resnet50_v1"])
 def test_stages_have_the_sizes_of_table_1(name):
     with torch.device("meta"):
-        net = convnets.build(name)
+        net = convnets.create_model(name)
         maps, shapes = torch.empty(1, 3, 224, 224), []
         for stage in net.features:
             maps = stage(maps)
@@ -70,7 +70,7 @@ def test_stages_have_the_sizes_of_table_1(name):
 
 def test_layers_are_named_after_the_paper():
     with torch.device("meta"):
-        rows = trace(convnets.build("resnet50"), 224)
+        rows = trace(convnets.create_model("resnet50"), 224)
     assert rows["stage1.0.residual.conv1"].output == (64, 56, 56)
     assert rows["stage1.0.shortcut.conv"].output == (256, 56, 56)
 
@@ -128,7 +128,7 @@ def test_the_zero_padding_shortcut_keeps_every_second_pixel_and_adds_black_maps(
 
 def test_plain_and_residual_small_networks_have_the_same_parameters():
     counts = [
-        sum(p.numel() for p in convnets.build(name, 10, 3).parameters())
+        sum(p.numel() for p in convnets.create_model(name, 10, 3).parameters())
         for name in ("plain56", "resnet56")
     ]
     assert counts[0] == counts[1]
@@ -167,7 +167,7 @@ def test_resnet_20_with_projections_is_pytorchcvs():
 )
 def test_a_networks_number_counts_its_weighted_layers(name, layers):
     with torch.device("meta"):
-        net = convnets.build(name)
+        net = convnets.create_model(name)
     weighted = [
         key
         for key, module in net.named_modules()

@@ -16,7 +16,7 @@ MEMBERS = (*(f"se_resnet{depth}" for depth in (18, 34, 50, 101, 152)), "se_resne
 
 def on_meta(name: str) -> nn.Module:
     with torch.device("meta"):
-        return convnets.build(name)
+        return convnets.create_model(name)
 
 
 def gates(net: nn.Module) -> list[SqueezeExcite]:
@@ -85,7 +85,9 @@ def test_a_gate_of_one_makes_the_squeeze_and_excitation_vanish(make):
 
 
 def test_a_gate_of_one_makes_se_googlenet_the_googlenet():
-    plain, net = (convnets.build(name, 7).eval() for name in ("googlenet_bn", "se_googlenet"))
+    plain, net = (
+        convnets.create_model(name, 7).eval() for name in ("googlenet_bn", "se_googlenet")
+    )
     for index, layer in plain.features.named_children():
         target = getattr(net.features, index)
         getattr(target, "inception", target).load_state_dict(layer.state_dict())

@@ -55,7 +55,7 @@ def test_a_scaled_network_is_pytorchcvs(groups, scale, public):
 
 def test_stages_have_the_sizes_of_table_1():
     with torch.device("meta"):
-        net = convnets.build("shufflenet_v1_g3")
+        net = convnets.create_model("shufflenet_v1_g3")
         maps = torch.empty(1, 3, 224, 224)
         shapes = []
         for stage in net.features:
@@ -68,7 +68,7 @@ def test_only_the_first_convolution_of_stage_2_is_not_grouped():
     with torch.device("meta"):
         units = [
             unit
-            for stage in list(convnets.build("shufflenet_v1_g4").features)[2:]
+            for stage in list(convnets.create_model("shufflenet_v1_g4").features)[2:]
             for unit in stage
         ]
     groups = [

@@ -18,7 +18,7 @@ DIFFERENT = (
 @pytest.mark.parametrize("side", [28, 32])
 @pytest.mark.parametrize("name", DIFFERENT)
 def test_a_network_for_imagenet_trains_on_small_images(name, side):
-    net = convnets.build(name, 10, 1, small_input=True).train()
+    net = convnets.create_model(name, 10, 1, small_input=True).train()
     optimizer = torch.optim.SGD(net.parameters(), lr=1e-3)
     loss = cross_entropy(net(torch.randn(4, 1, side, side)), torch.arange(4))
     loss.backward()
@@ -31,7 +31,7 @@ def test_a_network_for_imagenet_trains_on_small_images(name, side):
 @pytest.mark.parametrize("name", DIFFERENT)
 def test_maps_of_an_image_of_32_pixels_are_at_most_8_times_smaller_but_for_borders(name):
     with torch.device("meta"):
-        small = convnets.build(name, 10, 1, small_input=True)
+        small = convnets.create_model(name, 10, 1, small_input=True)
         maps = small.features(torch.empty(2, 1, 256, 256))
     assert 256 / 8 - 8 <= maps.shape[-1] <= 256 / 8 + 1
     assert small.smallest_input <= 28
@@ -40,7 +40,7 @@ def test_maps_of_an_image_of_32_pixels_are_at_most_8_times_smaller_but_for_borde
 @pytest.mark.parametrize("name", ["alexnet", "vgg11", "inception_v4", "densenet121"])
 def test_one_pixel_less_than_the_smallest_image_is_refused(name):
     with torch.device("meta"):
-        net = convnets.build(name, 10, 1, small_input=True)
+        net = convnets.create_model(name, 10, 1, small_input=True)
         side = net.smallest_input
         assert net(torch.empty(2, 1, side, side)).shape == (2, 10)
         with pytest.raises(ValueError, match=f"smallest that works is {side}x{side}"):
@@ -49,7 +49,7 @@ def test_one_pixel_less_than_the_smallest_image_is_refused(name):
 
 @pytest.mark.parametrize("name", ["googlenet_bn", "resnet18"])
 def test_the_weights_keep_their_shapes(name):
-    large, small = convnets.build(name), convnets.build(name, small_input=True)
+    large, small = convnets.create_model(name), convnets.create_model(name, small_input=True)
     small.load_state_dict(large.state_dict())
     assert not torch.equal(
         *(net.eval()(torch.ones(1, 3, 64, 64)) for net in (large, small))
@@ -57,12 +57,14 @@ def test_the_weights_keep_their_shapes(name):
 
 
 def test_a_pool_of_2x2_without_its_stride_is_the_identity():
-    net = convnets.build("vgg11", 10, 1, small_input=True)
+    net = convnets.create_model("vgg11", 10, 1, small_input=True)
     maps = torch.randn(1, 4, 6, 6)
     assert torch.equal(net.features.pool1(maps), maps)
 
 
 def test_a_network_for_small_images_stays_as_it_is():
-    plain, small = (convnets.build("resnet20", 10, 1, small_input=flag) for flag in (False, True))
+    plain, small = (
+        convnets.create_model("resnet20", 10, 1, small_input=flag) for flag in (False, True)
+    )
     assert str(plain) == str(small)
     assert plain.smallest_input == small.smallest_input

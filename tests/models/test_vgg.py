@@ -8,13 +8,13 @@ import convnets
 @pytest.mark.parametrize("depth", [11, 13, 16, 19])
 def test_a_networks_number_counts_its_weighted_layers(depth):
     with torch.device("meta"):
-        net = convnets.build(f"vgg{depth}")
+        net = convnets.create_model(f"vgg{depth}")
     assert sum(isinstance(module, (nn.Conv2d, nn.Linear)) for module in net.modules()) == depth
 
 
 def test_layers_are_named_as_on_the_slide():
     with torch.device("meta"):
-        names = [name for name, _ in convnets.build("vgg16").features.named_children()]
+        names = [name for name, _ in convnets.create_model("vgg16").features.named_children()]
     convolutions = [name for name in names if name.startswith("conv")]
     assert convolutions[:3] == ["conv1_1", "conv1_2", "conv2_1"]
     assert convolutions[-1] == "conv5_3"

@@ -11,7 +11,7 @@ LAYERS = ("conv1", "pool1", "conv2", "pool2", "conv3", "conv4", "conv5", "pool3"
 @pytest.fixture(params=["zfnet", "zfnet_paper"])
 def net(request) -> nn.Module:
     with torch.device("meta"):
-        return convnets.build(request.param)
+        return convnets.create_model(request.param)
 
 
 def test_the_maps_have_the_sizes_of_figure_3(net):
@@ -32,7 +32,7 @@ def test_no_layer_is_split_over_two_gpus(net):
 )
 def test_only_the_last_three_convolutions_differ_in_width(name, widths):
     with torch.device("meta"):
-        features = convnets.build(name).features
+        features = convnets.create_model(name).features
     convolutions = [module for module in features if isinstance(module, nn.Conv2d)]
     assert [convolution.out_channels for convolution in convolutions] == [96, 256, *widths]
 
@@ -40,14 +40,14 @@ def test_only_the_last_three_convolutions_differ_in_width(name, widths):
 def test_it_pools_before_it_normalises_and_alexnet_does_not():
     with torch.device("meta"):
         zfnet, alexnet = (
-            [*convnets.build(name).features._modules] for name in ("zfnet_paper", "alexnet")
+            [*convnets.create_model(name).features._modules] for name in ("zfnet_paper", "alexnet")
         )
     assert zfnet[:4] == ["conv1", "relu1", "pool1", "norm1"]
     assert alexnet[:4] == ["conv1", "relu1", "norm1", "pool1"]
 
 
 def test_all_biases_start_at_zero():
-    net = convnets.build("zfnet_paper")
+    net = convnets.create_model("zfnet_paper")
     biases = [parameter for key, parameter in net.named_parameters() if key.endswith("bias")]
     assert len(biases) == 8
     assert not any(bias.any() for bias in biases)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from convnets.experiments import recorded
 from convnets.plots import (
     activation_curves,
     experiment_runs,
@@ -19,7 +20,6 @@ from convnets.plots import (
     sliding_window,
     value_and_slope,
 )
-from convnets.training.experiments import recorded
 
 
 @pytest.fixture

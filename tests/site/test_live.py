@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from autograder.course import Course
-from autograder.leaks import gather, search
-from autograder.samples import grade_staged
+from autograder.authoring.leaks import gather, search
+from autograder.authoring.samples import grade_staged
+from autograder.course.folder import Course
 from tests.autograder.conftest import ASSIGNMENT, REPOSITORY, small_class
 
 CHAPTER = REPOSITORY / "chapters" / "01_alexnet.ipynb"

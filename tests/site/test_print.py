@@ -12,8 +12,8 @@ import pytest
 from bs4 import BeautifulSoup
 from pypdf import PdfReader
 
-from autograder.course import Course
-from autograder.leaks import gather, search
+from autograder.authoring.leaks import gather, search
+from autograder.course.folder import Course
 from tests.site.conftest import ROOT, SITE
 
 PRINT = SITE.parent / "print"

@@ -12,8 +12,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
-from autograder.course import Course
-from autograder.leaks import gather, search
+from autograder.authoring.leaks import gather, search
+from autograder.course.folder import Course
 from tests.site.conftest import CONFIG, ROOT, SITE
 
 SCHEMES = ("light", "dark")

@@ -37,7 +37,7 @@ def test_a_residual_network_learns_real_images():
 @pytest.mark.parametrize(
     "name",
     [
-        *("lenet5", "plain20", "resnet20", "wrn16_4"),
+        *("lenet5", "plain20", "resnet20", "wide_resnet16_4"),
         *("alexnet", "mobilenet_v2", "shufflenet_v2_x0_5"),
     ],
 )
@@ -68,7 +68,7 @@ def test_the_callers_random_numbers_are_left_alone(few):
 
 
 def test_a_network_is_trained_in_place_and_evaluates_to_the_same_accuracy(few):
-    net = convnets.build("lenet5", 10, 1)
+    net = convnets.create_model("lenet5", 10, 1)
     before = net.features.c1.weight.clone()
     history = fitted(net, few, epochs=1)
     assert history.net is net
@@ -77,7 +77,7 @@ def test_a_network_is_trained_in_place_and_evaluates_to_the_same_accuracy(few):
 
 
 def test_evaluation_leaves_the_networks_mode_alone(few):
-    net = convnets.build("resnet20", 10, 1).train()
+    net = convnets.create_model("resnet20", 10, 1).train()
     evaluate(net, few, device="cpu")
     assert net.training
 
@@ -105,7 +105,7 @@ def test_unknown_recipes_and_empty_runs_are_refused(few):
 
 def test_images_of_another_depth_are_explained(few):
     with pytest.raises(ValueError, match="in_channels=1"):
-        fitted(convnets.build("resnet20", 10, 3), few, epochs=1)
+        fitted(convnets.create_model("resnet20", 10, 3), few, epochs=1)
 
 
 def test_any_module_can_be_trained(few):
@@ -131,13 +131,13 @@ def test_the_folder_of_a_run_says_how_it_was_made(few, tmp_path):
     assert rows[0] == "epoch,train_loss,validation_accuracy,seconds"
     assert len(rows) == 3
     assert (tmp_path / "history.png").read_bytes().startswith(b"\x89PNG")
-    again = convnets.build("lenet5", 10, 1)
+    again = convnets.create_model("lenet5", 10, 1)
     again.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
 
 
 def test_the_network_is_left_as_a_plain_module_with_the_averaged_weights(few):
     recipe = Recipe(epochs=1, batch_size=64, learning_rate=0.05, average=0.5, clip_norm=1.0)
-    net = convnets.build("lenet5", 10, 1)
+    net = convnets.create_model("lenet5", 10, 1)
     history = fitted(net, few, recipe=recipe)
     assert history.net is net
     assert "forward" not in vars(net)
@@ -146,7 +146,7 @@ def test_the_network_is_left_as_a_plain_module_with_the_averaged_weights(few):
 
 def test_gradients_are_clipped_to_the_recipes_norm(few):
     still = Recipe(epochs=1, batch_size=64, learning_rate=0.1, momentum=0, clip_norm=1e-9)
-    net = convnets.build("lenet5", 10, 1)
+    net = convnets.create_model("lenet5", 10, 1)
     before = net.features.c1.weight.clone()
     fitted(net, few, recipe=still)
     torch.testing.assert_close(net.features.c1.weight, before, rtol=0, atol=1e-6)

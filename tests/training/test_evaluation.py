@@ -62,7 +62,7 @@ def test_half_of_the_ten_crops_are_mirror_images():
 
 @pytest.mark.parametrize("views", VIEWS)
 def test_a_network_is_evaluated_in_every_view_and_its_mode_is_left_alone(few, views):
-    net = convnets.build("resnet20", 10, 1).train()
+    net = convnets.create_model("resnet20", 10, 1).train()
     assert 0 <= evaluate(net, few, "cpu", views) <= 1
     assert net.training
 

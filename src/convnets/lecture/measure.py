@@ -16,7 +16,7 @@ def network(name: str) -> ImageClassifier:
     """The network without weights, as published: for a look at its layers."""
     card = convnets.card(name)
     with torch.device("meta"):
-        return convnets.build(name, card.num_classes, card.in_channels).eval()
+        return convnets.create_model(name, card.num_classes, card.in_channels).eval()
 
 
 @cache

@@ -30,9 +30,9 @@ from convnets.models.small_input import keep_small_images_
 
 __all__ = [
     "alexnet",
-    "build",
     "checkpoints",
     "compound_scaling",
+    "create_model",
     "densenet",
     "efficientnet",
     "fuse",
@@ -55,7 +55,7 @@ __all__ = [
 ]
 
 
-def build(
+def create_model(
     name: str,
     num_classes: int = 1000,
     in_channels: int = 3,
@@ -65,7 +65,7 @@ def build(
     """The network called `name`, freshly initialised or with public weights.
 
     Args:
-        name: one of `convnets.names()`.
+        name: one of `convnets.list_models()`.
         num_classes: width of the last layer.
         in_channels: channels of the input images.
         weights: `"torchvision"` downloads the weights that torchvision publishes for this network

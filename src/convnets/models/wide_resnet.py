@@ -62,5 +62,5 @@ for depth in (50, 101):
     register(f"wide_resnet{depth}_2")(
         partial(ResNet, wide_bottleneck, BOTTLENECK_DEPTHS[depth], BOTTLENECK_WIDTHS)
     )
-register("wrn16_4")(partial(wide_resnet, 16, 4))
-register("wrn28_10")(partial(wide_resnet, 28, 10))
+register("wide_resnet16_4")(partial(wide_resnet, 16, 4))
+register("wide_resnet28_10")(partial(wide_resnet, 28, 10))

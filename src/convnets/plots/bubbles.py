@@ -90,7 +90,7 @@ def accuracy_bubbles(
         ValueError: no name, or a network without a published top-1 error on ImageNet.
     """
     if not names:
-        raise ValueError("there is nothing to draw; give at least one of convnets.names()")
+        raise ValueError("there is nothing to draw; give at least one of convnets.list_models()")
     cards = sorted((registry.card(name) for name in names), key=lambda card: -card.parameters)
     if costs is None:
         costs = {card.name: card.macs / 1e9 for card in cards}

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
+from convnets.experiments import Result
 from convnets.plots.style import LINE_STYLES, MARKERS, PALETTE, styled
-from convnets.training.experiments import Result
 
 
 @styled

@@ -10,7 +10,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import nn
 
-from convnets.models import build
+from convnets.models import create_model
 from convnets.models.densenet import DenseLayer
 from convnets.training.data import AnyDataset, load
 from convnets.training.device import default_device, has_fast_bfloat16
@@ -77,7 +77,7 @@ def fit(
         torch.manual_seed(seed)
         name = net if isinstance(net, str) else type(net).__name__
         if isinstance(net, str):
-            net = build(
+            net = create_model(
                 net,
                 num_classes=len(dataset.classes),
                 in_channels=dataset.in_channels,

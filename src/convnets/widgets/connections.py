@@ -5,7 +5,7 @@ from functools import cache
 import torch
 
 from convnets.analysis import gradient_norms
-from convnets.models import build
+from convnets.models import create_model
 from convnets.models.densenet import BottleneckLayer, DenseBlock, DenseLayer
 from convnets.plots import CourseFigure, dense_connections, figure, gradient_by_layer
 from convnets.training import load
@@ -25,7 +25,7 @@ def residual_gradients() -> Explorer:
         for kind in ("plain", "resnet"):
             with torch.random.fork_rng():
                 torch.manual_seed(0)
-                net = build(f"{kind}{depth}", num_classes=10, in_channels=1)
+                net = create_model(f"{kind}{depth}", num_classes=10, in_channels=1)
             found = gradient_norms(net, images, data.train.labels[:BATCH])
             norms[f"{kind}-{depth}"] = list(found.values())
         return norms

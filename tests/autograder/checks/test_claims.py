@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from autograder.bank import SOURCE, load
+from autograder.authoring.bank import SOURCE, load
 from autograder.checks import EXERCISES, check
 from autograder.checks.student import StudentError
-from autograder.examiner import Examined, examine
+from autograder.grading.examiner import Examined, examine
 from autograder.sandbox.protocol import Handle
 from autograder.sandbox.results import StudentEnded
 from tests.autograder.conftest import ASSIGNMENT

@@ -2,7 +2,7 @@
 
 import pytest
 
-from autograder.bank import load
+from autograder.authoring.bank import load
 from autograder.checks import EXERCISES
 from autograder.checks.student import ACTIVATIONS, StudentError
 from autograder.checks.written import Written, harmless, own_functions, tampering

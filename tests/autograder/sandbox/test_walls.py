@@ -69,7 +69,7 @@ def test_what_belongs_to_others_is_not_there(outcome, folder):
 
 def test_of_this_package_only_the_workers_files_are_there(printed):
     found = printed("!find /box -type f").split()
-    for name in ("autograder.bank", "autograder.checks.exercises", "convnets.layers"):
+    for name in ("autograder.authoring.bank", "autograder.checks.exercises", "convnets.layers"):
         printed(f"try: import {name}\nexcept ImportError: pass\nelse: raise AssertionError")
     assert {Path(name).name for name in found} == {
         "answers.py", "limits.py", "namespaces.py", "protocol.py", "shell.py", "worker.py",

@@ -3,7 +3,7 @@
 from convnets.lecture.measure import top1_error
 from convnets.lecture.papers import ARXIV, VGG_LOSS_BY_5X5
 from convnets.lecture.rows import Claim
-from convnets.registry import card, names
+from convnets.registry import card, list_models
 
 READING = ("AlexNet", "VGG", "GoogLeNet", "ResNet", "SENet", "DenseNet")
 
@@ -14,7 +14,7 @@ def residual_depth_helps() -> bool:
 
 
 def families() -> set[str]:
-    return {card(name).family for name in names()}
+    return {card(name).family for name in list_models()}
 
 
 CLAIMS = (
@@ -22,7 +22,7 @@ CLAIMS = (
         66,
         "The models go from LeNet to DenseNet",
         True,
-        lambda: names()[0] == "lenet5" and "densenet121" in names(),
+        lambda: list_models()[0] == "lenet5" and "densenet121" in list_models(),
         "LeNet is on no slide; chapter 1 begins with it.",
     ),
     Claim(

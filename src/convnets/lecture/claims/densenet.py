@@ -4,7 +4,7 @@ from convnets.lecture.measure import depth, network, top1_error
 from convnets.lecture.rows import Claim, Value
 from convnets.models.densenet import ROWS, DenseBlock, DenseLayer
 from convnets.models.resnet import ResidualBlock
-from convnets.registry import card, names
+from convnets.registry import card, list_models
 
 
 def blocks(name: str) -> list[DenseBlock]:
@@ -31,7 +31,7 @@ def on_imagenet() -> list[str]:
     """DenseNets for ImageNet."""
     return [
         name
-        for name in names()
+        for name in list_models()
         if card(name).family == "DenseNet" and not card(name).is_small_image
     ]
 

@@ -27,9 +27,9 @@ CLAIMS = (
         54,
         "A wide block has F x k filters in place of F filters",
         True,
-        lambda: widths("wrn28_10") == [FACTOR * width for width in widths("resnet20")],
+        lambda: widths("wide_resnet28_10") == [FACTOR * width for width in widths("resnet20")],
         lambda: (
-            f"WRN-28-10: k = {FACTOR}, {widths('wrn28_10')} filters in place of "
+            f"WRN-28-10: k = {FACTOR}, {widths('wide_resnet28_10')} filters in place of "
             f"{widths('resnet20')}."
         ),
     ),

@@ -10,7 +10,7 @@ from convnets.lecture.measure import adds_maps, top1_error, traced
 from convnets.lecture.papers import WINNERS
 from convnets.lecture.rows import Claim
 from convnets.models.senet import REDUCTION, gate
-from convnets.registry import Card, card, names
+from convnets.registry import Card, card, list_models
 
 # Those of the figure on slide 46 (Canziani et al., 2016) that the course has.
 COMPARED = (
@@ -140,7 +140,7 @@ CLAIMS = (
         50,
         "It goes with Inception and with ResNet",
         True,
-        lambda: {"se_googlenet", "se_resnet50"} <= set(names()),
+        lambda: {"se_googlenet", "se_resnet50"} <= set(list_models()),
         "`se_googlenet` and `se_resnet50` are such networks.",
     ),
     Claim(

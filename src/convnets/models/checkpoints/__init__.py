@@ -28,7 +28,7 @@ def convert(
     """The state dict of a public network, with the keys of our network `name`.
 
     Args:
-        name: one of `convnets.names()`.
+        name: one of `convnets.list_models()`.
         state_dict: what the public network's `state_dict()` holds, for its own classes.
         source: the package that it comes from, one of `SOURCES`.
 

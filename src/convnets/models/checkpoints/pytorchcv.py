@@ -125,7 +125,7 @@ NETWORKS = {
     "zfnet": Public("zfnetb", ZFNET),
     "zfnet_paper": Public("zfnet", ZFNET),
     **{f"resnet{depth}_v1": Public(f"resnet{depth}", RESNET) for depth in (50, 101, 152)},
-    "wrn28_10": Public("wrn28_10_cifar10", WIDE_RESNET),
+    "wide_resnet28_10": Public("wide_resnet28_10_cifar10", WIDE_RESNET),
     "densenet_bc100_12": Public("densenet100_k12_bc_cifar10", SMALL_DENSENET),
     **{
         f"shufflenet_v1_g{groups}": Public(f"shufflenet_g{groups}_w1", SHUFFLENET)

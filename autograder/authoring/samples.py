@@ -1,0 +1,171 @@
+"""Samples: hand-ins with known marks, made from the released notebooks and a few answers.
+
+A sample is a folder with two files. `answers.toml` says what the student wrote:
+
+    start = "source"      # the instructor's answers, or "release": nothing
+    notebooks = ["3_…"]   # only these are handed in; all if left out
+
+    [bank]                # by exercise, the name of a variant or mutant of the bank
+    basic_block = "ReLU before the addition"
+
+    [cells]               # by the id of a cell, what it holds
+    own_plot = "plt.plot(losses)"
+
+`marks.toml` says what it must get: `total`, `others` ("full" or 0) and, where exercises differ from
+that, `[exercises]`. Marks for written answers stand under `[by_hand]`. They are entered into the
+gradebook, as an instructor would; without them a written answer is "by hand".
+"""
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from autograder.authoring.bank import Entry, load
+from autograder.authoring.leaks import REGION
+from autograder.course.folder import Course, read_notebook
+from autograder.course.release import generate
+from autograder.errors import CourseError
+from autograder.grading.grade import Outcome, grade
+from autograder.grading.gradebook import MarkBook
+from autograder.sandbox.box import SandboxError
+
+ANSWERS, MARKS = "answers.toml", "marks.toml"
+KEYS = {
+    ANSWERS: {"start", "notebooks", "bank", "cells"},
+    MARKS: {"total", "others", "exercises", "by_hand"},
+}
+MARKING_SCHEME = "**Marking scheme"
+BY_HAND = "by hand"
+
+
+def grade_samples(course: Course, assignment: str, scratch: Path) -> tuple[Outcome, list[str]]:
+    """Release and grade the samples in a scratch copy; also say whose marks are off."""
+    return grade_staged(stage(course, assignment, scratch), assignment)
+
+
+def stage(course: Course, assignment: str, scratch: Path) -> Course:
+    """A scratch copy of the course, released, with every sample handed in."""
+    if not course.samples():
+        raise CourseError(f"{course.root / 'samples'} holds no sample with a {MARKS}.")
+    staged = course.staged(scratch)
+    generate(staged, assignment)
+    bank = {(entry.exercise, entry.name): entry for entry in load(staged, assignment)}
+    answers = instructors_answers(staged, assignment)
+    for name, folder in staged.samples().items():
+        _hand_in(
+            _read(folder / ANSWERS),
+            answers,
+            bank,
+            staged.released(assignment),
+            staged.root / "submitted" / name / assignment,
+        )
+    return staged
+
+
+def grade_staged(staged: Course, assignment: str) -> tuple[Outcome, list[str]]:
+    """Grade what `stage` handed in; also say whose marks are off."""
+    try:
+        outcome = grade(staged, assignment)
+    except SandboxError:  # they are the course's own and need no walls
+        outcome = grade(staged, assignment, sandbox=False)
+    book = MarkBook(staged.db_url, assignment)
+    differences = []
+    for name, folder in staged.samples().items():
+        if name in outcome.marks:
+            written = _read(folder / MARKS)
+            book.give_by_hand(name, written.get("by_hand", {}))
+            outcome.marks[name] = book.entries(name)[name].marks
+            differences += [f"{name}: {text}" for text in _differences(written, name, outcome)]
+    return outcome, differences
+
+
+def _differences(written: dict[str, Any], name: str, outcome: Outcome) -> list[str]:
+    """Where a sample's marks are not those written beside it."""
+    marks, out_of = outcome.marks[name], outcome.out_of
+    others = out_of if written["others"] == "full" else dict.fromkeys(out_of, written["others"])
+    wanted = {**others, **written.get("by_hand", {}), **written.get("exercises", {})}
+    given = {key: BY_HAND if mark is None else mark for key, mark in marks.exercises.items()}
+    wanted["total"], given["total"] = written["total"], marks.total
+    return [
+        f"{exercise} is {_show(given.get(exercise, 'no exercise'))}, "
+        f"its {MARKS} says {_show(mark)}."
+        for exercise, mark in wanted.items()
+        if given.get(exercise) != mark
+    ]
+
+
+def _hand_in(
+    answers: dict[str, Any],
+    instructors: dict[str, str],
+    bank: dict[tuple[str, str], Entry],
+    released: Path,
+    target: Path,
+) -> None:
+    """Write a sample's notebooks: the released ones, with its answers in their cells."""
+    sample = target.parent.name
+    if answers.get("start") not in ("source", "release"):
+        raise CourseError(f'The sample {sample} must say start = "source" or start = "release".')
+    cells = dict(instructors) if answers["start"] == "source" else {}
+    for exercise, entry in answers.get("bank", {}).items():
+        if (exercise, entry) not in bank:
+            known = ", ".join(repr(name) for other, name in bank if other == exercise)
+            raise CourseError(
+                f"The bank has no {entry!r} for {exercise}, as the sample {sample} "
+                f"wants it. It has: {known or 'nothing'}."
+            )
+        cells |= _changed(bank[exercise, entry], instructors)
+    cells |= answers.get("cells", {})
+    written = set()
+    target.mkdir(parents=True)
+    for path in sorted(released.glob("*.ipynb")):
+        notebook = read_notebook(path)
+        for cell in notebook["cells"]:
+            if cell["id"] in cells:
+                cell["source"] = cells[cell["id"]]
+                written.add(cell["id"])
+        if path.name in answers.get("notebooks", [path.name]):
+            (target / path.name).write_text(json.dumps(notebook, indent=1), "utf-8")
+    if not any(target.iterdir()):
+        raise CourseError(f"The sample {sample} hands in none of the released notebooks.")
+    if strange := cells.keys() - written:
+        raise CourseError(
+            f"The sample {sample} answers {', '.join(sorted(strange))}, "
+            "which is no cell of a released notebook."
+        )
+
+
+def _changed(entry: Entry, instructors: dict[str, str]) -> dict[str, str]:
+    """The cells in which an entry of the bank differs from the instructor's answers."""
+    cells = {f"{name}_answer": _without_markers(code) for name, code in entry.notebook.items()}
+    return {cell: code for cell, code in cells.items() if instructors.get(cell, code) != code}
+
+
+def instructors_answers(course: Course, assignment: str) -> dict[str, str]:
+    """What the source notebooks hold in the cells that students fill, by the cell's id."""
+    return {
+        cell["id"]: _without_markers("".join(cell["source"]))
+        for path in course.notebooks(assignment)
+        for cell in read_notebook(path)["cells"]
+        if cell["metadata"].get("nbgrader", {}).get("solution")
+    }
+
+
+def _without_markers(text: str) -> str:
+    """An answer as a student would write it: no markers, no marking scheme."""
+    lines = [line for line in text.splitlines() if not REGION.search(line)]
+    return "\n".join(lines).partition(MARKING_SCHEME)[0].strip()
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise CourseError(f"{path} cannot be read ({error}).") from None
+    if unknown := content.keys() - KEYS[path.name]:
+        raise CourseError(f"{path}: {', '.join(sorted(unknown))} is not known.")
+    return content
+
+
+def _show(mark: float | str) -> str:
+    return mark if isinstance(mark, str) else f"{mark:g}"

@@ -1,0 +1,1 @@
+"""From a submission to marks: jobs, workers, records, the gradebook, the nbgrader steps."""

@@ -1,0 +1,103 @@
+"""Processes that do jobs: on this machine, or on those of a Dask cluster."""
+
+import logging
+import multiprocessing
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import replace
+from multiprocessing import forkserver
+from typing import Any
+
+import dask
+from dask.distributed import Client, LocalCluster
+
+from autograder.errors import CourseError
+from autograder.grading.job import Job, Result, versions
+
+CONNECT_SECONDS = 20
+# Sets of files that are with the workers at one time; most classes need one.
+SETS = 8
+
+
+class Workers:
+    """What the processes behind a Dask client do, each one job at a time."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._executor = client.get_executor(pure=False)
+        self._files: dict[frozenset[tuple[str, str]], Any] = {}
+
+    def submit(self, job: Job) -> Future[Result]:
+        """Have a job done; files that several jobs share cross the network once."""
+        digests = frozenset(job.digests.items())
+        if digests not in self._files:
+            # A task, not scattered data: it is done again when its worker is killed.
+            self._files[digests] = self._client.submit(dict, job.files, pure=False)
+            if len(self._files) > SETS:
+                del self._files[next(iter(self._files))]
+        done: Future[Result] = self._executor.submit(
+            _do, replace(job, files={}), self._files[digests], versions()
+        )
+        return done
+
+
+def _do(job: Job, files: Mapping[str, bytes], wanted: Mapping[str, str]) -> Result:
+    from autograder.grading.run_job import work  # PyTorch, which the driver does without
+
+    if versions() != wanted:
+        raise CourseError(
+            f"This worker has {versions()}, but marks are recorded for {wanted}: set both up from "
+            "the same requirements.lock."
+        )
+    return work(replace(job, files=files))
+
+
+@contextmanager
+def workers(count: int | None = None, scheduler: str | None = None) -> Iterator[Workers]:
+    """Workers on this machine or another.
+
+    Args:
+        count: on this machine; one for each core if `None`.
+        scheduler: address of a Dask scheduler whose workers are used instead, "tcp://…".
+
+    Raises:
+        CourseError: there is no scheduler at this address, or its workers will not do.
+    """
+    for name in ("distributed", "distributed.worker", "distributed.nanny"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    if scheduler is None:
+        # One process imports PyTorch and the tests; the workers are forked from it.
+        multiprocessing.set_forkserver_preload(["distributed", "autograder.grading.run_job"])
+        forkserver.ensure_running()
+        with (
+            dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}),
+            LocalCluster(
+                n_workers=count or os.cpu_count(),
+                threads_per_worker=1,
+                dashboard_address="127.0.0.1:0",
+                memory_limit=0,
+                silence_logs=logging.CRITICAL,
+            ) as cluster,
+            Client(cluster) as client,
+        ):
+            yield Workers(client)
+        return
+    try:
+        client = Client(scheduler, timeout=CONNECT_SECONDS)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise CourseError(
+            f"No Dask scheduler answers at {scheduler} ({error}). "
+            "Start one with `dask scheduler`, and workers with `dask worker --nthreads 1`."
+        ) from None
+    with client:
+        threads = [
+            one["nthreads"] for one in client.scheduler_info(n_workers=-1)["workers"].values()
+        ]
+        if set(threads) != {1}:
+            raise CourseError(
+                f"The workers at {scheduler} have {threads or 'no'} threads; each needs one. Start "
+                "them with `dask worker --nworkers -1 --nthreads 1`."
+            )
+        yield Workers(client)

@@ -1,0 +1,1 @@
+"""What grading gives back: tables, exports, feedback, the class report, similar submissions."""

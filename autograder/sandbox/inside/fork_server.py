@@ -1,0 +1,214 @@
+"""The warm process inside the sandbox, and the student processes that it forks.
+
+The warm process imports what notebooks need, once. It has one thread, opens no socket of ZMQ, and
+never runs student code: for each submission it forks a child with namespaces of its own, and gives
+it the channel that came with the request. It leaves when the control socket is closed, and the
+kernel then ends all processes in its process namespace.
+
+Without walls the children are ordinary processes: what they leave behind is looked for and ended.
+"""
+
+import gc
+import importlib
+import json
+import os
+import resource
+import signal
+import socket
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from autograder.sandbox.inside.namespaces import (
+    adopt_orphans,
+    fork_into_new_processes,
+    found_warm_process,
+    wall_in,
+)
+from autograder.sandbox.limits import Limits
+from autograder.sandbox.protocol import MIB, Message, encode, receive
+
+# With walls, the folder that each child has for itself.
+SCRATCH = Path("/tmp")
+# A question holds the inputs of a check.
+QUESTION_BYTES = 2**30
+# Address space that threads and allocators reserve and do not use.
+RESERVED = 1024 * MIB
+
+
+def warm(preload: list[str]) -> Any:
+    """Import what notebooks need, and the shell that runs them; one thread must remain."""
+    import torch
+
+    torch.set_num_threads(1)
+    torch.set_num_interop_threads(1)
+    for name in preload:
+        importlib.import_module(name)
+    from autograder.sandbox.inside.answers import rehearse
+    from autograder.sandbox.inside.shell import make_shell, run_cell
+
+    rehearse()
+    shell = make_shell(Path(os.environ["HOME"]))
+    for source in ("%matplotlib inline\n1 / 0", "1"):
+        run_cell(shell, source, MIB)  # what IPython imports late
+    shell.reset()  # type: ignore[no-untyped-call]
+    shell.execution_count = 1
+    threads = len(list(Path("/proc/self/task").iterdir()))
+    if threads > 1:
+        raise RuntimeError(f"The warm process has {threads} threads; forking would not be safe.")
+    gc.collect()
+    gc.freeze()
+    return shell
+
+
+def serve(control: socket.socket, limits: Limits, shell: Any, *, walls: bool) -> None:
+    """Start and end student processes until the control socket is closed."""
+    own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC) if walls else -1
+    while True:
+        text, descriptors, _, _ = socket.recv_fds(control, 4096, 1)
+        if not text:
+            return
+        request = json.loads(text)
+        if request["do"] == "end":
+            control.send(json.dumps({"status": _end(request["pid"], walls=walls)}).encode())
+            continue
+        [channel] = descriptors
+        child = fork_into_new_processes(own) if walls else os.fork()
+        if not child:
+            try:
+                student_process(socket.socket(fileno=channel), limits, shell, walls=walls)
+            finally:
+                os._exit(1)
+        os.close(channel)
+        pidfd = os.pidfd_open(child)
+        socket.send_fds(control, [json.dumps({"pid": child}).encode()], [pidfd])
+        os.close(pidfd)
+
+
+def _end(pid: int, *, walls: bool) -> int:
+    """End a student process, and what it left behind; its wait status."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    status = os.waitpid(pid, 0)[1]
+    if not walls:
+        while children := Path("/proc/thread-self/children").read_text().split():
+            for orphan in map(int, children):
+                os.kill(orphan, signal.SIGKILL)
+                os.waitpid(orphan, 0)
+    return status
+
+
+def student_process(channel: socket.socket, limits: Limits, shell: Any, *, walls: bool) -> None:
+    """Run a submission's cells and answer questions, until the channel is closed."""
+    from autograder.sandbox.inside.answers import Answers, hide
+    from autograder.sandbox.inside.shell import record_streams
+
+    channel = _alone_with(channel)
+    try:
+        scratch = SCRATCH
+        if walls:
+            wall_in(str(SCRATCH), limits.disk_mib * MIB, os.environ["HOME"])
+        else:
+            os.setsid()
+            scratch = Path(tempfile.mkdtemp())
+        files = receive(channel, QUESTION_BYTES)["files"]
+        try:
+            _settle(scratch, files)
+        except (OSError, ValueError) as error:
+            channel.sendall(encode({"unfit": f"{type(error).__name__}: {error}"}))
+            return
+        _limit(limits, walls=walls)
+    except Exception as error:
+        channel.sendall(encode({"unavailable": f"{type(error).__name__}: {error}"}))
+        return
+    record_streams()
+    answers = Answers(shell, limits.output_kib * 1024)
+    hide()
+    own = os.getpid()
+    channel.sendall(encode({"ready": True}))
+    while True:
+        try:
+            question = receive(channel, QUESTION_BYTES)
+        except EOFError:
+            return
+        reply = _reply(answers, question)
+        if os.getpid() != own:
+            return  # a cell forked, and this is its child
+        channel.sendall(reply)
+
+
+def _reply(answers: Any, question: Message) -> bytes:
+    number = question["number"]
+    answer = answers.to(question)
+    try:
+        return encode({**answer, "number": number}, answers.refer)
+    except Exception as error:  # a value that is no data after all, or is too large to copy
+        return encode({"error": ["student", f"It gave no data: {error}"], "number": number})
+
+
+def _alone_with(channel: socket.socket) -> socket.socket:
+    """The channel as the only open descriptor but for standard input and outputs, all empty."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for standard in range(3):
+        os.dup2(nothing, standard)
+    number = channel.detach()
+    if number != 3:
+        os.dup2(number, 3, inheritable=False)
+    os.closerange(4, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    return socket.socket(fileno=3)
+
+
+def _settle(scratch: Path, files: dict[str, bytes]) -> None:
+    """The student's files in the scratch folder, which becomes home."""
+    home = scratch / "work"
+    home.mkdir()
+    for name, content in files.items():
+        path = home / name
+        if ".." in path.parts or not path.is_relative_to(home):
+            raise ValueError(f"{name} lies outside the submission.")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    os.chdir(home)
+    os.environ.update(HOME=str(home), TMPDIR=str(scratch))
+    tempfile.tempdir = None  # what the warm process found
+    sys.path[0] = ""  # as in a notebook: the folder that we are in
+
+
+def _limit(limits: Limits, *, walls: bool) -> None:
+    Path("/proc/self/oom_score_adj").write_text("1000")  # should the machine need a victim
+    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    for kind, value in (
+        (resource.RLIMIT_CPU, limits.notebook_cpu_seconds + 1),
+        (resource.RLIMIT_AS, size + limits.memory_mib * MIB + RESERVED),
+        # Without a user namespace it would count what else this user runs.
+        *([(resource.RLIMIT_NPROC, limits.processes)] if walls else []),
+        (resource.RLIMIT_FSIZE, limits.disk_mib * MIB),
+        (resource.RLIMIT_NOFILE, 256),
+        (resource.RLIMIT_CORE, 1),  # a byte; 0 would still start the machine's crash reporter
+        (resource.RLIMIT_MEMLOCK, 0),
+    ):
+        hard = resource.getrlimit(kind)[1]
+        value = int(value) if hard == resource.RLIM_INFINITY else min(int(value), hard)
+        resource.setrlimit(kind, (value, value))
+
+
+def main() -> None:
+    control = socket.socket(fileno=int(sys.argv[1]))
+    limits, preload, walls = Limits(**json.loads(sys.argv[2])), *map(json.loads, sys.argv[3:])
+    for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_DFL)
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_IGN)  # as Python does: they become exceptions
+    if walls:
+        found_warm_process()
+    else:
+        adopt_orphans()
+    shell = warm(preload)
+    control.send(b'{"ready": true}')
+    serve(control, limits, shell, walls=walls)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+import pytest
+
+from autograder.course.folder import Course, read_notebook, replacing
+from autograder.errors import CourseError
+
+
+def test_a_staged_copy_leaves_hand_ins_and_gradebook_behind(course, tmp_path):
+    (course.root / "gradebook.db").write_text("marks")
+    (course.root / "submitted" / "ada" / "assignment2").mkdir(parents=True)
+    staged = course.staged(tmp_path / "scratch")
+    assert sorted(path.name for path in staged.root.iterdir()) == [
+        "bundle",
+        "nbgrader_config.py",
+        "samples",
+        "source",
+    ]
+
+
+def test_a_staged_copy_has_a_gradebook_of_its_own(course):
+    assert course.db_url == f"sqlite:///{course.root}/gradebook.db"
+
+
+def test_whatever_was_handed_in_is_somebodys_submission(course):
+    submitted = course.root / "submitted"
+    (course.root / "source" / "assignment1").mkdir()
+    for name in ("ada/assignment2", "bob/assignment1", "typo/Assignment2", "empty", ".trash"):
+        (submitted / name).mkdir(parents=True)
+    (submitted / "file").mkdir()
+    (submitted / "file" / "assignment2").touch()
+    (submitted / "broken").mkdir()
+    (submitted / "broken" / "assignment2").symlink_to("nowhere")
+    (submitted / "eve.zip").touch()
+    found = course.submissions("assignment2")
+    assert list(found) == ["ada", "broken", "empty", "eve.zip", "file", "typo"]
+    assert found["typo"] == submitted / "typo" / "assignment2"
+
+
+def test_a_folder_without_config_is_no_course(tmp_path):
+    with pytest.raises(CourseError, match=r"nbgrader_config\.py"):
+        Course.at(tmp_path)
+
+
+@pytest.mark.parametrize(("right", "wrong"), [('"UTC"', '"Utopia"'), ("18:00", "evening")])
+def test_a_deadline_that_cannot_be_read_is_said(right, wrong, course):
+    config = course.root / "nbgrader_config.py"
+    config.write_text(config.read_text("utf-8").replace(right, wrong, 1), "utf-8")
+    with pytest.raises(CourseError, match="DEADLINE or TIME_ZONE cannot be understood"):
+        course.late_policy()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"cells": 1}', b"\xff\xfe"])
+def test_what_is_no_notebook_is_said_by_name(content, tmp_path):
+    path = tmp_path / "a.ipynb"
+    path.write_bytes(content)
+    with pytest.raises(CourseError, match=r"a\.ipynb"):
+        read_notebook(path)
+
+
+def write(path, text, failure=None):
+    with replacing(path) as temporary:
+        temporary.write_text(text)
+        if failure:
+            raise failure
+
+
+def test_a_file_is_replaced_only_if_all_went_well(tmp_path):
+    path = tmp_path / "out" / "file"
+    write(path, "first")
+    with pytest.raises(RuntimeError):
+        write(path, "half", RuntimeError())
+    assert path.read_text() == "first"
+    assert list(path.parent.iterdir()) == [path]

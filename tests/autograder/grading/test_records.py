@@ -1,0 +1,73 @@
+import pytest
+
+from autograder.grading.job import Cell, Finding, Job, Result, State
+from autograder.grading.records import Records
+from autograder.sandbox.limits import Limits
+
+JOB = Job((Cell("x = 1"), Cell("check", "basic_block")), {}, Limits(), "secret")
+FOUND = Finding(State.GRADED, 3.5, "", 7)
+RESULT = Result([[], []], {"basic_block": FOUND}, 1.5)
+
+
+@pytest.fixture
+def records(tmp_path):
+    return Records(tmp_path, "assignment2")
+
+
+def test_a_result_is_found_again(records):
+    records.keep("key", JOB, RESULT)
+    assert records.find("key") == RESULT
+    assert records.cells("key") == JOB.cells
+
+
+def test_an_unknown_or_damaged_result_is_not_found(records):
+    assert records.find("key") is None
+    records.keep("key", JOB, RESULT)
+    (records.folder / "results" / "key.json").write_text('{"cells"')
+    assert records.find("key") is None
+
+
+def test_after_an_examiners_error_a_test_runs_again_and_can_be_replayed(records):
+    error = Finding(State.EXAMINER_ERROR, None, "", 7)
+    records.keep("key", JOB, Result([[], []], {"basic_block": error}))
+    assert records.find("key") is None
+    assert records.cells("key") == JOB.cells
+
+
+def test_the_history_says_what_was_graded_with_what(records):
+    records.graded("ada", "3_residual_and_se", "key", JOB, RESULT)
+    [line] = records.history()
+    assert line["exercises"]["basic_block"] == {
+        "state": "graded",
+        "marks": 3.5,
+        "sentence": "",
+        "seed": 7,
+    }
+    assert line["limits"]["memory_mib"] == Limits().memory_mib
+    assert set(line["versions"]) == {"python", "numpy", "torch", "torchvision"}
+    assert line["key"] == "key"
+    assert line["sandbox"] is True
+
+
+def test_a_line_that_a_kill_cut_short_costs_that_line_only(records):
+    records.written("ada", {"timestamp": "1"}, {}, {})
+    history = records.folder / "history.jsonl"
+    history.write_text(history.read_text() + '{"student": "bob", "wri')
+    records.written("eve", {"timestamp": "2"}, {}, {})
+    assert set(records.last_written()) == {"ada", "eve"}
+
+
+def test_who_was_refused_and_graded_later_is_not_refused(records):
+    records.refused("ada", "Her file is empty.")
+    records.refused("bob", "His file is empty.")
+    records.written("ada", {}, {}, {})
+    assert records.last_refused() == {"bob": "His file is empty."}
+
+
+def test_a_notebook_that_was_not_handed_in_has_its_verdicts_too(records):
+    missing = Finding(State.MISSING, 0.0, "The notebook is not handed in.", 7)
+    graded = {"3_residual_and_se": ("key", JOB, RESULT)}
+    records.written("ada", {}, graded, {"5_assemble_and_train": {"predict": missing}})
+    verdicts = records.last_graded()
+    assert verdicts["ada", "3_residual_and_se"]["key"] == "key"
+    assert verdicts["ada", "5_assemble_and_train"]["exercises"]["predict"]["state"] == "missing"

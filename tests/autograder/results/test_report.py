@@ -1,0 +1,107 @@
+import csv
+
+import pytest
+from nbformat import write
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+
+from autograder.errors import CourseError
+from autograder.grading.job import Finding, Job, Result, State
+from autograder.grading.records import Records
+from autograder.results.export import Record
+from autograder.results.report import endings, items, misconceptions, report
+from autograder.sandbox.limits import Limits
+from tests.autograder.conftest import ASSIGNMENT
+
+
+def record(student, **marks):
+    exercises = {name: (mark, 4.0) for name, mark in marks.items()}
+    return Record(ASSIGNMENT, student, "", "", "", "", exercises, 0.0, 8.0, False)
+
+
+@pytest.fixture
+def class_of_eight():
+    """`easy` is right for all; `hard` only for the better half; `odd` for the weaker half."""
+    return [
+        record(f"student{number}", easy=4.0, hard=4.0 * (number > 3), odd=1.0 * (number <= 3))
+        for number in range(8)
+    ]
+
+
+def test_difficulty_is_the_mean_share_of_the_marks(class_of_eight):
+    easy, hard, odd = items(class_of_eight)
+    assert (easy.difficulty, hard.difficulty, odd.difficulty) == (1, 0.5, 0.125)
+
+
+def test_discrimination_compares_the_best_with_the_weakest(class_of_eight):
+    easy, hard, odd = items(class_of_eight)
+    assert (easy.discrimination, hard.discrimination, odd.discrimination) == (0, 1, -0.25)
+
+
+def test_one_student_alone_does_not_discriminate():
+    assert items([record("ada", easy=4.0)])[0].discrimination is None
+
+
+def graded_notebook(folder, sentence, copies=1):
+    cell = new_code_cell("check", outputs=[new_output("stream", name="stdout")] * copies)
+    for output in cell.outputs:
+        output.text = f"values      0 of 2\n- {sentence}\n"
+    cell.metadata["nbgrader"] = {"grade": True, "grade_id": "basic_block"}
+    folder.mkdir(parents=True)
+    write(new_notebook(cells=[cell]), folder / "3.ipynb")
+
+
+def test_misconceptions_are_counted_by_student_the_most_frequent_first(course):
+    for student, sentence in (("ada", "No ReLU."), ("bob", "No norm."), ("eve", "No norm.")):
+        graded_notebook(course.root / "autograded" / student / ASSIGNMENT, sentence, copies=2)
+    table = misconceptions(course, ASSIGNMENT, 3)
+    assert table.to_numpy().tolist() == [
+        ["basic_block", 2, "No norm."],
+        ["basic_block", 1, "No ReLU."],
+    ]
+
+
+def test_the_page_and_its_tables_are_written_and_scripts_are_escaped(course, monkeypatch, tmp_path):
+    found = [record("<script>alert(1)</script>", easy=2.0), record("bob", easy=4.0)]
+    monkeypatch.setattr("autograder.results.report.records", lambda course, assignment: found)
+    graded_notebook(course.root / "autograded" / "bob" / ASSIGNMENT, "<b>told</b>")
+    page = report(course, ASSIGNMENT, tmp_path).read_text("utf-8")
+    assert "<script>" not in page
+    assert "&lt;b&gt;told" in page
+    assert "median is 3 of 8" in page
+    assert "from 75% in easy to 75% in easy" in page
+    assert page.count("data:image/png;base64,iVBOR") == page.count("alt=") == 2
+    with (tmp_path / "class.csv").open(newline="") as file:
+        assert next(csv.DictReader(file))["student"] == "bob"
+    assert {path.name for path in tmp_path.glob("*.csv")} == {
+        "class.csv",
+        "exercises.csv",
+        "misconceptions.csv",
+        "stopped.csv",
+        "refused.csv",
+        "slowest.csv",
+        "similar.csv",
+    }
+
+
+def test_what_was_stopped_refused_or_slow_is_listed(tmp_path):
+    kept = Records(tmp_path, ASSIGNMENT)
+    job = Job((), {}, Limits(), "")
+    slow = Finding(State.OUT_OF_TIME, 0.0, "It took more than 300 seconds.", 1)
+    fine = Finding(State.GRADED, 2.0, "", 1)
+    kept.graded(
+        "ada", "3", "key", job, Result([], {"basic_block": slow, "bottleneck": fine}, 301.0)
+    )
+    kept.graded("bob", "3", "key", job, Result([], {"basic_block": fine}, 2.0))
+    kept.refused("eve", "3.ipynb is empty.")
+    tables = {name: table.to_numpy().tolist() for name, table in endings(kept).items()}
+    assert tables == {
+        "stopped": [["ada", "basic_block", "out of time", "It took more than 300 seconds."]],
+        "refused": [["eve", "3.ipynb is empty."]],
+        "slowest": [["ada", "3", 301.0], ["bob", "3", 2.0]],
+    }
+
+
+def test_nothing_graded_is_said(course, monkeypatch, tmp_path):
+    monkeypatch.setattr("autograder.results.report.records", lambda course, assignment: [])
+    with pytest.raises(CourseError, match="grade it first"):
+        report(course, ASSIGNMENT, tmp_path)

@@ -1,0 +1,165 @@
+"""What a result says of fabricated runs: no more than they show."""
+
+import json
+from dataclasses import asdict, replace
+from importlib import resources
+
+import pytest
+
+from convnets.experiments import EXPERIMENTS, Claim, Cost, Result, Run, recorded
+from convnets.experiments.running import means
+
+
+def result(better: list[float], worse: list[float], metric: str = "test accuracy") -> Result:
+    runs = [
+        Run(
+            arm=arm,
+            seed=seed,
+            test_accuracy=value if metric == "test accuracy" else 0.5,
+            training_loss=value if metric == "training loss" else 1.0,
+            losses=[2.0, 1.0],
+            validation_accuracies=[0.5],
+            seconds=3.0,
+            machine="a machine; PyTorch 2.11",
+            date="2025-01-01",
+        )
+        for arm, values in (("new", better), ("old", worse))
+        for seed, value in enumerate(values)
+    ]
+    costs = {"new": Cost(100, 2_000), "old": Cost(110, 2_100)}
+    budget = {"epochs": 1, "images": 5_000, "data": "fashion-mnist-small", "children": 0}
+    return Result("test", "Is it better?", metric, budget, costs, [Claim("new", "old")], runs)
+
+
+def test_a_difference_beyond_the_spread_shows():
+    found = result([0.90, 0.91, 0.92], [0.80, 0.81, 0.82])
+    assert found.finding(found.claims[0]).shows is True
+    # Pooled standard deviation 0.01; t for 4 degrees of freedom; two means of three.
+    assert found.finding(found.claims[0]).margin == pytest.approx(2.78 * 0.01 * (2 / 3) ** 0.5)
+    assert "91.0% against 81.0%" in found.verdict()
+    assert "At this budget the claim shows: a difference of 10.0 points" in found.verdict()
+
+
+def test_a_difference_within_the_spread_does_not_show():
+    found = result([0.80, 0.85, 0.90], [0.79, 0.84, 0.89])
+    assert found.finding(found.claims[0]).shows is None
+    assert "It does not show at this budget: a difference of 1.0 points" in found.verdict()
+
+
+def test_two_seeds_of_either_arm_ask_for_a_large_difference():
+    found = result([0.90, 0.92], [0.86, 0.88])  # ranges that do not overlap
+    assert found.finding(found.claims[0]).shows is None
+
+
+def test_the_opposite_is_called_the_opposite():
+    found = result([0.80, 0.81, 0.82], [0.90, 0.91, 0.92])
+    assert found.finding(found.claims[0]).shows is False
+    assert "the opposite of the claim shows" in found.verdict()
+
+
+def test_of_losses_the_lower_is_better():
+    found = result([0.30, 0.31, 0.32], [0.90, 0.91, 0.92], "training loss")
+    finding = found.finding(found.claims[0])
+    assert finding.lead == pytest.approx(0.6)
+    assert finding.shows is True
+    assert "training loss 0.310 against 0.910" in found.verdict()
+
+
+def test_one_seed_says_nothing_however_large_the_difference():
+    found = result([0.9], [0.1])
+    assert found.finding(found.claims[0]).shows is None
+    assert "One seed says nothing of chance; run at least two." in found.verdict()
+    assert found.summary("new").standard_error is None
+
+
+def test_an_arm_is_summarised_by_mean_range_and_standard_error():
+    row = result([0.90, 0.91, 0.92], [0.8, 0.8, 0.8]).summary("new")
+    assert (row.runs, row.lowest, row.highest) == (3, 0.90, 0.92)
+    assert row.mean == pytest.approx(0.91)
+    assert row.standard_error == pytest.approx(0.01 / 3**0.5)
+    assert (row.parameters, row.macs) == (100, 2_000)
+
+
+def test_an_arm_without_runs_is_explained():
+    with pytest.raises(ValueError, match="no run of 'new'; run the experiment first"):
+        result([], [0.5]).verdict()
+
+
+def test_the_frame_has_a_row_for_each_arm():
+    pytest.importorskip("pandas")
+    frame = result([0.9, 0.91], [0.8, 0.81]).frame()
+    assert list(frame["arm"]) == ["new", "old"]
+    assert {"parameters", "macs", "mean", "lowest", "highest", "standard_error"} <= set(frame)
+
+
+def test_a_result_comes_back_from_its_file_with_machine_and_date(tmp_path):
+    found = result([0.9, 0.91], [0.8, 0.81])
+    path = found.save(tmp_path / "deep" / "result.json")
+    assert Result.load(path) == found
+    assert Result.load(path).verdict() == found.verdict()
+    assert [entry.name for entry in path.parent.iterdir()] == ["result.json"]
+
+
+def test_a_result_says_what_it_cost_and_where_it_is_from():
+    found = result([0.9, 0.91], [0.8, 0.81])
+    machine = "a machine; PyTorch 2.11, 2025-01-01"
+    assert found.origin() == f"5,000 images, 1 epoch, 2 seeds; {machine}"
+    found.runs[-1] = replace(found.runs[-1], date="2025-01-02")
+    assert found.origin().endswith(f"; {machine} and 2025-01-02")
+    found.runs[-1] = replace(found.runs[-1], machine="another")
+    assert found.origin().endswith(f"; {machine}; another, 2025-01-02")
+    del found.runs[-1]
+    found.budget |= {"images": None, "epochs": 4, "children": 12}
+    assert found.effort() == (
+        "all images of fashion-mnist-small, 12 networks a search, 4 epochs, 1 to 2 seeds"
+    )
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", json.dumps({"costs": 3})])
+def test_a_file_that_is_no_result_is_refused(text, tmp_path):
+    path = tmp_path / "other.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"other\.json is no result of an experiment"):
+        Result.load(path)
+
+
+def test_a_long_curve_is_kept_as_means_that_miss_no_value():
+    values = [float(number) for number in range(1_003)]
+    short = means(values, 200)
+    assert len(short) == 200
+    assert short[0] < short[1] < short[-1]
+    assert means(values[:3], 200) == values[:3]
+    assert means([1.0, 3.0, 5.0, 7.0], 2) == [2.0, 6.0]
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_a_recorded_run_comes_with_the_package_and_asks_what_is_asked_today(name):
+    found, entry = recorded(name), EXPERIMENTS[name]
+    assert (found.experiment, found.question, found.metric) == (name, entry.question, entry.metric)
+    assert found.claims == list(entry.claims)
+    assert list(found.costs) == [arm.name for arm in entry.arms]
+    assert found.origin()
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_a_recorded_run_is_complete_and_the_command_would_make_it_again(name):
+    found, entry = recorded(name), EXPERIMENTS[name]
+    seeds = {
+        arm.name: [run.seed for run in found.runs if run.arm == arm.name] for arm in entry.arms
+    }
+    number = len(seeds[entry.arms[0].name])
+    assert number >= entry.cpu.seeds
+    assert all(sorted(own) == list(range(number)) for own in seeds.values())
+    assert sum(map(len, seeds.values())) == len(found.runs)
+    assert found.budget == json.loads(json.dumps(asdict(entry.cpu)))
+    assert found.costs == entry.costs(entry.cpu)
+
+
+def test_every_recording_is_of_an_experiment():
+    files = resources.files("convnets.experiments") / "recorded"
+    assert {file.name for file in files.iterdir()} == {f"{name}-cpu.json" for name in EXPERIMENTS}
+
+
+def test_a_budget_that_was_not_recorded_is_answered_with_the_command_that_runs_it():
+    with pytest.raises(ValueError, match=r"python -m convnets\.training\.experiments"):
+        recorded("degradation", "never")
