@@ -15,6 +15,7 @@ FLOORS = {
     "search": 3,
     "analysis": 3,
     "training": 3,
+    "experiments": 4,
     "plots": 4,
     "widgets": 4,
     "lecture": 4,

@@ -161,5 +161,5 @@ def test_every_recording_is_of_an_experiment():
 
 
 def test_a_budget_that_was_not_recorded_is_answered_with_the_command_that_runs_it():
-    with pytest.raises(ValueError, match=r"python -m convnets\.training\.experiments"):
+    with pytest.raises(ValueError, match=r"python -m convnets\.experiments"):
         recorded("degradation", "never")

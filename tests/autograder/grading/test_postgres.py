@@ -10,7 +10,7 @@ from autograder.grading.doctor import examine
 from autograder.grading.grade import grade
 from autograder.results.export import records
 from tests.autograder.conftest import ASSIGNMENT, small_class
-from tests.autograder.test_driver import CLASS, TOTALS, totals
+from tests.autograder.grading.test_driver import CLASS, TOTALS, totals
 
 pytestmark = [
     pytest.mark.slow,

@@ -72,7 +72,7 @@ def test_of_this_package_only_the_workers_files_are_there(printed):
     for name in ("autograder.authoring.bank", "autograder.checks.exercises", "convnets.layers"):
         printed(f"try: import {name}\nexcept ImportError: pass\nelse: raise AssertionError")
     assert {Path(name).name for name in found} == {
-        "answers.py", "limits.py", "namespaces.py", "protocol.py", "shell.py", "worker.py",
+        "answers.py", "limits.py", "namespaces.py", "protocol.py", "shell.py", "fork_server.py",
         "student.py",
     }  # fmt: skip
 

@@ -10,7 +10,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from autograder.errors import CourseError
 from autograder.submissions.read import read
-from tests.autograder.test_repair import ANSWER, RELEASE, code
+from tests.autograder.submissions.test_repair import ANSWER, RELEASE, code
 
 RELEASED = {"1_first": RELEASE, "2_second": RELEASE[2:]}
 CELLS = [code(ANSWER, "f_answer"), code("", "f"), code("", "g_answer"), code("", "g")]
