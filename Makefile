@@ -28,10 +28,11 @@ test: print release ## run all tests
 check: lint ## the fast loop: lint, types and the quick tests, under 2 minutes
 	@$(PYTEST) -m "not slow"
 
-lint: $(READY) ## format and lint check, types
+lint: $(READY) ## format, lint, spelling, types, import contracts
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache --no-logo
 
 book: $(READY) ## execute the chapters and build the site into _build/html
 	@$(BIN)/python scripts/book.py

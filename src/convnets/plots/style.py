@@ -10,8 +10,8 @@ from io import BytesIO
 from typing import Any, ParamSpec, TypeVar
 
 import matplotlib
-from cycler import cycler
 from matplotlib.figure import Figure
+from matplotlib.rcsetup import cycler
 
 from convnets.plots.alternative import alternative
 
@@ -29,7 +29,7 @@ STYLE: dict[str, Any] = {
     "axes.edgecolor": "#444444",
     "axes.grid": True,
     "axes.labelsize": 11,
-    "axes.prop_cycle": cycler(color=PALETTE) + cycler(linestyle=LINE_STYLES),
+    "axes.prop_cycle": cycler(color=PALETTE, linestyle=LINE_STYLES),
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlesize": 12,
