@@ -63,7 +63,7 @@ def test_training_prints_the_test_accuracy_and_writes_the_history(tmp_path):
         "--device",
         "cpu",
     ]
-    result = subprocess.run([*command, "--out", tmp_path], capture_output=True, text=True)
+    result = subprocess.run([*command, "--output-dir", tmp_path], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert re.search(r"test accuracy \d+\.\d%", result.stdout)
     assert (tmp_path / "history.json").is_file()

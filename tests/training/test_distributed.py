@@ -15,7 +15,7 @@ def losses(folder, launcher: list[str]) -> list[float]:
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     command = [sys.executable, *launcher, *TRAIN, "--device", "cpu", "--precision", "no"]
     run = subprocess.run(
-        [*command, "--out", folder], env=environment, capture_output=True, text=True
+        [*command, "--output-dir", folder], env=environment, capture_output=True, text=True
     )
     assert run.returncode == 0, run.stderr
     written: list[float] = json.loads((folder / "history.json").read_text())["step_losses"]

@@ -83,7 +83,7 @@ def test_evaluation_leaves_the_networks_mode_alone(few):
 
 
 def test_the_history_is_written_beside_the_run(few, tmp_path):
-    history = fitted("lenet5", few, epochs=2, out=tmp_path / "run")
+    history = fitted("lenet5", few, epochs=2, output_dir=tmp_path / "run")
     written = json.loads((tmp_path / "run" / "history.json").read_text())
     assert written["test_accuracy"] == history.test_accuracy
     assert [epoch["number"] for epoch in written["epochs"]] == [1, 2]
@@ -113,6 +113,20 @@ def test_any_module_can_be_trained(few):
     assert fitted(net, few, epochs=1, recipe="plain-sgd").step_losses
 
 
+def test_a_line_says_when_a_networks_strides_are_changed_for_small_images(few, capsys):
+    fitted("shufflenet_v2_x0_5", few, epochs=1, recipe="plain-sgd")
+    assert capsys.readouterr().out.splitlines() == [
+        "shufflenet_v2_x0_5 was made for images of 224x224 pixels; for the 28x28 pixels of "
+        "fashion-mnist-small, its first strides are set to 1."
+    ]
+
+
+def test_nothing_is_printed_when_the_strides_stay(few, capsys):
+    fitted("lenet5", few, epochs=1)  # made for small images
+    fitted(nn.Sequential(nn.Flatten(), nn.Linear(784, 10)), few, epochs=1)  # not changed by fit
+    assert capsys.readouterr().out == ""
+
+
 def test_the_held_out_images_are_not_trained_on():
     split = Split(torch.arange(100).view(100, 1, 1, 1), torch.arange(100))
     first, second = split_off(split, 0.1, seed=0)
@@ -122,7 +136,7 @@ def test_the_held_out_images_are_not_trained_on():
 
 
 def test_the_folder_of_a_run_says_how_it_was_made(few, tmp_path):
-    fitted("lenet5", few, epochs=2, out=tmp_path, seed=7)
+    fitted("lenet5", few, epochs=2, output_dir=tmp_path, seed=7)
     config = json.loads((tmp_path / "config.json").read_text())
     assert (config["network"], config["data"], config["seed"]) == ("lenet5", few.name, 7)
     assert config["torch"] == torch.__version__
@@ -170,7 +184,7 @@ def test_bfloat16_gives_nearly_the_same_losses(few):
 
 def test_a_precision_that_the_device_lacks_is_refused(few):
     for precision in ("fp16", "int8"):
-        with pytest.raises(ValueError, match=f"'{precision}' is not for the cpu"):
+        with pytest.raises(ValueError, match=f"'{precision}' is not available on cpu"):
             fitted("lenet5", few, epochs=1, precision=precision)
 
 
@@ -201,7 +215,7 @@ def test_the_plateau_schedule_lowers_the_rate_when_validation_stands_still(few, 
 
 def test_more_parts_than_images_are_refused(few):
     with pytest.raises(ValueError, match="cannot be shared evenly"):
-        fitted("lenet5", few, epochs=1, parts=3)
+        fitted("lenet5", few, epochs=1, accumulation_steps=3)
 
 
 def test_densenet_can_save_memory_and_learns_the_same(few):

@@ -35,7 +35,7 @@ few = replace(full, train=Split(full.train.images[:640], full.train.labels[:640]
               test=Split(full.test.images[:100], full.test.labels[:100]))
 recipe = Recipe(epochs=3, batch_size=32, learning_rate=0.05, schedule="one-cycle",
                 augmentation=("flip",), average=0.9)
-fit("resnet20", few, recipe, out=sys.argv[1], device="cpu", resume=True, progress=False)
+fit("resnet20", few, recipe, output_dir=sys.argv[1], device="cpu", resume=True, progress=False)
 """
 
 
@@ -88,7 +88,7 @@ def test_killed_at_random_moments_a_run_ends_with_the_same_bits(tmp_path):
 @pytest.mark.slow
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     run = subprocess.Popen(
-        [sys.executable, "-m", "convnets.training", "resnet20", "--out", tmp_path / "run"],
+        [sys.executable, "-m", "convnets.training", "resnet20", "--output-dir", tmp_path / "run"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -105,7 +105,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
 
 
 def test_a_finished_run_is_not_trained_again(few, tmp_path):
-    options = {"recipe": replace(RECIPE, epochs=1), "out": tmp_path, "device": "cpu"}
+    options = {"recipe": replace(RECIPE, epochs=1), "output_dir": tmp_path, "device": "cpu"}
     first = fit("lenet5", few, progress=False, **options)
     before = weights(tmp_path)
     again = fit("lenet5", few, progress=False, resume=True, **options)
@@ -114,7 +114,7 @@ def test_a_finished_run_is_not_trained_again(few, tmp_path):
 
 
 def test_a_folder_with_a_run_is_not_overwritten(few, tmp_path):
-    options = {"recipe": replace(RECIPE, epochs=1), "out": tmp_path, "device": "cpu"}
+    options = {"recipe": replace(RECIPE, epochs=1), "output_dir": tmp_path, "device": "cpu"}
     fit("lenet5", few, progress=False, **options)
     with pytest.raises(ValueError, match="holds a run already; go on with it by resume=True"):
         fit("lenet5", few, progress=False, **options)
@@ -127,14 +127,14 @@ def test_a_folder_with_a_run_is_not_overwritten(few, tmp_path):
 def test_a_folder_that_cannot_be_written_is_said_before_the_first_epoch(few, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="cannot be written to"):
-        fit("lenet5", few, RECIPE, out=tmp_path / "file" / "run", device="cpu")
+        fit("lenet5", few, RECIPE, output_dir=tmp_path / "file" / "run", device="cpu")
 
 
 def test_too_little_space_is_said_before_the_first_epoch(few, tmp_path, monkeypatch):
     usage = run_folder.shutil.disk_usage(tmp_path)._replace(free=10_000)
     monkeypatch.setattr(run_folder.shutil, "disk_usage", lambda folder: usage)
     with pytest.raises(ValueError, match="0 MB free, a run needs"):
-        fit("lenet5", few, RECIPE, out=tmp_path, device="cpu")
+        fit("lenet5", few, RECIPE, output_dir=tmp_path, device="cpu")
 
 
 def test_a_disk_that_fills_up_leaves_the_last_checkpoint_whole(tmp_path, monkeypatch):
@@ -154,7 +154,7 @@ def test_a_disk_that_fills_up_leaves_the_last_checkpoint_whole(tmp_path, monkeyp
 def test_a_damaged_checkpoint_is_named(few, tmp_path):
     (tmp_path / run_folder.CHECKPOINT).write_bytes(b"no checkpoint")
     with pytest.raises(ValueError, match=r"checkpoint\.pt is damaged"):
-        fit("lenet5", few, RECIPE, out=tmp_path, device="cpu", resume=True)
+        fit("lenet5", few, RECIPE, output_dir=tmp_path, device="cpu", resume=True)
 
 
 def test_a_loss_that_is_no_number_keeps_the_last_good_checkpoint(few, tmp_path):
@@ -168,7 +168,7 @@ def test_a_loss_that_is_no_number_keeps_the_last_good_checkpoint(few, tmp_path):
             return self.net(x) * (float("nan") if self.calls > 25 else 1)
 
     with pytest.raises(FloatingPointError, match=f"last good checkpoint is in {tmp_path}"):
-        fit(Breaks(), few, RECIPE, out=tmp_path, device="cpu", progress=False)
+        fit(Breaks(), few, RECIPE, output_dir=tmp_path, device="cpu", progress=False)
     state = run_folder.checkpoint(tmp_path, torch.device("cpu"))
     assert len(state["epochs"]) == 1
     assert all(value.isfinite().all() for value in state["net"].values())
@@ -185,14 +185,19 @@ def test_a_batch_that_does_not_fit_is_answered_with_one_that_does(few):
                 raise torch.OutOfMemoryError("CUDA out of memory")
             return self.net(x)
 
-    with pytest.raises(MemoryError, match=r"8 do: choose batch_size=8 .* or .* in parts=4"):
+    with pytest.raises(
+        MemoryError, match=r"8 do: choose batch_size=8 .* or .* in accumulation_steps=4"
+    ):
         fit(Small(), few, RECIPE, device="cpu", progress=False)
-    assert fit(Small(), few, replace(RECIPE, epochs=1), device="cpu", progress=False, parts=4)
+    assert fit(
+        Small(), few, replace(RECIPE, epochs=1), device="cpu", progress=False, accumulation_steps=4
+    )
 
 
 def test_a_batch_in_parts_gives_the_same_steps(few):
     recipe = replace(RECIPE, epochs=1)
     one, four = (
-        fit("lenet5", few, recipe, device="cpu", progress=False, parts=parts) for parts in (1, 4)
+        fit("lenet5", few, recipe, device="cpu", progress=False, accumulation_steps=parts)
+        for parts in (1, 4)
     )
     assert one.step_losses == pytest.approx(four.step_losses, abs=1e-4)

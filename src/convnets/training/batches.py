@@ -11,7 +11,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from convnets.layers import ImageClassifier
 from convnets.training.data import AnyDataset, AnySplit, FolderSplit, Split
-from convnets.training.data.image_folder import warn_of_damaged
+from convnets.training.data.image_folder import warn_about_corrupt
 
 
 class Batches:
@@ -85,7 +85,7 @@ class Batches:
             pin_memory=self.device.type == "cuda",
         )
         for images, labels, damaged in loader:
-            warn_of_damaged(damaged)
+            warn_about_corrupt(damaged)
             if len(labels):
                 yield self._ready(images), labels.to(self.device)
 
@@ -115,13 +115,13 @@ class _Files(TorchDataset[Item]):
         damaged: list[Path] = []
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(step_seed(self.seed or 0, self.epoch * len(self.split) + place))
-            image = self.split.image(place, at_random=self.seed is not None)
+            image = self.split.image(place, random_crop=self.seed is not None)
             while image is None and len(damaged) < len(self.split):
                 damaged.append(self.split.paths[place])
                 if self.seed is None:  # counted once, or not at all
                     break
                 place = (place + 1) % len(self.split)
-                image = self.split.image(place, at_random=True)
+                image = self.split.image(place, random_crop=True)
         return image, self.split.labels[place], damaged
 
 

@@ -1,6 +1,6 @@
 """Train a network: `fit`.
 
-`accelerate` carries the device, the processes and the number format; the loop is in `run.py`.
+accelerate chooses devices, processes and number formats; the training loop is in `run.py`.
 """
 
 from pathlib import Path
@@ -10,6 +10,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import nn
 
+from convnets import registry
 from convnets.models import create_model
 from convnets.models.densenet import DenseLayer
 from convnets.training.data import AnyDataset, load
@@ -20,6 +21,10 @@ from convnets.training.interrupt import StopAsked
 from convnets.training.recipes import Recipe, chosen
 from convnets.training.run import Run
 
+SMALL_IMAGE = 32
+"""Largest height or width in pixels for which networks made for ImageNet lose their first
+strides."""
+
 
 def fit(
     net: nn.Module | str,
@@ -27,48 +32,55 @@ def fit(
     recipe: Recipe | str = "modern",
     epochs: int | None = None,
     seed: int = 0,
-    out: Path | str | None = None,
+    output_dir: Path | str | None = None,
     device: torch.device | str | None = None,
     progress: bool = True,
     *,
     batch_size: int | None = None,
     resume: bool = False,
     precision: str | None = None,
-    parts: int = 1,
-    compiled: bool = False,
+    accumulation_steps: int = 1,
+    compile: bool = False,
     save_memory: bool = False,
-    workers: int = 0,
+    num_workers: int = 0,
 ) -> History:
-    """Train `net` and measure it once on the test images.
+    """Train a network, and measure it once on the test images.
 
-    A tenth of the training images, chosen by `seed`, is held out to validate after each epoch.
-    Images smaller than the network takes are padded with black; networks made for ImageNet do
-    without their first strides on small ones. Under `accelerate launch` or `torchrun` all processes
-    share each batch.
+    A tenth of the training images, chosen by `seed`, is held out for validation after each epoch.
+    Images smaller than the network accepts are padded with black. A network that is given by its
+    name, was made for ImageNet and meets images of at most 32 pixels is built without its first
+    strides; a printed line says so. Under `accelerate launch` or `torchrun`, all processes share
+    each batch.
 
     Args:
-        net: a network of the course's contract, trained in place, or a registered name.
+        net: a registered name, or a network (N, C, H, W) -> (N, classes), trained in place.
         data: a loaded data set or its name.
         recipe: a recipe or its name in `RECIPES`.
         epochs: passes over the training images; the recipe's own number if `None`.
-        seed: of initialisation (for a name), order of the images, augmentation and dropout.
-        out: folder for checkpoints, weights and history; nothing is written if `None`.
-        device: where to train; the GPU if there is one, else the CPU.
+        seed: decides initial weights (of a name), order of images, augmentation and dropout.
+        output_dir: folder for checkpoints, weights and history; nothing is written if `None`.
+        device: where to train; the GPU if there is one, otherwise the CPU.
         progress: show a progress bar.
-        batch_size: images in a step; the recipe's own number if `None`.
-        resume: go on from the checkpoint in `out`, if there is one.
-        precision: "no" (float32), "bf16" or "fp16"; bfloat16 where it is fast if `None`.
-        parts: work through each batch in so many parts, to save memory.
-        compiled: run the network through torch.compile.
-        save_memory: make concatenated maps again in the backward pass: slower, but larger
-            DenseNets fit.
-        workers: processes that read image files; none for images in memory.
+        batch_size: images in a step, over all processes; the recipe's own number if `None`.
+        resume: continue from the checkpoint in `output_dir`, if there is one.
+        precision: "no" (float32), "bf16" or "fp16"; if `None`, bfloat16 where the device is fast
+            at it.
+        accumulation_steps: split each batch into this many parts and add up their gradients, which
+            saves memory.
+        compile: compile the network with torch.compile.
+        save_memory: recompute the concatenated feature maps of DenseNet in the backward pass
+            instead of storing them; slower, but larger networks fit.
+        num_workers: processes that read image files; images in memory need none.
+
+    Returns:
+        The record of the run: losses, accuracies and the trained network.
 
     Raises:
-        ValueError: something cannot be trained so; the sentence says what to change.
-        FloatingPointError: the loss is no longer a number.
-        MemoryError: a batch does not fit; the sentence says which size does.
-        KeyboardInterrupt: someone stopped the run; what was learnt is in the checkpoint.
+        ValueError: an argument is unknown or does not fit the others; the message says what to
+            change.
+        FloatingPointError: the loss is no longer finite.
+        MemoryError: a batch does not fit into memory; the message names a size that does.
+        KeyboardInterrupt: Ctrl-C stopped the run, after its checkpoint was saved.
     """
     recipe = chosen(recipe, epochs, batch_size)
     dataset = load(data) if isinstance(data, str) else data
@@ -77,52 +89,67 @@ def fit(
         torch.manual_seed(seed)
         name = net if isinstance(net, str) else type(net).__name__
         if isinstance(net, str):
-            net = create_model(
-                net,
-                num_classes=len(dataset.classes),
-                in_channels=dataset.in_channels,
-                small_input=dataset.train.side <= 32,
-            )
+            net = _network_for(net, dataset, accelerator)
         if save_memory:
-            forget_maps_(net)
+            recompute_features_(net)
         history = History(
             net, recipe, dataset.name, seed, str(accelerator.device), accelerator.mixed_precision
         )
-        run = Run(history, dataset, accelerator, parts, compiled, workers)
-        if out is not None:
-            run.open(Path(out), name, resume)
+        run = Run(history, dataset, accelerator, accumulation_steps, compile, num_workers)
+        if output_dir is not None:
+            run.open(Path(output_dir), name, resume)
         run.train(stop, progress)
         history.test_accuracy = run.measure(run.batches_of(dataset.test, BATCH))
         run.close()
     return history
 
 
-def forget_maps_(net: nn.Module) -> None:
-    """Let every layer that can do so make its maps again in the backward pass.
+def _network_for(name: str, dataset: AnyDataset, accelerator: Accelerator) -> nn.Module:
+    """The network called `name`, built for the images and classes of `dataset`."""
+    size = dataset.train.image_size
+    net = create_model(
+        name,
+        num_classes=len(dataset.classes),
+        in_channels=dataset.in_channels,
+        small_input=size <= SMALL_IMAGE,
+    )
+    card = registry.card(name)
+    if size <= SMALL_IMAGE and not card.is_small_image:
+        accelerator.print(
+            f"{name} was made for images of {card.input_size}x{card.input_size} pixels; for the "
+            f"{size}x{size} pixels of {dataset.name}, its first strides are set to 1."
+        )
+    return net
+
+
+def recompute_features_(net: nn.Module) -> None:
+    """Let each layer that can do so recompute its feature maps in the backward pass, in place.
 
     Raises:
-        ValueError: no layer can.
+        ValueError: `net` has no such layer.
     """
     layers = [layer for layer in net.modules() if isinstance(layer, DenseLayer)]
     if not layers:
         raise ValueError(
-            f"{type(net).__name__} has no dense layers that could save memory; leave save_memory "
-            "(--save-memory) out, or work through a batch in parts=… (--parts)"
+            f"{type(net).__name__} has no dense layers that could save memory; omit save_memory "
+            "(--save-memory), or split each batch with accumulation_steps=… (--accumulation-steps)"
         )
     for layer in layers:
         layer.save_memory = True
 
 
 def make_accelerator(device: torch.device | str | None, precision: str | None) -> Accelerator:
-    """An accelerator for this run; the process may have made one for another device before.
+    """An accelerator for one run; it replaces one that the process made for another device.
 
     Raises:
-        ValueError: unknown precision, or one that the device lacks.
+        ValueError: the precision is unknown, or the device does not support it.
     """
     target = torch.device(device) if device is not None else default_device()
     if precision is None:
         precision = "bf16" if has_fast_bfloat16(target) else "no"
     if precision not in ("no", "bf16", "fp16") or (precision, target.type) == ("fp16", "cpu"):
-        raise ValueError(f"precision {precision!r} is not for the {target.type}; choose no or bf16")
+        raise ValueError(
+            f"precision {precision!r} is not available on {target.type}; choose no or bf16"
+        )
     AcceleratorState._reset_state(reset_partial_state=True)
     return Accelerator(cpu=target.type == "cpu", mixed_precision=precision)

@@ -45,20 +45,20 @@ class Run:
         history: History,
         dataset: AnyDataset,
         accelerator: Accelerator,
-        parts: int = 1,
-        compiled: bool = False,
-        workers: int = 0,
+        accumulation_steps: int = 1,
+        compile: bool = False,
+        num_workers: int = 0,
     ) -> None:
         self.history, self.dataset, self.accelerator = history, dataset, accelerator
         self.recipe = history.recipe
-        shares = accelerator.num_processes * parts
-        if parts < 1 or self.recipe.batch_size % shares:
+        shares = accelerator.num_processes * accumulation_steps
+        if accumulation_steps < 1 or self.recipe.batch_size % shares:
             raise ValueError(
                 f"a batch of {self.recipe.batch_size} images cannot be shared evenly by "
-                f"{accelerator.num_processes} processes with {parts} parts each; choose a multiple "
-                f"of {shares}"
+                f"{accelerator.num_processes} processes in {accumulation_steps} accumulation "
+                f"steps each; choose a multiple of {shares}"
             )
-        self.parts, self.workers = parts, workers
+        self.accumulation_steps, self.num_workers = accumulation_steps, num_workers
         self.folder: Path | None = None
         self.board: Any = None
         self.pending: list[Tensor] = []
@@ -82,7 +82,7 @@ class Run:
         self.schedule = make_schedule(optimizer, self.recipe, self.steps)
         decay = self.recipe.average
         self.average = None if decay is None else averaged(self.net, decay)
-        model = torch.compile(self.learner) if compiled else self.learner
+        model = torch.compile(self.learner) if compile else self.learner
         self.model, self.optimizer = accelerator.prepare(model, optimizer)
 
     def train(self, stop: StopAsked, progress: bool) -> None:
@@ -133,7 +133,13 @@ class Run:
         images = self.augment(images, torch.Generator(images.device).manual_seed(seed))
         measured = []
         try:
-            pieces = list(zip(images.chunk(self.parts), labels.chunk(self.parts), strict=True))
+            pieces = list(
+                zip(
+                    images.chunk(self.accumulation_steps),
+                    labels.chunk(self.accumulation_steps),
+                    strict=True,
+                )
+            )
             for i, (some, their_labels) in enumerate(pieces, start=1):
                 alone = i < len(pieces) and self.accelerator.num_processes > 1
                 with self.accelerator.no_sync(self.model) if alone else nullcontext():
@@ -210,7 +216,11 @@ class Run:
             run_folder.prepare(folder, 3 * weights, resume)
         self.accelerator.wait_for_everyone()
         self.folder = folder
-        self.settings = {"network": name, "images": len(self.dataset.train), "parts": self.parts}
+        self.settings = {
+            "network": name,
+            "images": len(self.dataset.train),
+            "accumulation_steps": self.accumulation_steps,
+        }
         self.settings |= self.history.settings()
         state = run_folder.checkpoint(folder, self.accelerator.device)
         if state is not None:
@@ -283,10 +293,11 @@ class Run:
                 self.accelerator.backward(self.loss(self.model(images[:size]), labels[:size]))
             except RuntimeError:
                 continue
+            parts = math.ceil(len(images) / size)
             return (
                 f"{len(images)} images at once do not fit into the memory of {images.device}; "
                 f"{size} do: choose batch_size={size} (--batch-size), or the same batch in "
-                f"parts={math.ceil(len(images) / size) * self.parts} (--parts)"
+                f"accumulation_steps={parts * self.accumulation_steps} (--accumulation-steps)"
             )
         return f"not even one image fits into the memory of {images.device}; take a smaller network"
 
@@ -302,13 +313,15 @@ class Run:
     def _stopped(self) -> str:
         where = f"stopped after step {len(self.history.step_losses)} of {self.steps}; "
         if self.folder is None:
-            return where + "nothing is kept, since the run has no folder (out=…, --out)"
+            return (
+                where + "nothing is kept, since the run has no folder (output_dir=…, --output-dir)"
+            )
         return where + f"go on with resume=True (--resume) and the folder {self.folder}"
 
     def batches_of(self, split: AnySplit, batch_size: int, seed: int | None = None) -> Batches:
         """Batches of `split` as this network takes them."""
         device = self.accelerator.device
-        return Batches(split, self.dataset, self.net, device, batch_size, seed, self.workers)
+        return Batches(split, self.dataset, self.net, device, batch_size, seed, self.num_workers)
 
 
 def main_scores(scores: Tensor | tuple[Tensor, ...]) -> Tensor:
@@ -320,4 +333,4 @@ def split_off(split: AnySplit, share: float, seed: int) -> tuple[AnySplit, AnySp
     """Two parts of a split, the second with `share` of the images, chosen by `seed`."""
     order = torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))
     size = round(share * len(split))
-    return split.chosen(order[size:]), split.chosen(order[:size])
+    return split.subset(order[size:]), split.subset(order[:size])

@@ -54,7 +54,7 @@ def damage(path: Path) -> Path:
 
 
 def test_a_folder_is_read_by_class_and_stays_on_disk(folder):
-    dataset = load_folder(folder, side=SIDE)
+    dataset = load_folder(folder, image_size=SIDE)
     assert dataset.classes == CLASSES
     assert (len(dataset.train), len(dataset.test), dataset.in_channels) == (40, 12, 3)
     image = dataset.train.image(0)
@@ -63,7 +63,7 @@ def test_a_folder_is_read_by_class_and_stays_on_disk(folder):
 
 
 def test_a_batch_does_not_depend_on_the_number_of_workers(folder):
-    dataset = load_folder(folder, side=SIDE)
+    dataset = load_folder(folder, image_size=SIDE)
     alone = list(batches(dataset, seed=1).epoch(3))
     shared = list(batches(dataset, seed=1, workers=2).epoch(3))
     for (images, labels), (others, their_labels) in zip(alone, shared, strict=True):
@@ -72,20 +72,20 @@ def test_a_batch_does_not_depend_on_the_number_of_workers(folder):
 
 
 def test_another_epoch_has_another_order_and_other_crops(folder):
-    made = batches(load_folder(folder, side=SIDE), seed=1, size=40)
+    made = batches(load_folder(folder, image_size=SIDE), seed=1, size=40)
     (first, _), (second, _) = next(made.epoch(1)), next(made.epoch(2))
     assert first.shape == second.shape == (40, 3, SIDE, SIDE)
     assert not torch.equal(first.flatten(1).sum(1).sort()[0], second.flatten(1).sum(1).sort()[0])
 
 
 def test_batches_before_a_pause_are_not_read_again(folder):
-    made = batches(load_folder(folder, side=SIDE), seed=1)
+    made = batches(load_folder(folder, image_size=SIDE), seed=1)
     for (rest, _), (whole, _) in zip(made.epoch(1, first=2), list(made.epoch(1))[2:], strict=True):
         assert torch.equal(rest, whole)
 
 
 def test_images_are_normalised_as_imagenets(folder):
-    dataset = load_folder(folder, side=SIDE)
+    dataset = load_folder(folder, image_size=SIDE)
     images, _ = next(batches(dataset, size=4).epoch())
     raw = torch.stack([dataset.train.image(place) for place in range(4)])
     expected = (raw / 255 - torch.tensor([0.485, 0.456, 0.406])[:, None, None]) / torch.tensor(
@@ -96,13 +96,13 @@ def test_images_are_normalised_as_imagenets(folder):
 
 def test_a_damaged_image_stops_the_run_and_is_named(folder):
     path = damage(folder / "train" / "bag" / "03.jpg")
-    with pytest.raises(RuntimeError, match=f"{path} cannot be read.*--damaged skip"):
-        list(batches(load_folder(folder, side=SIDE)).epoch())
+    with pytest.raises(RuntimeError, match=f"{path} cannot be read.*--on-corrupt skip"):
+        list(batches(load_folder(folder, image_size=SIDE)).epoch())
 
 
 def test_a_damaged_image_can_be_skipped_and_the_next_takes_its_place_in_training(folder):
     path = damage(folder / "train" / "bag" / "03.jpg")
-    dataset = load_folder(folder, damaged="skip", side=SIDE)
+    dataset = load_folder(folder, on_corrupt="skip", image_size=SIDE)
     with pytest.warns(UserWarning, match=str(path)):
         found = list(batches(dataset, seed=0).epoch())
     assert [len(labels) for _, labels in found] == [8] * 5
@@ -110,7 +110,7 @@ def test_a_damaged_image_can_be_skipped_and_the_next_takes_its_place_in_training
 
 def test_a_damaged_image_is_left_out_when_it_is_measured(folder):
     damage(folder / "train" / "bag" / "03.jpg")
-    dataset = load_folder(folder, damaged="skip", side=SIDE)
+    dataset = load_folder(folder, on_corrupt="skip", image_size=SIDE)
     with pytest.warns(UserWarning, match=r"03.jpg"):
         found = list(batches(dataset).epoch())
     assert sum(len(labels) for _, labels in found) == 39
@@ -119,7 +119,7 @@ def test_a_damaged_image_is_left_out_when_it_is_measured(folder):
 def test_a_folder_of_damaged_images_ends(folder):
     for path in (folder / "train").rglob("*.jpg"):
         damage(path)
-    dataset = load_folder(folder, damaged="skip", side=SIDE)
+    dataset = load_folder(folder, on_corrupt="skip", image_size=SIDE)
     with pytest.warns(UserWarning, match="left out"), pytest.raises(ValueError, match="no images"):
         accuracy([Small()], batches(dataset))
 
@@ -127,8 +127,8 @@ def test_a_folder_of_damaged_images_ends(folder):
 def test_a_network_trains_on_a_folder_twice_alike(folder):
     def losses(workers):
         torch.manual_seed(0)
-        dataset = load_folder(folder, side=SIDE)
-        options = {"epochs": 2, "batch_size": 9, "workers": workers, "device": "cpu"}
+        dataset = load_folder(folder, image_size=SIDE)
+        options = {"epochs": 2, "batch_size": 9, "num_workers": workers, "device": "cpu"}
         return fit(Small(), dataset, progress=False, **options).step_losses
 
     assert losses(0) == losses(2)
@@ -140,7 +140,7 @@ def test_colours_for_alexnets_augmentation_come_from_a_sample(folder):
     assert "pca-colour" in RECIPES[recipe].augmentation
     history = fit(
         Small(),
-        load_folder(folder, side=SIDE),
+        load_folder(folder, image_size=SIDE),
         recipe,
         epochs=1,
         batch_size=12,
@@ -172,13 +172,13 @@ def test_test_may_stand_for_val(folder):
 
 def test_an_unknown_way_with_damage_names_the_known_ones(folder):
     with pytest.raises(ValueError, match="stop, skip"):
-        load_folder(folder, damaged="repair")
+        load_folder(folder, on_corrupt="repair")
 
 
 def test_whole_folders_give_no_warning(folder):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        list(batches(load_folder(folder, side=SIDE)).epoch())
+        list(batches(load_folder(folder, image_size=SIDE)).epoch())
 
 
 @pytest.mark.slow
@@ -190,7 +190,7 @@ def test_the_command_trains_on_a_folder_and_names_damaged_files(folder):
         "image-folder",
         "--data-root",
         folder,
-        "--side",
+        "--image-size",
         "32",
         "--batch-size",
         "8",
@@ -198,6 +198,6 @@ def test_the_command_trains_on_a_folder_and_names_damaged_files(folder):
     stopped = subprocess.run(command, capture_output=True, text=True)
     assert stopped.returncode == 2
     assert "cannot be read" in stopped.stderr
-    skipped = subprocess.run([*command, "--damaged", "skip"], capture_output=True, text=True)
+    skipped = subprocess.run([*command, "--on-corrupt", "skip"], capture_output=True, text=True)
     assert skipped.returncode == 0, skipped.stderr
     assert "test accuracy" in skipped.stdout

@@ -15,7 +15,7 @@ from convnets.training.data.fashion_mnist import (
     read_original,
     subset_path,
 )
-from convnets.training.data.image_folder import DAMAGED, FolderDataset, FolderSplit, load_folder
+from convnets.training.data.image_folder import ON_CORRUPT, FolderDataset, FolderSplit, load_folder
 
 AnyDataset = Dataset | FolderDataset
 AnySplit = Split | FolderSplit
@@ -23,8 +23,8 @@ NAMES = ("fashion-mnist-small", "fashion-mnist", *SETS)
 
 __all__ = [
     "CLASSES",
-    "DAMAGED",
     "NAMES",
+    "ON_CORRUPT",
     "AnyDataset",
     "AnySplit",
     "Dataset",

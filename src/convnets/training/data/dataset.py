@@ -19,13 +19,13 @@ class Split:
         return len(self.labels)
 
     @property
-    def side(self) -> int:
+    def image_size(self) -> int:
         """The larger of height and width, in pixels."""
         return max(self.images.shape[-2:])
 
-    def chosen(self, which: Tensor) -> "Split":
-        """The images at these places (n,)."""
-        return Split(self.images[which], self.labels[which])
+    def subset(self, indices: Tensor) -> "Split":
+        """The images at `indices` (n,), in that order."""
+        return Split(self.images[indices], self.labels[indices])
 
     def pixels(self) -> Tensor:
         """All pixels (C, N * H * W), uint8."""

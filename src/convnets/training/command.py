@@ -1,0 +1,129 @@
+"""The command that trains a registered network and prints its accuracies."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from accelerate import PartialState
+from rich.console import Console
+
+from convnets.training.data import NAMES, ON_CORRUPT, AnyDataset, load, load_folder
+from convnets.training.data.image_folder import IMAGE_SIZE
+from convnets.training.device import describe
+from convnets.training.engine import fit
+from convnets.training.recipes import RECIPES
+
+IMAGE_FOLDER = "image-folder"
+INTERRUPTED = 130
+"""Exit code by which shells report a program that Ctrl-C ended."""
+RECIPES_OWN = "the recipe's"
+
+
+def train(
+    name: Annotated[str, typer.Argument(help="a name from `python -m convnets list`")],
+    data: Annotated[
+        str, typer.Option(help=f"{', '.join(NAMES)} or {IMAGE_FOLDER}")
+    ] = "fashion-mnist-small",
+    data_root: Annotated[
+        Path | None,
+        typer.Option(
+            help="folder that holds the data set's files",
+            show_default=f"download; {IMAGE_FOLDER} needs it",
+        ),
+    ] = None,
+    recipe: Annotated[str, typer.Option(help=", ".join(RECIPES))] = "modern",
+    epochs: Annotated[
+        int | None,
+        typer.Option(help="passes over the training images", show_default=RECIPES_OWN),
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(help="images in a step, over all devices", show_default=RECIPES_OWN),
+    ] = None,
+    accumulation_steps: Annotated[
+        int,
+        typer.Option(
+            help="split each batch into this many parts and add up their gradients, to save memory"
+        ),
+    ] = 1,
+    seed: Annotated[
+        int, typer.Option(help="of weights, order of images, augmentation and dropout")
+    ] = 0,
+    output_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="folder for checkpoints, weights and history", show_default="nothing is written"
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="continue the run in --output-dir")
+    ] = False,
+    device: Annotated[
+        str | None, typer.Option(help="cpu or cuda", show_default="cuda if available")
+    ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(help="no, bf16 or fp16", show_default="bf16 where the device is fast at it"),
+    ] = None,
+    compile: Annotated[
+        bool, typer.Option("--compile", help="compile the network with torch.compile")
+    ] = False,
+    save_memory: Annotated[
+        bool,
+        typer.Option(
+            "--save-memory", help="recompute DenseNet's feature maps in the backward pass"
+        ),
+    ] = False,
+    image_size: Annotated[
+        int, typer.Option(help=f"height and width of the crops of an {IMAGE_FOLDER}, in pixels")
+    ] = IMAGE_SIZE,
+    on_corrupt: Annotated[
+        str, typer.Option(help=f"at an image file that cannot be read: {' or '.join(ON_CORRUPT)}")
+    ] = ON_CORRUPT[0],
+    num_workers: Annotated[
+        int | None,
+        typer.Option(help="processes that read image files", show_default="one for each CPU"),
+    ] = None,
+) -> None:
+    """Train a network and print its accuracies."""
+    console = Console(quiet=not PartialState().is_main_process)
+    try:
+        history = fit(
+            name,
+            _load(data, data_root, on_corrupt, image_size),
+            recipe,
+            epochs,
+            seed,
+            output_dir,
+            device,
+            batch_size=batch_size,
+            resume=resume,
+            precision=precision,
+            accumulation_steps=accumulation_steps,
+            compile=compile,
+            save_memory=save_memory,
+            num_workers=(os.cpu_count() or 1) if num_workers is None else num_workers,
+        )
+    except KeyboardInterrupt as stop:
+        console.print(str(stop))
+        raise typer.Exit(INTERRUPTED) from None
+    except (ValueError, OSError, RuntimeError, FloatingPointError, MemoryError) as error:
+        raise typer.BadParameter(str(error)) from None
+    console.print(describe())
+    for epoch in history.epochs:
+        console.print(
+            f"epoch {epoch.number}: training loss {epoch.train_loss:.3f}, "
+            f"validation accuracy {epoch.validation_accuracy:.1%}, {epoch.seconds:.0f} s"
+        )
+    console.print(f"test accuracy {history.test_accuracy:.1%}")
+
+
+def _load(data: str, root: Path | None, on_corrupt: str, image_size: int) -> AnyDataset:
+    if data != IMAGE_FOLDER:
+        return load(data, root)
+    if root is None:
+        raise ValueError(
+            f"--data {IMAGE_FOLDER} needs --data-root, the folder that contains train and val"
+        )
+    return load_folder(root, on_corrupt, image_size)
