@@ -24,7 +24,7 @@ KEYS = {"name", "source", "replace", "says", "least"}
 
 
 @dataclass(frozen=True)
-class Entry:
+class BankEntry:
     """A mutant or a variant.
 
     Args:
@@ -61,7 +61,7 @@ class Entry:
 class Judged:
     """An entry and what became of it."""
 
-    entry: Entry
+    entry: BankEntry
     verdict: Verdict
 
     @property
@@ -86,7 +86,7 @@ class Judged:
         return any((self.entry.says or "") in sentence for sentence in self.verdict.sentences)
 
 
-def load(course: Course, assignment: str, folder: Path = FOLDER) -> list[Entry]:
+def load(course: Course, assignment: str, folder: Path = FOLDER) -> list[BankEntry]:
     """All entries of the bank, exercise by exercise, in the notebooks' order.
 
     Raises:
@@ -99,7 +99,7 @@ def load(course: Course, assignment: str, folder: Path = FOLDER) -> list[Entry]:
     ]
 
 
-def judge(entry: Entry, seed: int = 0) -> Judged:
+def judge(entry: BankEntry, seed: int = 0) -> Judged:
     """Run the hidden tests on an entry."""
     return Judged(entry, entry.verdict(seed))
 
@@ -122,7 +122,7 @@ def _answers(course: Course, assignment: str) -> Iterator[tuple[str, dict[str, s
                 yield name, code
 
 
-def _entries(exercise: str, notebook: dict[str, str], path: Path) -> Iterator[Entry]:
+def _entries(exercise: str, notebook: dict[str, str], path: Path) -> Iterator[BankEntry]:
     if not path.is_file():
         raise CourseError(f"{exercise} has no bank: write {path}.")
     try:
@@ -133,7 +133,7 @@ def _entries(exercise: str, notebook: dict[str, str], path: Path) -> Iterator[En
     if unknown := stand_in.keys() - notebook.keys():
         raise CourseError(f"{path.name}: there is no {', '.join(sorted(unknown))} to stand in for.")
     notebook = notebook | stand_in
-    yield Entry(exercise, SOURCE, notebook)
+    yield BankEntry(exercise, SOURCE, notebook)
     for kind in ("variant", "mutant"):
         for item in bank.pop(kind, []):
             where = f"{path.name}, {kind} {item.get('name')!r}"
@@ -149,6 +149,8 @@ def _entries(exercise: str, notebook: dict[str, str], path: Path) -> Iterator[En
                 changed[target] = changed[target].replace(change["old"], change["new"])
             if changed == notebook:
                 raise CourseError(f"{where} changes nothing.")
-            yield Entry(exercise, item["name"], changed, item.get("says"), item.get("least", 0.0))
+            yield BankEntry(
+                exercise, item["name"], changed, item.get("says"), item.get("least", 0.0)
+            )
     if bank:
         raise CourseError(f"{path.name}: {', '.join(bank)} is neither mutant nor variant.")

@@ -39,7 +39,7 @@ class Secret:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Leak:
     """A secret in a file; a file within a zip is named `bundle.zip/inside/name`."""
 
     file: str
@@ -85,13 +85,13 @@ def gather(course: Course) -> list[Secret]:
     return secrets
 
 
-def search(path: Path, secrets: list[Secret]) -> list[Finding]:
+def search(path: Path, secrets: list[Secret]) -> list[Leak]:
     """Every secret found in a file, a zip or all files under a folder."""
     if not path.exists():
         raise CourseError(f"{path} does not exist: build it first, then search it.")
     files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
     return [
-        Finding(name, secret)
+        Leak(name, secret)
         for file in files
         for name, content in _documents(str(file), file.read_bytes())
         for secret in _found(content, secrets)

@@ -168,7 +168,7 @@ $upper = BlockExercise(
     "$class_name",
     (case(5, 5), case(4, 6), case(5, 5, stride=2), case(3, 8, stride=2)),
     ($shares),
-    right=(_$name,),
+    references=(_$name,),
     mistakes=(),  # WRITE ME: what students often write instead, each with its sentence
 )
 

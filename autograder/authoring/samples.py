@@ -21,7 +21,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from autograder.authoring.bank import Entry, load
+from autograder.authoring.bank import BankEntry, load
 from autograder.authoring.leaks import REGION
 from autograder.course.folder import Course, read_notebook
 from autograder.course.release import generate
@@ -98,7 +98,7 @@ def _differences(written: dict[str, Any], name: str, outcome: Outcome) -> list[s
 def _hand_in(
     answers: dict[str, Any],
     instructors: dict[str, str],
-    bank: dict[tuple[str, str], Entry],
+    bank: dict[tuple[str, str], BankEntry],
     released: Path,
     target: Path,
 ) -> None:
@@ -135,7 +135,7 @@ def _hand_in(
         )
 
 
-def _changed(entry: Entry, instructors: dict[str, str]) -> dict[str, str]:
+def _changed(entry: BankEntry, instructors: dict[str, str]) -> dict[str, str]:
     """The cells in which an entry of the bank differs from the instructor's answers."""
     cells = {f"{name}_answer": _without_markers(code) for name, code in entry.notebook.items()}
     return {cell: code for cell, code in cells.items() if instructors.get(cell, code) != code}

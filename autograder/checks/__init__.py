@@ -1,6 +1,6 @@
-"""Hidden tests: what an exercise asks for, and the sentence for what an answer does not do.
+"""Hidden tests: what each exercise asks for, how an answer is compared, and what students are told.
 
-A hidden test cell is one line: `check("basic_block", BasicBlock).report()`.
+A hidden test cell holds one line: `check("basic_block", BasicBlock).report()`.
 """
 
 from autograder.checks.earlier_answers import replaced
@@ -16,9 +16,9 @@ def check(exercise: str, *answers: object, seed: int | None = None) -> Verdict:
     """Mark a student's answers to an exercise.
 
     Args:
-        exercise: its name in `EXERCISES`.
-        answers: what the student defined, in the order of the exercise's `answers`.
-        seed: of inputs and weights; from the release's secret if `None`.
+        exercise: the name of the exercise in `EXERCISES`.
+        answers: the student's classes or functions, in the order of the exercise's `answers`.
+        seed: seeds inputs and weights; `None` takes the seed that follows from the release secret.
     """
     asked = EXERCISES[exercise]
     seed = seed_of(exercise) if seed is None else seed
@@ -32,8 +32,11 @@ def check(exercise: str, *answers: object, seed: int | None = None) -> Verdict:
             again = asked.examine(*instead, seed=seed)
         except StudentError:
             return verdict
-    # The student's code has seen right answers: it gets no words out but those that it had before.
+    # The student's code has now run next to reference answers. So that it cannot pass them on in an
+    # error message, only sentences that could be known before are reported.
     known = {*verdict.sentences, *asked.sentences}
     name = asked.answers[0]
-    again = again.saying_only(known, f"{name} is wrong with right versions of what it calls, too.")
+    again = again.saying_only(
+        known, f"{name} is wrong even with correct versions of the earlier answers that it uses."
+    )
     return max(verdict, again, key=lambda found: found.marks)

@@ -1,10 +1,10 @@
-"""Examine a block class: shapes, parameters, values, gradients, and train and eval modes.
+"""Examine a block: shapes, parameters, values, gradients, and train and eval mode.
 
-An exercise builds the student's block for several cases (channels, stride) and looks at five parts
-in each. A part earns its marks in proportion to the cases in which it is right.
+An exercise builds the student's block in several cases (channels, stride) and examines five parts
+in each. A part earns its marks in proportion to the cases in which it is correct.
 
-A block that is wrong in a way that students often are is compared with a reference that makes the
-same mistake. So it is told its own sentence, and the mistake costs only the parts named with it.
+Common mistakes have references too. A block that agrees with such a reference is told the sentence
+of the mistake, which costs only the parts that are named with it.
 """
 
 from collections import Counter
@@ -34,18 +34,24 @@ from autograder.checks.student import (
 )
 from autograder.checks.verdict import Part, Verdict
 
-# Of wrong layers, how many kinds a sentence lists.
+# The number of wrong kinds of layers that a sentence lists.
 DIFFERENCES = 6
 PARTS = ("shapes", "parameters", "values", "gradients", "modes")
-# (batch, height, width). Layers are matched on the first; then come batch 1, odd, and not square.
+# Standard deviation of the inputs: large enough to tell ReLU from ReLU6.
 SCALE = 4.0
-"""Deviation of the inputs: large enough to tell ReLU from ReLU6."""
+# (N, H, W). Layers are matched on the first; the others have one image, odd and non-square sizes.
 SIZES = ((2, 8, 8), (1, 7, 7), (3, 6, 9), (2, 11, 5))
 
 
 @dataclass(frozen=True)
 class Case:
-    """The arguments that a block is built with, and the channels of its input."""
+    """Arguments that a block is built with.
+
+    Args:
+        arguments: positional arguments.
+        options: keyword arguments.
+        channels: the number of channels of the block's input.
+    """
 
     arguments: tuple[Any, ...]
     options: Mapping[str, Any]
@@ -56,7 +62,7 @@ class Case:
 
 
 def case(*arguments: Any, channels: int | None = None, **options: Any) -> Case:
-    """A case; the input has as many channels as the first argument says, unless told otherwise."""
+    """Make a `Case`; without `channels`, the first argument is the number of input channels."""
     return Case(arguments, options, arguments[0] if channels is None else channels)
 
 
@@ -65,7 +71,13 @@ Build = Callable[..., nn.Module]
 
 @dataclass(frozen=True)
 class Mistake:
-    """What students often write instead, the sentence that helps, and the parts that it costs."""
+    """A common mistake.
+
+    Args:
+        sentence: what a student who makes it is told.
+        costs: the parts that it costs.
+        build: builds a block that makes it.
+    """
 
     sentence: str
     costs: frozenset[str]
@@ -74,26 +86,26 @@ class Mistake:
 
 @dataclass(frozen=True, eq=False)
 class BlockExercise:
-    """What is asked of a block class, or of a function that builds a block.
+    """An exercise whose answer is a class of blocks, or a function that builds a block.
 
     Args:
-        name: of the exercise, its cell and its bank: "basic_block".
-        answer: the student's name: "BasicBlock".
-        cases: what it is built with.
-        marks: for each of `PARTS`.
-        right: every right way to build the block, with the student's signature; all hold the same
-            layers. A bias that they lack is free.
-        mistakes: the known wrong ways, each tried where no right one fits.
+        name: the name of the exercise, its cell and its bank, such as "basic_block".
+        answer: the name of the student's class or function, such as "BasicBlock".
+        cases: the cases in which the block is built.
+        marks: the marks of each of `PARTS`.
+        references: every correct way to build the block, with the student's signature; all hold
+            the same layers. The student's layers may have biases that the references lack.
+        mistakes: the known mistakes, tried in turn where no reference matches.
         shape_hint: the likely reason why tensors inside a block do not fit each other.
-        builds_on: earlier answers that the block may be made of, by name, and right versions.
-        sizes: batch, height and width of the four inputs.
+        builds_on: reference versions of earlier answers that the block may use, by name.
+        sizes: batch size, height and width (N, H, W) of the four inputs.
     """
 
     name: str
     answer: str
     cases: tuple[Case, ...]
     marks: tuple[float, ...]
-    right: tuple[Build, ...]
+    references: tuple[Build, ...]
     mistakes: tuple[Mistake, ...] = ()
     shape_hint: Callable[[Case, Block], str | None] = lambda case, block: None
     builds_on: Mapping[str, Any] = field(default_factory=dict)
@@ -112,7 +124,12 @@ class BlockExercise:
         return frozenset(mistake.sentence for mistake in self.mistakes)
 
     def examine(self, block_class: Any, *, seed: int) -> Verdict:
-        """Mark a student's class. The seed chooses inputs and weights."""
+        """Mark a student's class.
+
+        Args:
+            block_class: the student's class or function, or an `AnswerProxy` of it.
+            seed: seeds inputs and weights.
+        """
         failures = [
             _failures(_prepared(self, number, seed), block_class)
             for number in range(len(self.cases))
@@ -126,8 +143,8 @@ class BlockExercise:
         return Verdict(tuple(parts))
 
 
-class _Prepared:
-    """One case of an exercise as every student gets it: inputs, and what ours make of them."""
+class _PreparedCase:
+    """One case of an exercise, the same for all students: inputs and references."""
 
     def __init__(self, exercise: BlockExercise, number: int, seed: int) -> None:
         self.exercise = exercise
@@ -139,61 +156,61 @@ class _Prepared:
             * torch.randn(batch, self.case.channels, height, width, generator=generator).double()
             for batch, height, width in exercise.sizes
         ]
-        # The same as the third, but not contiguous.
+        # The values of the third input in memory that is not contiguous.
         self.turned = self.inputs[2].transpose(2, 3).contiguous().transpose(2, 3)
         self.batches = self.inputs[2:]
         self._references: dict[int, Reference] = {}
 
     def candidates(self) -> Iterator[tuple[Mistake | None, Reference]]:
-        """What a block may be, right ones first."""
-        right = [(None, build) for build in self.exercise.right]
+        """Yield the references, then those of the known mistakes."""
+        correct = [(None, build) for build in self.exercise.references]
         wrong = [(mistake, mistake.build) for mistake in self.exercise.mistakes]
-        for number, (mistake, build) in enumerate((*right, *wrong)):
+        for number, (mistake, build) in enumerate((*correct, *wrong)):
             if number not in self._references:
                 module = randomize_(self.case.build(build), self._generator(f"weights {number}"))
                 self._references[number] = Reference(module)
             yield mistake, self._references[number]
 
     @property
-    def right(self) -> Reference:
-        """One with the layers and the output shapes that are asked for."""
+    def reference(self) -> Reference:
+        """A reference with the layers and output shapes that the exercise asks for."""
         return next(self.candidates())[1]
 
     def _generator(self, what: str) -> torch.Generator:
         return torch.Generator().manual_seed(Random(f"{self._seed} {what}").getrandbits(63))
 
 
-# A class has the same inputs for all; an assignment has some fifty cases.
-_prepared = lru_cache(maxsize=128)(_Prepared)
+# All students get the same inputs; an assignment has some fifty cases.
+_prepared = lru_cache(maxsize=128)(_PreparedCase)
 
 
-def _failures(ours: _Prepared, block_class: Any) -> dict[str, str]:
-    """The parts that are wrong in one case, each with its sentence."""
+def _failures(prepared: _PreparedCase, block_class: Any) -> dict[str, str]:
+    """Return the parts that are wrong in one case, each with its sentence."""
     try:
-        block = open_block(block_class, *ours.case.arguments, **ours.case.options)
+        block = open_block(block_class, *prepared.case.arguments, **prepared.case.options)
         layers = block.layers()
     except StudentError as error:
         return dict.fromkeys(PARTS, str(error))
 
     failed = {}
-    if sentence := _wrong_layers(ours, block, layers):
+    if sentence := _wrong_layers(prepared, block, layers):
         failed["parameters"] = sentence
-    # A block that agrees with a right one has its shapes; else they are looked at.
-    if failed and (sentence := _wrong_shape(ours, block)):
+    # A block that agrees with a reference has its shapes; otherwise shapes are compared.
+    if failed and (sentence := _wrong_shape(prepared, block)):
         failed["shapes"] = sentence
 
-    found = _recognise(ours, block, layers)
+    found = _recognise(prepared, block, layers)
     if found is None:
-        if not failed and (sentence := _wrong_shape(ours, block)):
+        if not failed and (sentence := _wrong_shape(prepared, block)):
             failed["shapes"] = sentence
         unknown = _changed(block) if block.changed_its_input else _unrecognised(block)
         sentence = failed.get("shapes") or failed.get("parameters") or unknown
         return failed | dict.fromkeys(("values", "gradients", "modes"), sentence)
 
     mistake, match, same_cost = found
-    behaviour = _wrong_behaviour(ours, match, same_cost=same_cost)
+    behaviour = _wrong_behaviour(prepared, match, same_cost=same_cost)
     agrees = mistake is None and "values" not in behaviour
-    if not agrees and not failed and (sentence := _wrong_shape(ours, block)):
+    if not agrees and not failed and (sentence := _wrong_shape(prepared, block)):
         failed["shapes"] = sentence
     if mistake is not None:
         also_failed = mistake.costs | (failed.keys() & {"parameters"})
@@ -202,19 +219,23 @@ def _failures(ours: _Prepared, block_class: Any) -> dict[str, str]:
 
 
 def _recognise(
-    ours: _Prepared, block: Block, layers: Layers
+    prepared: _PreparedCase, block: Block, layers: Layers
 ) -> tuple[Mistake | None, Match, bool] | None:
-    """The reference that the block agrees with, the mistake if it is not a right one, and whether
-    it costs the same."""
-    dearer = None
-    x = ours.inputs[0]
-    for mistake, reference in ours.candidates():
+    """Find the reference that the block agrees with.
+
+    Returns:
+        The mistake that the reference makes, if any; the match; and whether the block needs as many
+        multiplications as the reference.
+    """
+    costlier = None
+    x = prepared.inputs[0]
+    for mistake, reference in prepared.candidates():
         match = find_match(reference, block, layers, x)
         if match is not None:
             if block.multiplications(x) == reference.multiplications(x):
                 return mistake, match, True
-            dearer = dearer or (mistake, match, False)
-    return dearer
+            costlier = costlier or (mistake, match, False)
+    return costlier
 
 
 def _changed(block: Block) -> str:
@@ -228,37 +249,37 @@ def _unrecognised(block: Block) -> str:
     )
 
 
-def _wrong_shape(ours: _Prepared, block: Block) -> str | None:
-    for x in ours.inputs:
-        expected = tuple(ours.right.values(x).shape)
+def _wrong_shape(prepared: _PreparedCase, block: Block) -> str | None:
+    for x in prepared.inputs:
+        expected = tuple(prepared.reference.values(x).shape)
         try:
             found = tuple(block.forward(x).shape)
         except StudentError as error:
-            return _shape_hint(ours, block, str(error)) or str(error)
+            return _shape_hint(prepared, block, str(error)) or str(error)
         if found != expected:
             return f"{block.label} turns {tuple(x.shape)} into {found} instead of {expected}."
     return None
 
 
-def _shape_hint(ours: _Prepared, block: Block, sentence: str) -> str | None:
+def _shape_hint(prepared: _PreparedCase, block: Block, sentence: str) -> str | None:
     if "match" not in sentence:
         return None
     try:
-        return ours.exercise.shape_hint(ours.case, block)
+        return prepared.exercise.shape_hint(prepared.case, block)
     except StudentError:
         return None
 
 
-def _wrong_layers(ours: _Prepared, block: Block, layers: Layers) -> str | None:
-    wanted = list(ours.right.layers.values())
+def _wrong_layers(prepared: _PreparedCase, block: Block, layers: Layers) -> str | None:
+    wanted = list(prepared.reference.layers.values())
     surplus = Counter[str]()
-    for theirs in layers.values():
-        part = next((ours for ours in wanted if fits(theirs, ours)), None)
+    for layer in layers.values():
+        part = next((one for one in wanted if fits(layer, one)), None)
         if part is None:
-            surplus[_described(theirs)] += 1
+            surplus[_described(layer)] += 1
         else:
             wanted.remove(part)
-    missing = Counter(_described(ours) for ours in wanted)
+    missing = Counter(_described(layer) for layer in wanted)
     if not surplus and not missing:
         return None
     if not layers:
@@ -276,7 +297,7 @@ def _wrong_layers(ours: _Prepared, block: Block, layers: Layers) -> str | None:
 
 
 def _described(shapes: Mapping[str, tuple[int, ...]]) -> str:
-    """A layer in words, such as "3x3 convolution 8 -> 16"; biases are not mentioned."""
+    """Describe a layer, without its bias, such as "3x3 convolution 8 -> 16"."""
     weight = kind_of(shapes).get("weight", ())
     if set(without_bias(shapes)) == {"weight"} and len(weight) == 4:
         out_channels, in_channels, height, width = weight
@@ -286,16 +307,16 @@ def _described(shapes: Mapping[str, tuple[int, ...]]) -> str:
     return f"layer with {', '.join(f'{name} {shape}' for name, shape in shapes.items())}"
 
 
-def _wrong_behaviour(ours: _Prepared, match: Match, *, same_cost: bool) -> dict[str, str]:
-    """Where a block that agrees in eval mode on one input does not agree elsewhere."""
+def _wrong_behaviour(prepared: _PreparedCase, match: Match, *, same_cost: bool) -> dict[str, str]:
+    """Compare a block further that agrees with a reference in eval mode on one input."""
     block, found = match.block, dict[str, str]()
     try:
-        if sentence := _wrong_values(ours, match, same_cost=same_cost):
+        if sentence := _wrong_values(prepared, match, same_cost=same_cost):
             found["values"] = sentence
     except StudentError as error:
         found["values"] = str(error)
     try:
-        if not match.same_gradients(ours.batches[0]):
+        if not match.same_gradients(prepared.batches[0]):
             found["gradients"] = (
                 f"{block.label} gives wrong gradients: look for what stops or changes them on the "
                 "way back, such as detach, no_grad or .data."
@@ -303,21 +324,21 @@ def _wrong_behaviour(ours: _Prepared, match: Match, *, same_cost: bool) -> dict[
     except StudentError as error:
         found["gradients"] = str(error)
     try:
-        if not match.same_training(ours.batches):
+        if not match.same_training(prepared.batches):
             found["modes"] = _wrong_mode(block, match.reference.module)
     except StudentError as error:
         found["modes"] = str(error)
     return found
 
 
-def _wrong_values(ours: _Prepared, match: Match, *, same_cost: bool) -> str:
+def _wrong_values(prepared: _PreparedCase, match: Match, *, same_cost: bool) -> str:
     block = match.block
-    x = match.wrong_values([*ours.inputs[1:], ours.turned])
+    x = match.wrong_values([*prepared.inputs[1:], prepared.turned])
     if x is not None:
         return f"{block.label} is wrong for inputs of shape {tuple(x.shape)}."
     if block.changed_its_input:
         return _changed(block)
-    if block.forward_in_float32(ours.inputs[0]).dtype != torch.float32:
+    if block.forward_in_float32(prepared.inputs[0]).dtype != torch.float32:
         return f"{block.label} does not keep the number format of its input."
     if not same_cost:
         return (

@@ -1,6 +1,6 @@
-"""Let an answer stand on right versions of the earlier answers that it is made of.
+"""Examine an answer with reference versions of the earlier answers that it uses.
 
-A student may build on an earlier answer. If that one is wrong, only its own exercise pays.
+A student may build on an earlier answer. A mistake in it costs marks in its own exercise only.
 """
 
 import inspect
@@ -10,40 +10,44 @@ from textwrap import dedent
 from types import FunctionType
 from typing import Any
 
-from autograder.checks.student import Elsewhere, defined_from
+from autograder.checks.student import AnswerProxy, defined_from
 
 
 @contextmanager
 def replaced(
-    answers: Mapping[str, object], right: Mapping[str, Callable[..., Any]]
+    answers: Mapping[str, object], references: Mapping[str, Callable[..., Any]]
 ) -> Iterator[tuple[object, ...] | None]:
-    """Put the right versions where the answers look them up.
+    """Replace earlier answers by reference versions, where the answers look them up.
 
-    A right version must need no names but `torch`, `nn`, `functional` and `Tensor`: it is defined
-    anew on the student's side, like code of the student's own.
+    The source of a reference version is run again on the student's side, so it may use no names but
+    `torch`, `nn`, `functional` and `Tensor`.
 
     Args:
-        answers: to an exercise, by name.
-        right: versions of earlier ones, by name; an answer may itself be one.
+        answers: the answers to an exercise, by name.
+        references: reference versions of earlier answers, by name; one of the answers may be
+            among them.
 
     Yields:
-        the answers to examine; `None` where nothing was replaced.
+        The answers to examine, or `None` where nothing was replaced.
     """
-    given = tuple(answers.values())
-    if remote := next((one for one in given if isinstance(one, Elsewhere)), None):
-        sources = {name: (version.__name__, source_of(version)) for name, version in right.items()}
+    own = tuple(answers.values())
+    if remote := next((one for one in own if isinstance(one, AnswerProxy)), None):
+        sources = {name: (one.__name__, source_of(one)) for name, one in references.items()}
         with remote.replacing(sources) as any_replaced:
-            yield given if any_replaced else None
+            yield own if any_replaced else None
         return
-    versions = {name: defined_anew(version) for name, version in right.items()}
-    spaces = {id(space): space for answer in given for space in _namespaces(answer)}
+    versions = {name: redefined(version) for name, version in references.items()}
+    spaces = {id(space): space for answer in own for space in _namespaces(answer)}
     before = [
-        (space, name, space[name]) for space in spaces.values() for name in right if name in space
+        (space, name, space[name])
+        for space in spaces.values()
+        for name in references
+        if name in space
     ]
     try:
         for space, name, _ in before:
             space[name] = versions[name]
-        if before or right.keys() & answers.keys():
+        if before or references.keys() & answers.keys():
             yield tuple(versions.get(name, answer) for name, answer in answers.items())
         else:
             yield None
@@ -53,19 +57,25 @@ def replaced(
 
 
 def source_of(version: Callable[..., Any]) -> str:
-    """The text of a right version."""
+    """Return the source text of a reference version."""
     return dedent(inspect.getsource(version))
 
 
-def defined_anew(version: Callable[..., Any], beside: object = None) -> Any:
-    """The same function or class, where `beside` lives; there the student may read it."""
-    if isinstance(beside, Elsewhere):
+def redefined(version: Callable[..., Any], beside: object = None) -> Any:
+    """Run the source of a function or class again, and return what it defines.
+
+    Args:
+        version: a function or class of the course.
+        beside: an answer; if it lives in another process, the source runs there, where the
+            student's code may read it.
+    """
+    if isinstance(beside, AnswerProxy):
         return beside.define(version.__name__, source_of(version))
     return defined_from(version.__name__, source_of(version))
 
 
 def _namespaces(answer: object) -> Iterator[dict[str, Any]]:
-    """The global names that a function, or the methods of a class, see."""
+    """Yield the global namespaces of a function, or of the methods of a class."""
     members = vars(answer).values() if isinstance(answer, type) else (answer,)
     for member in members:
         if isinstance(member, FunctionType):

@@ -1,11 +1,11 @@
-"""Is a student's module the same function as ours, whatever its parts are called?
+"""Test whether a student's module computes the same function as a reference module.
 
-The student chooses names, registration order and style. So we read only names and shapes, look for
-a layer of the student's for each layer of the reference, copy the reference's weights over, and
-compare what comes out.
+Students choose the names of their layers, the order of registration and their style, so the test
+relies on shapes alone. It searches for an assignment of the student's layers to those of the
+reference under which the shapes agree, copies the reference's weights over, and compares outputs.
 
-Everything is computed in float64. In float32 two right implementations can differ by a rounding
-error just where a ReLU has its kink, and then their gradients differ by much more.
+Everything is computed in float64. In float32, two correct implementations can differ by a rounding
+error exactly where a ReLU has its kink, and then their gradients differ by much more.
 """
 
 import copy
@@ -29,25 +29,32 @@ from autograder.checks.student import (
     multiplications,
 )
 
-# Reference layer -> the student's layer that plays its part.
+# Name of a reference layer -> name of the student's layer that takes its weights.
 Assignment = dict[str, str]
 
-# Right blocks made of the same layers agree exactly; with sums in another order (convolutions as
-# matrix products, channels last) they differ by at most 3e-15 of the largest value, and the mildest
-# known mistake by 4e-2 (20 seeds, 1 and 2 threads).
+# Relative to the largest value. Correct blocks made of the same layers agree exactly. Where sums
+# are taken in another order (convolutions as matrix products, channels last) they differ by at most
+# 3e-15, and the mildest known mistake differs by 4e-2 (20 seeds, 1 and 2 threads).
 TOLERANCE = 1e-9
-# A right block needs a few dozen tries; the limits stop blocks with absurdly many layers.
+# A correct block needs a few dozen tries; the limits stop blocks with absurdly many layers.
 MAX_TRIES, MAX_STEPS = 200, 20_000
 
 
 def kind_of(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
-    """A layer's shapes, where a fully connected layer counts as a 1x1 convolution."""
+    """Return a layer's shapes, with a fully connected layer written as a 1x1 convolution.
+
+    Args:
+        shapes: the layer's tensors by name; a weight (out, in) becomes (out, in, 1, 1).
+    """
     weight = shapes.get("weight", ())
     return {**shapes, "weight": (*weight, 1, 1)} if len(weight) == 2 else dict(shapes)
 
 
 def without_bias(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
-    """The kind of a layer less a convolution's bias; one of another shape is no bias."""
+    """Return `kind_of` a layer without the bias of a convolution.
+
+    A tensor called `bias` whose shape is not (out_channels,) is kept: it is not a bias.
+    """
     kind = kind_of(shapes)
     weight = kind.get("weight", ())
     if len(weight) == 4 and kind.get("bias") == weight[:1]:
@@ -55,13 +62,24 @@ def without_bias(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, 
     return kind
 
 
-def fits(theirs: Mapping[str, tuple[int, ...]], ours: Mapping[str, tuple[int, ...]]) -> bool:
-    """Whether a student's layer can play the part of ours; a bias that ours lacks is free."""
-    return kind_of(ours) in (kind_of(theirs), without_bias(theirs))
+def fits(student: Mapping[str, tuple[int, ...]], reference: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether a student's layer can take a reference layer's weights.
+
+    The student's layer may have a bias where the reference has none.
+    """
+    return kind_of(reference) in (kind_of(student), without_bias(student))
 
 
 def randomize_(module: nn.Module, generator: torch.Generator) -> nn.Module:
-    """Give a reference weights and batch norm statistics under which every layer matters."""
+    """Draw weights and batch norm statistics under which every layer matters, in place.
+
+    Args:
+        module: a reference.
+        generator: the source of all random numbers.
+
+    Returns:
+        The module, in float64.
+    """
 
     def normal(tensor: Tensor, scale: float) -> None:
         tensor.normal_(0, scale, generator=generator)
@@ -83,7 +101,11 @@ def randomize_(module: nn.Module, generator: torch.Generator) -> nn.Module:
 
 
 class Reference:
-    """One of our modules with fixed weights, and what it computes; each thing is computed once."""
+    """A reference module with fixed weights; each of its results is computed once and kept.
+
+    Args:
+        module: the module, in float64.
+    """
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module
@@ -92,15 +114,16 @@ class Reference:
         self._known: dict[tuple[str, int], tuple[Any, Any]] = {}
 
     def values(self, x: Tensor) -> Tensor:
-        """What it makes of `x` in eval mode."""
+        """Return the output in eval mode for the input `x` (N, C, H, W)."""
         with torch.no_grad():
             return self._once("values", x, lambda: self.module.eval()(x))
 
     def multiplications(self, x: Tensor) -> int:
+        """Count the multiplications of convolutions and matrix products for the input `x`."""
         return self._once("multiplications", x, lambda: multiplications(self.module.eval(), x))
 
     def gradients(self, x: Tensor) -> dict[str, Tensor]:
-        """In train mode, by parameter name; "" is the input's."""
+        """Return train-mode gradients by parameter name; the input's has the name ""."""
 
         def computed() -> dict[str, Tensor]:
             twin, leaf = copy.deepcopy(self.module).train(), x.clone().requires_grad_()
@@ -109,7 +132,14 @@ class Reference:
         return self._once("gradients", x, computed)
 
     def training(self, batches: list[Tensor]) -> tuple[list[Tensor], "Reference"]:
-        """Train-mode outputs of one batch after the other, and the module that is left."""
+        """Run batches in train mode, one after the other.
+
+        Args:
+            batches: inputs (N, C, H, W).
+
+        Returns:
+            The outputs, and the module with the statistics that the batches left in it.
+        """
 
         def computed() -> tuple[list[Tensor], Reference]:
             twin = copy.deepcopy(self.module).train()
@@ -118,21 +148,23 @@ class Reference:
 
         return self._once("training", batches, computed)
 
-    def _once(self, what: str, given: Any, compute: Callable[[], Any]) -> Any:
-        key = what, id(given)
+    def _once(self, what: str, argument: Any, compute: Callable[[], Any]) -> Any:
+        key = what, id(argument)
         if key not in self._known:
-            # What was given is kept, so that nothing else gets its identity.
-            self._known[key] = given, compute()
+            # The argument is kept alive, so that no other object gets its id.
+            self._known[key] = argument, compute()
         return self._known[key][1]
 
 
 @dataclass(frozen=True)
 class Match:
-    """A block that computes what a reference computes, once it has its weights.
+    """A block that computes what a reference computes, once it has the reference's weights.
 
     Args:
-        layers: of the block.
-        parts: the block's layer for each of the reference's.
+        reference: the reference.
+        block: the student's block.
+        layers: the block's layers.
+        parts: the block's layer for each layer of the reference.
     """
 
     reference: Reference
@@ -142,18 +174,18 @@ class Match:
 
     @cached_property
     def weights(self) -> dict[str, Tensor]:
-        """The reference's weights by the block's names; biases that it lacks are zero."""
+        """The reference's weights by the block's names; biases that only the block has are zero."""
         weights = {}
-        for ours, theirs in self.parts.items():
-            for leaf, shape in self.layers[theirs].items():
-                weight = self.reference.state.get(_join(ours, leaf))
-                weights[_join(theirs, leaf)] = (
+        for name, student_name in self.parts.items():
+            for leaf, shape in self.layers[student_name].items():
+                weight = self.reference.state.get(_join(name, leaf))
+                weights[_join(student_name, leaf)] = (
                     torch.zeros(shape) if weight is None else weight.reshape(shape)
                 )
         return weights
 
     def wrong_values(self, inputs: Sequence[Tensor]) -> Tensor | None:
-        """The first input for which eval-mode outputs disagree."""
+        """Return the first input (N, C, H, W) whose eval-mode outputs disagree, or `None`."""
         outputs = self.block.forwards(inputs, weights=self.weights)
         for x, output in zip(inputs, outputs, strict=True):
             if not close(output, self.reference.values(x)):
@@ -161,35 +193,44 @@ class Match:
         return None
 
     def same_training(self, batches: list[Tensor]) -> bool:
-        """Whether train mode gives the same outputs and statistics, and eval mode after it too."""
-        outputs, trained = self.reference.training(batches)
-        theirs, state, after = self.block.after_training(batches, self.weights)
+        """Whether train-mode outputs and statistics agree, and eval-mode outputs afterwards."""
+        expected, trained = self.reference.training(batches)
+        outputs, state, after = self.block.after_training(batches, self.weights)
         return (
-            all(map(close, theirs, outputs))
+            all(map(close, outputs, expected))
             and all(_agrees(state, b, trained.state[a]) for a, b in self._tensors())
             and close(after, trained.values(batches[0]))
         )
 
     def same_gradients(self, x: Tensor) -> bool:
-        """Whether train-mode gradients agree, by the input and by the reference's parameters."""
-        ours, theirs = self.reference.gradients(x), self.block.gradients(x, self.weights)
-        pairs = [("", ""), *(pair for pair in self._tensors() if pair[0] in ours)]
-        return all(_agrees(theirs, b, ours[a]) for a, b in pairs)
+        """Whether train-mode gradients by the input and by all shared parameters agree."""
+        reference, student = self.reference.gradients(x), self.block.gradients(x, self.weights)
+        pairs = [("", ""), *(pair for pair in self._tensors() if pair[0] in reference)]
+        return all(_agrees(student, b, reference[a]) for a, b in pairs)
 
     def _tensors(self) -> list[tuple[str, str]]:
-        """Our name and the student's for each tensor that decides what comes out."""
+        """The reference's name and the student's for each tensor that affects the output."""
         return [
-            (_join(ours, leaf), _join(self.parts[ours], leaf))
-            for ours, shapes in self.reference.layers.items()
+            (_join(name, leaf), _join(self.parts[name], leaf))
+            for name, shapes in self.reference.layers.items()
             for leaf in shapes
             if leaf != "num_batches_tracked"
         ]
 
 
 def find_match(reference: Reference, block: Block, layers: Layers, x: Tensor) -> Match | None:
-    """Layers of `block` that make it compute, in eval mode on `x`, what `reference` computes.
+    """Assign the reference's layers to layers of `block` so that both compute the same.
 
-    Leaves the block with the reference's weights. None if there are none, or if the block fails.
+    A match leaves the block with the reference's weights.
+
+    Args:
+        reference: the reference.
+        block: the student's block.
+        layers: the block's layers.
+        x: the input (N, C, H, W) on which eval-mode outputs are compared.
+
+    Returns:
+        The first match, or `None` if there is none or the block fails.
     """
     try:
         for parts in itertools.islice(_assignments(reference.layers, layers), MAX_TRIES):
@@ -201,26 +242,26 @@ def find_match(reference: Reference, block: Block, layers: Layers, x: Tensor) ->
     return None
 
 
-def close(theirs: Tensor, ours: Tensor) -> bool:
-    """Same shape, and values that agree to `TOLERANCE` of the largest."""
-    if theirs.shape != ours.shape or theirs.is_complex():
+def close(student: Tensor, reference: Tensor) -> bool:
+    """Whether shapes agree, and values to within `TOLERANCE` times the largest one."""
+    if student.shape != reference.shape or student.is_complex():
         return False
-    scale = ours.abs().max().clamp(min=1).item() if ours.numel() else 1.0
-    return torch.allclose(theirs.double(), ours.double(), rtol=0, atol=TOLERANCE * scale)
+    scale = reference.abs().max().clamp(min=1).item() if reference.numel() else 1.0
+    return torch.allclose(student.double(), reference.double(), rtol=0, atol=TOLERANCE * scale)
 
 
-def _agrees(theirs: Mapping[str, Tensor], name: str, ours: Tensor) -> bool:
-    """Whether a tensor is there and agrees with ours, as a layer's weights do with another's."""
-    there = theirs.get(name)
-    if there is None or there.numel() != ours.numel():
+def _agrees(student: Mapping[str, Tensor], name: str, reference: Tensor) -> bool:
+    """Whether the student has a tensor of this name that agrees, dimensions of size 1 aside."""
+    tensor = student.get(name)
+    if tensor is None or tensor.numel() != reference.numel():
         return False
-    return close(there, ours.reshape(there.shape))
+    return close(tensor, reference.reshape(tensor.shape))
 
 
 def _assignments(reference: Layers, student: Layers) -> Iterator[Assignment]:
-    """One-to-one choices of a student's layer, of the right shapes, for each of ours.
+    """Yield one-to-one assignments of the student's layers to the reference's, by shape.
 
-    None where the student has too few layers of a kind, and the first `MAX_STEPS` steps only.
+    Stops after `MAX_STEPS` steps; yields nothing where the student has too few layers of a kind.
     """
     by_kind: dict[_Kind, list[str]] = defaultdict(list)
     for name, shapes in student.items():
@@ -235,12 +276,12 @@ def _assignments(reference: Layers, student: Layers) -> Iterator[Assignment]:
         if not waiting:
             yield parts
             return
-        ours, *others = waiting
-        for theirs in by_kind[kinds[ours]]:
+        name, *others = waiting
+        for student_name in by_kind[kinds[name]]:
             if next(steps, None) is None:
                 return
-            if theirs not in parts.values():
-                yield from completed({**parts, ours: theirs}, others)
+            if student_name not in parts.values():
+                yield from completed({**parts, name: student_name}, others)
 
     yield from completed({}, list(kinds))
 

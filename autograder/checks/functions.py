@@ -1,8 +1,8 @@
-"""Examine a function: the same calls to the student's and to ours, and the answers side by side.
+"""Examine a function: call the student's and the reference with the same arguments, and compare.
 
-The calls belong to parts (values, gradients, large inputs …). A part earns its marks in proportion
-to the calls that are answered right. A function that is wrong in a way that students often are is
-recognised by giving the same answers as one that makes this mistake, and is told its sentence.
+Each call belongs to a part (values, gradients, large inputs …). A part earns its marks in
+proportion to the calls that are answered correctly. A common mistake is recognised when all answers
+agree with those of a function that makes this mistake; its sentence then explains what is wrong.
 """
 
 import copy
@@ -24,10 +24,10 @@ from autograder.checks.student import (
 )
 from autograder.checks.verdict import Part, Verdict
 
-# Of the largest value. Right versions differ by rounding alone.
+# Relative to the largest value. Correct versions differ by rounding alone.
 TOLERANCES = {torch.float64: 1e-6, torch.float32: 1e-5}
 EXACT, LENIENT = 1e-9, 1e-3
-# How a wrong function may fail, such as by shapes that do not fit.
+# Errors that the function of a known mistake may raise, such as for shapes that do not fit.
 BREAKS = (RuntimeError, TypeError, ArithmeticError, LookupError)
 
 
@@ -36,13 +36,13 @@ class Call:
     """A call of the function.
 
     Args:
-        part: what it belongs to: "values".
-        arguments: as they are given; tensors must not be changed by the call.
-        keywords: the others, by name.
-        gradients: look at the gradients by the floating-point arguments, not at the result.
-        lenient: a tensor may be off by a thousandth, and a number may be of another type.
-        exact: a float64 tensor is compared to its last digits, which show rounded constants.
-        impossible: the right answer is a ValueError.
+        part: the part that it belongs to, such as "values".
+        arguments: positional arguments; the call must not change tensors among them.
+        keywords: keyword arguments.
+        gradients: compare gradients by the floating-point arguments instead of the result.
+        lenient: accept a tensor that is off by a thousandth, and a number of another type.
+        exact: compare a float64 tensor to `EXACT`, which reveals rounded constants.
+        impossible: the correct answer is to raise a ValueError.
     """
 
     part: str
@@ -56,7 +56,12 @@ class Call:
 
 @dataclass(frozen=True)
 class Slip:
-    """What students often write instead, and the sentence that helps."""
+    """A common mistake.
+
+    Args:
+        sentence: what a student who makes it is told.
+        function: a function that makes it.
+    """
 
     sentence: str
     function: Callable[..., Any]
@@ -64,22 +69,22 @@ class Slip:
 
 @dataclass(frozen=True, eq=False)
 class FunctionExercise:
-    """What is asked of a function.
+    """An exercise whose answer is a function.
 
     Args:
-        name: of the exercise, its cell and its bank: "leaky_relu".
-        answer: the student's name, most often the same.
-        right: the function.
-        calls: the calls to make, given a generator.
-        marks: by part.
+        name: the name of the exercise, its cell and its bank, such as "leaky_relu".
+        answer: the name of the student's function.
+        reference: the correct function.
+        calls: makes the calls, given a random generator.
+        marks: the marks of each part.
         slips: the known mistakes.
-        forbidden: PyTorch's operators that the function must not call.
-        builds_on: earlier answers that it may call, by name, and right versions.
+        forbidden: operators of PyTorch that the function must not call.
+        builds_on: reference versions of earlier answers that the function may call, by name.
     """
 
     name: str
     answer: str
-    right: Callable[..., Any]
+    reference: Callable[..., Any]
     calls: Callable[[Generator], list[Call]]
     marks: Mapping[str, float]
     slips: tuple[Slip, ...] = ()
@@ -99,21 +104,26 @@ class FunctionExercise:
         return frozenset(slip.sentence for slip in self.slips)
 
     def examine(self, function: Any, *, seed: int) -> Verdict:
-        """Mark a student's function. The seed chooses the arguments."""
-        ours = _prepared(self, seed)
+        """Mark a student's function.
+
+        Args:
+            function: the student's function, or an `AnswerProxy` of it.
+            seed: seeds the random arguments.
+        """
+        prepared = _prepared(self, seed)
         student = open_function(function, self.answer, self.forbidden)
-        given = [answer(student, call) for call in ours.calls]
+        answers = [answer(student, call) for call in prepared.calls]
         wrong = {
             number: sentence
-            for number, (call, right, theirs) in enumerate(
-                zip(ours.calls, ours.expected, given, strict=True)
+            for number, (call, expected, found) in enumerate(
+                zip(prepared.calls, prepared.expected, answers, strict=True)
             )
-            if (sentence := difference(student, call, right, theirs))
+            if (sentence := difference(student, call, expected, found))
         }
-        known = ours.recognised(given) if wrong else None
+        known = prepared.recognised(answers) if wrong else None
         parts = []
         for part, out_of in self.marks.items():
-            numbers = [number for number, call in enumerate(ours.calls) if call.part == part]
+            numbers = [number for number, call in enumerate(prepared.calls) if call.part == part]
             failed = [number for number in numbers if number in wrong]
             marks = out_of * (1 - len(failed) / len(numbers))
             sentence = (known or wrong[failed[0]]) if failed else ""
@@ -121,42 +131,44 @@ class FunctionExercise:
         return Verdict(tuple(parts))
 
 
-class _Prepared:
-    """An exercise's calls as every student gets them, and what ours answer."""
+class _PreparedCalls:
+    """The calls of an exercise, the same for all students, and the reference's answers."""
 
     def __init__(self, exercise: FunctionExercise, seed: int) -> None:
         self.exercise = exercise
         self.calls = exercise.calls(torch.Generator().manual_seed(seed))
-        right = OurFunction(exercise.right, exercise.answer)
-        self.expected = [answer(right, call) for call in self.calls]
+        reference = TrustedFunction(exercise.reference, exercise.answer)
+        self.expected = [answer(reference, call) for call in self.calls]
         for call, found in zip(self.calls, self.expected, strict=True):
             if isinstance(found, Failed) and (found.kind, call.impossible) != ("ValueError", True):
-                raise RuntimeError(f"The right answer of {exercise.name} fails: {found.sentence}")
+                raise RuntimeError(f"The reference of {exercise.name} fails: {found.sentence}")
 
-    def recognised(self, given: list[Any]) -> str | None:
-        """The sentence of the first slip that answers every call as the student does."""
-        for slip, ours in zip(self.exercise.slips, self._slipped, strict=True):
-            if all(map(_agree, given, ours)):
+    def recognised(self, answers: list[Any]) -> str | None:
+        """Return the sentence of the first slip whose answers all agree with the student's."""
+        for slip, slipped in zip(self.exercise.slips, self._slipped, strict=True):
+            if all(map(_agree, answers, slipped)):
                 return slip.sentence
         return None
 
     @cached_property
     def _slipped(self) -> list[list[Any]]:
-        """What each slip answers; it may break on some calls."""
+        """The answers of each slip, with `Failed` for the calls on which it breaks."""
         name = self.exercise.answer
-        slips = [OurFunction(slip.function, name, BREAKS) for slip in self.exercise.slips]
+        slips = [TrustedFunction(slip.function, name, BREAKS) for slip in self.exercise.slips]
         return [[answer(slip, call) for call in self.calls] for slip in slips]
 
 
-# A class has the same calls for all.
-_prepared = lru_cache(maxsize=128)(_Prepared)
+# All students get the same calls.
+_prepared = lru_cache(maxsize=128)(_PreparedCalls)
 
 
-class OurFunction(Function):
-    """A function of ours, called without watching what it calls.
+class TrustedFunction(Function):
+    """A function of the course, called without the watch that student code needs.
 
     Args:
-        breaks: errors that are an answer; any other is an error of the tests.
+        function: the function.
+        name: its name in messages.
+        breaks: errors that count as an answer; any other is an error of the tests.
     """
 
     def __init__(self, function: Any, name: str, breaks: tuple[type[Exception], ...] = ()) -> None:
@@ -180,14 +192,14 @@ class OurFunction(Function):
 
 @dataclass(frozen=True)
 class Failed:
-    """No answer, and why; all failures of one kind are alike."""
+    """The outcome of a call that raised an error; failures of one kind are equal."""
 
     kind: str
     sentence: str = field(compare=False, default="")
 
 
 def answer(function: Function, call: Call) -> Any:
-    """What the function makes of a call, or `Failed`."""
+    """Return the result or the gradients of a call, or `Failed` if it raises an error."""
     arguments = [
         value.clone() if isinstance(value, Tensor) else copy.deepcopy(value)
         for value in call.arguments
@@ -203,69 +215,71 @@ def answer(function: Function, call: Call) -> Any:
         return Failed("error", str(error))
 
 
-def difference(function: Function, call: Call, ours: Any, theirs: Any) -> str | None:
-    """A sentence for an answer that is not ours."""
-    if isinstance(theirs, Failed) and theirs != ours:
-        return theirs.sentence
-    if _agree(theirs, ours, lenient=call.lenient, exact=call.exact):
+def difference(function: Function, call: Call, expected: Any, found: Any) -> str | None:
+    """Return a sentence that says how an answer differs from the expected one, or `None`."""
+    if isinstance(found, Failed) and found != expected:
+        return found.sentence
+    if _agree(found, expected, lenient=call.lenient, exact=call.exact):
         return None
     label = function.label(call.arguments, call.keywords)
-    if isinstance(ours, Failed):
+    if isinstance(expected, Failed):
         return f"{label} is impossible: raise a ValueError that says why."
     if call.gradients:
-        finite = all(bool(gradient.isfinite().all()) for gradient in theirs.values())
+        finite = all(bool(gradient.isfinite().all()) for gradient in found.values())
         return f"{label}: the gradients are {'wrong' if finite else 'not finite'}."
-    if isinstance(ours, Tensor):
-        if not isinstance(theirs, Tensor):
-            return f"{label} returns a {type(theirs).__name__}, not a tensor."
-        if theirs.shape != ours.shape:
-            return f"{label} has shape {tuple(theirs.shape)} instead of {tuple(ours.shape)}."
-        if theirs.dtype != ours.dtype:
-            return f"{label} returns {theirs.dtype} for an input of {ours.dtype}."
-        if not theirs.isfinite().all():
+    if isinstance(expected, Tensor):
+        if not isinstance(found, Tensor):
+            return f"{label} returns a {type(found).__name__}, not a tensor."
+        if found.shape != expected.shape:
+            return f"{label} has shape {tuple(found.shape)} instead of {tuple(expected.shape)}."
+        if found.dtype != expected.dtype:
+            return f"{label} returns {found.dtype} for an input of {expected.dtype}."
+        if not found.isfinite().all():
             return f"{label} is not finite everywhere."
         return f"{label} has wrong values."
-    if type(theirs) is not type(ours):
-        return f"{label} returns a {type(theirs).__name__}, not {_article(type(ours).__name__)}."
-    return f"{label} is not {theirs!r}."
+    if type(found) is not type(expected):
+        return f"{label} returns a {type(found).__name__}, not {_article(type(expected).__name__)}."
+    return f"{label} is not {found!r}."
 
 
-def _agree(theirs: Any, ours: Any, *, lenient: bool = False, exact: bool = False) -> bool:
-    if isinstance(ours, Tensor):
-        if not isinstance(theirs, Tensor):
+def _agree(found: Any, expected: Any, *, lenient: bool = False, exact: bool = False) -> bool:
+    if isinstance(expected, Tensor):
+        if not isinstance(found, Tensor):
             return False
-        if (theirs.shape, theirs.dtype) != (ours.shape, ours.dtype):
+        if (found.shape, found.dtype) != (expected.shape, expected.dtype):
             return False
-        if not ours.is_floating_point():
-            return torch.equal(theirs, ours)
-        scale = max(1.0, ours.abs().nan_to_num(0, 0, 0).max().item()) if ours.numel() else 1.0
-        tolerance = scale * (LENIENT if lenient else TOLERANCES[ours.dtype])
-        if exact and ours.dtype == torch.float64:
+        if not expected.is_floating_point():
+            return torch.equal(found, expected)
+        scale = (
+            max(1.0, expected.abs().nan_to_num(0, 0, 0).max().item()) if expected.numel() else 1.0
+        )
+        tolerance = scale * (LENIENT if lenient else TOLERANCES[expected.dtype])
+        if exact and expected.dtype == torch.float64:
             tolerance = scale * EXACT
-        return torch.allclose(theirs, ours, rtol=0, atol=tolerance, equal_nan=True)
-    if isinstance(ours, dict):  # gradients by argument
-        return isinstance(theirs, dict) and all(
-            key in theirs and _agree(theirs[key], ours[key], lenient=lenient) for key in ours
+        return torch.allclose(found, expected, rtol=0, atol=tolerance, equal_nan=True)
+    if isinstance(expected, dict):  # gradients by argument
+        return isinstance(found, dict) and all(
+            key in found and _agree(found[key], expected[key], lenient=lenient) for key in expected
         )
-    if isinstance(ours, list | tuple):
-        same = isinstance(theirs, list | tuple) and len(theirs) == len(ours)
+    if isinstance(expected, list | tuple):
+        same = isinstance(found, list | tuple) and len(found) == len(expected)
         return same and all(
-            _agree(a, b, lenient=lenient) for a, b in zip(theirs, ours, strict=True)
+            _agree(a, b, lenient=lenient) for a, b in zip(found, expected, strict=True)
         )
-    if isinstance(ours, int | float) and lenient:
-        return _is_near(theirs, ours)
-    if isinstance(ours, float):
-        return type(theirs) is float and _is_near(theirs, ours)
-    return type(theirs) is type(ours) and bool(theirs == ours)
+    if isinstance(expected, int | float) and lenient:
+        return _is_near(found, expected)
+    if isinstance(expected, float):
+        return type(found) is float and _is_near(found, expected)
+    return type(found) is type(expected) and bool(found == expected)
 
 
-def _is_near(theirs: Any, ours: float) -> bool:
-    """Whether something is a number, of whatever type, and near ours."""
-    if not isinstance(theirs, int | float | np.generic | Tensor):
+def _is_near(found: Any, expected: float) -> bool:
+    """Whether `found` is a number of any type that is close to the expected one."""
+    if not isinstance(found, int | float | np.generic | Tensor):
         return False
     try:
-        return math.isclose(float(theirs), ours, rel_tol=1e-6, abs_tol=1e-12)
-    except (TypeError, ValueError, OverflowError, RuntimeError):  # several numbers, or a huge one
+        return math.isclose(float(found), expected, rel_tol=1e-6, abs_tol=1e-12)
+    except (TypeError, ValueError, OverflowError, RuntimeError):  # several numbers, or too large
         return False
 
 

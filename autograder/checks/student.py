@@ -1,7 +1,8 @@
-"""The door to what a student wrote: a block or a function, called with data, answering with data.
+"""Call a student's block or function, and turn its errors into sentences.
 
-Only this file touches student code. Strings, numbers and tensors cross, so that the student's side
-may live in another process. Whatever goes wrong there becomes a sentence, a `StudentError`.
+No other module of the checks calls student code. Arguments and results are strings, numbers and
+tensors, so a block or function can also live in another process (`AnswerProxy`). Every error of the
+student's code becomes a `StudentError`, whose message is a sentence for the student.
 """
 
 import sys
@@ -27,11 +28,11 @@ from torch.utils.flop_counter import flop_registry
 
 # Layer name -> {tensor name -> shape}, e.g. {"conv1": {"weight": (8, 4, 3, 3)}}.
 Layers = dict[str, dict[str, tuple[int, ...]]]
-# What an exercise asks for must not come from here.
+# Libraries that an answer must not be taken from.
 LIBRARIES = frozenset(
     ("torchvision", "timm", "convnets", "autograder", "pytorchcv", "transformers", "keras", "d2l")
 )
-# Ready-made activations, by their names in PyTorch's operator library less underscores at the ends.
+# Ready-made activations: names in PyTorch's operator library, without underscores at either end.
 # fmt: off
 ACTIVATIONS = frozenset((
     "relu", "relu6", "leaky_relu", "elu", "selu", "celu", "prelu", "prelu_kernel", "rrelu",
@@ -49,28 +50,41 @@ class StudentError(Exception):
     """The student's code failed; the message is a sentence for the student."""
 
 
-class Elsewhere(ABC):
-    """An answer that lives in another process, where the student's code runs."""
+class AnswerProxy(ABC):
+    """An answer in another process, where the student's code runs."""
 
     @abstractmethod
     def block(self, *arguments: Any, **options: Any) -> "Block":
-        """The module that it builds there, with the methods of `Block`."""
+        """Build the module there, and return an object with the methods of `Block`."""
 
     @abstractmethod
     def function(self, name: str, forbidden: frozenset[str]) -> "Function":
-        """The function there, with the methods of `Function`."""
+        """Return an object with the methods of `Function` for the function there."""
 
     @abstractmethod
-    def define(self, name: str, source: str) -> "Elsewhere":
-        """Something of ours, defined there; it is no answer, which others may know."""
+    def define(self, name: str, source: str) -> "AnswerProxy":
+        """Run a source text of the course there, and return a proxy of what it defines.
+
+        The student's code may read this text, so it must not be an answer.
+        """
 
     @abstractmethod
     def replacing(self, versions: Mapping[str, tuple[str, str]]) -> AbstractContextManager[bool]:
-        """Ours (name and text) for the student's names; says whether any was there."""
+        """Replace the student's definitions by reference versions, for the time of the context.
+
+        Args:
+            versions: for each of the student's names, the name and the source of the reference.
+
+        Returns:
+            A context manager; its value says whether any of the names was defined.
+        """
 
 
 def defined_from(name: str, source: str) -> Any:
-    """What a right version's text defines."""
+    """Run a source text and return what it defines under a name.
+
+    The text may use `torch`, `nn`, `functional` and `Tensor`.
+    """
     names = {"torch": torch, "nn": nn, "functional": functional, "Tensor": Tensor}
     space: dict[str, Any] = {**names, "__name__": "earlier_answer"}
     exec(source, space)
@@ -78,15 +92,19 @@ def defined_from(name: str, source: str) -> Any:
 
 
 def open_block(answer: Any, *arguments: Any, **options: Any) -> "Block":
-    """The module that an answer builds, wherever it lives."""
-    if isinstance(answer, Elsewhere):
+    """Build a module with an answer, in this process or in the answer's own.
+
+    Raises:
+        StudentError: the answer raises an error or does not build a module.
+    """
+    if isinstance(answer, AnswerProxy):
         return answer.block(*arguments, **options)
     return Block(answer, *arguments, **options)
 
 
 def open_function(answer: Any, name: str, forbidden: frozenset[str] = frozenset()) -> "Function":
-    """An answer that is a function, wherever it lives."""
-    if isinstance(answer, Elsewhere):
+    """Wrap an answer that is a function, in this process or in the answer's own."""
+    if isinstance(answer, AnswerProxy):
         return answer.function(name, forbidden)
     return Function(answer, name, forbidden)
 
@@ -95,14 +113,17 @@ def open_function(answer: Any, name: str, forbidden: frozenset[str] = frozenset(
 def student_code(
     action: str, forbidden: frozenset[str] = frozenset(), *, computes: bool = True
 ) -> Iterator[None]:
-    """Run student code quietly, and turn whatever it raises into a `StudentError`.
+    """Run student code silently, and turn its errors into `StudentError`.
 
-    Quietly, because nbgrader gives no marks to a test cell that writes a warning to stderr.
+    Output is discarded: nbgrader gives no marks to a test cell that writes a warning to stderr.
 
     Args:
-        action: what is done, for the sentence: "BasicBlock(4, 8)".
-        forbidden: PyTorch's operators that the exercise is about.
-        computes: whether the answer comes of it, which then must not come from another library.
+        action: what the code does, for the sentence, such as "BasicBlock(4, 8)".
+        forbidden: operators of PyTorch that the exercise forbids.
+        computes: whether the code computes the answer, which must not come from another library.
+
+    Raises:
+        StudentError: the code raised an error, or used what it must not.
     """
     swallow = StringIO()
     borrowed: set[str] = set()
@@ -127,7 +148,13 @@ def student_code(
 
 
 def refuse(action: str, borrowed: Iterable[str], operators: Iterable[str]) -> None:
-    """Raise the sentence for what an answer must not use, if it uses any."""
+    """Raise a `StudentError` if an answer uses other libraries or forbidden operators.
+
+    Args:
+        action: what the student's code did, for the sentence.
+        borrowed: the libraries that it called.
+        operators: the forbidden operators that it called.
+    """
     if borrowed:
         raise StudentError(
             f"{action} gets its answer from {', '.join(sorted(borrowed))}: a block that another "
@@ -142,12 +169,11 @@ def refuse(action: str, borrowed: Iterable[str], operators: Iterable[str]) -> No
 
 @contextmanager
 def _watching_calls(borrowed: set[str]) -> Iterator[None]:
-    """Note which of `LIBRARIES` have a function called."""
-
+    """Add the libraries among `LIBRARIES` whose functions are called to `borrowed`."""
     seen = {__file__}
 
     def note(frame: Any, event: str, argument: object) -> None:
-        # It returns nothing, so that it hears of calls alone, not of lines.
+        # Returning None restricts the trace to calls; lines are not traced.
         file = frame.f_code.co_filename
         if file not in seen:
             seen.add(file)
@@ -164,7 +190,7 @@ def _watching_calls(borrowed: set[str]) -> Iterator[None]:
 
 
 class _Operators(TorchDispatchMode):
-    """Notes which of the forbidden operators are called, by whatever name in Python."""
+    """Collects the forbidden operators that are called, under any name in Python."""
 
     def __init__(self, forbidden: frozenset[str]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -181,7 +207,13 @@ class _Operators(TorchDispatchMode):
 
 
 class Function:
-    """A student's function."""
+    """A student's function.
+
+    Args:
+        function: the function.
+        name: its name in messages.
+        forbidden: operators of PyTorch that it must not call.
+    """
 
     def __init__(self, function: Any, name: str, forbidden: frozenset[str] = frozenset()) -> None:
         self._function = function
@@ -189,17 +221,17 @@ class Function:
         self.forbidden = forbidden
 
     def label(self, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> str:
-        """The call as the student would write it: "conv_macs(3, 8, 5, 10, groups=1)"."""
+        """Return the call as a student would write it: "conv_macs(3, 8, 5, 10, groups=1)"."""
         words = [_shown(value) for value in arguments]
         words += [f"{name}={_shown(value)}" for name, value in keywords.items()]
         return f"{self.name}({', '.join(words)})"
 
     def call(self, *arguments: Any, **keywords: Any) -> Any:
-        """The result; a tensor that was given must not be changed.
+        """Call the function and return its result.
 
         Raises:
             ValueError: the student's function raised it.
-            StudentError: it raised anything else, or changed what it was given.
+            StudentError: the function raised another error, or changed a tensor that it was given.
         """
         label = self.label(arguments, keywords)
         copies = [
@@ -219,30 +251,34 @@ class Function:
         return result
 
     def gradients(self, *arguments: Any, **keywords: Any) -> dict[str, Tensor]:
-        """Gradients of a fixed weighted sum, by the places of floating-point tensors.
+        """Call the function and return gradients of a fixed weighted sum of its result.
+
+        Returns:
+            The gradient by each floating-point tensor among the arguments, by its position ("0").
 
         Raises:
-            ValueError, StudentError: as `call`, and where no gradient comes through.
+            ValueError: the student's function raised it.
+            StudentError: as in `call`, or the result has no gradient.
         """
-        given = [
+        leaves = [
             value.detach().requires_grad_(value.is_floating_point())
             if isinstance(value, Tensor)
             else value
             for value in arguments
         ]
         label = self.label(arguments, keywords)
-        result = self.call(*given, **keywords)
+        result = self.call(*leaves, **keywords)
         if not isinstance(result, Tensor) or not result.requires_grad:
             raise StudentError(
                 f"{label} lets no gradient through to its input: look for detach, .data, .item() "
                 "or numpy."
             )
-        leaves = {
+        named = {
             str(place): value
-            for place, value in enumerate(given)
+            for place, value in enumerate(leaves)
             if isinstance(value, Tensor) and value.requires_grad
         }
-        return self._differentiated(label, result, leaves)
+        return self._differentiated(label, result, named)
 
     def _differentiated(
         self, label: str, result: Tensor, leaves: Mapping[str, Tensor]
@@ -256,10 +292,19 @@ def _shown(value: object) -> str:
 
 
 class Block:
-    """A student's module: its layers, its weights, and what it computes."""
+    """A module that a student's class or function has built, in float64.
+
+    Args:
+        build: the student's class or function.
+        arguments: its positional arguments.
+        options: its keyword arguments.
+
+    Raises:
+        StudentError: building failed, or the result is not a `torch.nn.Module`.
+    """
 
     def __init__(self, build: Callable[..., Any], *arguments: Any, **options: Any) -> None:
-        #: How the student would write it, for messages: "BasicBlock(4, 8, stride=2)".
+        #: The call as a student would write it, for messages: "BasicBlock(4, 8, stride=2)".
         self.label = labelled(getattr(build, "__name__", "The class"), arguments, options)
         self.changed_its_input = False
         with student_code(self.label):
@@ -272,11 +317,12 @@ class Block:
             self._module = module.double()
 
     def layers(self) -> Layers:
+        """Return the module's layers and the shapes of their tensors, by name."""
         with student_code(f"the state_dict of {self.label}", computes=False):
             return layers_of(self._module)
 
     def convolutions(self) -> list[tuple[tuple[int, ...], int]]:
-        """(weight shape, stride) of every nn.Conv2d; for hints only, never for marks."""
+        """Return weight shape and largest stride of every `nn.Conv2d`; for hints, not for marks."""
         with student_code(f"a look at the convolutions of {self.label}", computes=False):
             return [
                 (tuple(module.weight.shape), max(module.stride))
@@ -285,15 +331,21 @@ class Block:
             ]
 
     def load(self, weights: Mapping[str, Tensor]) -> None:
+        """Load tensors into the `state_dict` by name; names that are missing stay as they are."""
         with student_code(f"loading weights into {self.label}", computes=False):
             self._module.load_state_dict(weights, strict=False)
 
     def state(self) -> dict[str, Tensor]:
+        """Return a copy of the `state_dict`."""
         with student_code(f"the state_dict of {self.label}", computes=False):
             return {name: tensor.clone() for name, tensor in self._module.state_dict().items()}
 
     def change(self, function: Callable[[nn.Module], Any], name: str) -> bool:
-        """Hand the module to a function of the student's that works in place.
+        """Call a student's function that changes the module in place.
+
+        Args:
+            function: the function; the module is its only argument.
+            name: the name of the function in messages.
 
         Returns:
             Whether the function returned the module.
@@ -302,6 +354,10 @@ class Block:
             return function(self._module) is self._module
 
     def forward(self, x: Tensor, *, training: bool = False) -> Tensor:
+        """Return the output for the input `x` (N, C, H, W), float64, without gradients.
+
+        Sets `changed_its_input` where the module changes the tensor that it is given.
+        """
         given = x.clone()
         self._switch(training=training)
         with student_code(f"{self.label} on an input of shape {tuple(x.shape)}"), torch.no_grad():
@@ -317,7 +373,13 @@ class Block:
         training: bool = False,
         weights: Mapping[str, Tensor] | None = None,
     ) -> list[Tensor]:
-        """The outputs of several inputs, one after the other; with these weights, if any."""
+        """Return the outputs of several inputs, one after the other.
+
+        Args:
+            inputs: tensors (N, C, H, W).
+            training: run in train mode.
+            weights: tensors to load first.
+        """
         if weights is not None:
             self.load(weights)
         return [self.forward(x, training=training) for x in inputs]
@@ -325,13 +387,21 @@ class Block:
     def after_training(
         self, batches: Sequence[Tensor], weights: Mapping[str, Tensor]
     ) -> tuple[list[Tensor], dict[str, Tensor], Tensor]:
-        """Train-mode outputs of one batch after the other, with these weights to begin with; then
-        the state, and the first batch's output in eval mode."""
+        """Run batches in train mode, then the first one in eval mode.
+
+        Args:
+            batches: tensors (N, C, H, W).
+            weights: tensors to load first.
+
+        Returns:
+            The train-mode outputs, the state after them, and the eval-mode output of the first
+            batch.
+        """
         outputs = self.forwards(batches, training=True, weights=weights)
         return outputs, self.state(), self.forward(batches[0])
 
     def forward_in_float32(self, x: Tensor) -> Tensor:
-        """The output for a float32 input and weights; they are float64 again afterwards."""
+        """Return the output for input and weights in float32; the weights return to float64."""
         with student_code(f"{self.label} in other number formats", computes=False):
             self._module.float().eval()
             try:
@@ -341,18 +411,26 @@ class Block:
                 self._module.double()
 
     def multiplications(self, x: Tensor) -> int:
-        """Multiplications of all convolutions and matrix products, for the input `x`."""
+        """Count the multiplications of convolutions and matrix products for the input `x`."""
         action = f"{self.label} on an input of shape {tuple(x.shape)}"
         with student_code(action, computes=False):
             return multiplications(self._module.eval(), x)
 
     def gradients(self, x: Tensor, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Train-mode gradients with these weights, by parameter name; "" is the input's."""
+        """Return train-mode gradients of a fixed weighted sum of the output.
+
+        Args:
+            x: the input (N, C, H, W).
+            weights: tensors to load first.
+
+        Returns:
+            Gradients by parameter name; the input's has the name "".
+        """
         self.load(weights)
         leaf = x.clone().requires_grad_()
         self._switch(training=True)
         with student_code(f"the backward pass of {self.label}"), torch.enable_grad():
-            # The extra step lets a module that works in place run: autograd forbids it on a leaf.
+            # Autograd forbids in-place changes of a leaf, so the module gets a copy of it.
             output = self._module(leaf * 1)
             self._check_tensor(output)
             named = {"": leaf, **dict(self._module.named_parameters())}
@@ -368,13 +446,13 @@ class Block:
 
 
 def labelled(name: str, arguments: tuple[Any, ...], options: Mapping[str, Any]) -> str:
-    """A call as the student would write it."""
+    """Return a call as a student would write it: "BasicBlock(4, 8, stride=2)"."""
     words = [*map(str, arguments), *(f"{key}={value}" for key, value in options.items())]
     return f"{name}({', '.join(words)})"
 
 
 def layers_of(module: nn.Module) -> Layers:
-    """The layers that own a module's tensors, by name."""
+    """Return the layers that own a module's tensors, and the shapes of these, by name."""
     layers: Layers = defaultdict(dict)
     for name, tensor in module.state_dict().items():
         owner, _, leaf = name.rpartition(".")
@@ -383,7 +461,12 @@ def layers_of(module: nn.Module) -> Layers:
 
 
 def multiplications(module: nn.Module, x: Tensor) -> int:
-    """Multiplications of all convolutions and matrix products, half of PyTorch's count of FLOPs."""
+    """Count the multiplications of convolutions and matrix products, half of PyTorch's FLOPs.
+
+    Args:
+        module: the module, in the mode in which it is to run.
+        x: its input (N, C, H, W).
+    """
     counter = _Flops()
     with torch.no_grad(), counter:
         module(x)
@@ -391,7 +474,7 @@ def multiplications(module: nn.Module, x: Tensor) -> int:
 
 
 class _Flops(TorchDispatchMode):
-    """Counts as PyTorch's `FlopCounterMode` does, less its table by module, which takes long."""
+    """Counts as PyTorch's `FlopCounterMode` does, but skips its table by module, which is slow."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -413,7 +496,15 @@ class _Flops(TorchDispatchMode):
 
 
 def gradients_of(output: Tensor, named: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Gradients of a fixed weighted sum of `output`; zero for what it does not depend on."""
+    """Return gradients of a fixed weighted sum of a tensor.
+
+    Args:
+        output: a tensor of any shape.
+        named: tensors by name.
+
+    Returns:
+        A gradient for each name, zero where `output` does not depend on the tensor.
+    """
     weights = torch.cos(torch.arange(output.numel(), dtype=output.dtype)).reshape(output.shape)
     gradients = torch.autograd.grad(
         (output * weights).sum(), list(named.values()), allow_unused=True, materialize_grads=True

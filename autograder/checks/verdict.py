@@ -1,22 +1,29 @@
-"""What a check found: marks by part, and a sentence for each part that failed."""
+"""The result of a check: marks by part, and a sentence for each part that failed."""
 
 import math
 from collections.abc import Container
 from dataclasses import dataclass, replace
 
-# Characters; a sentence may quote what a student wrote.
+# Characters of a sentence, which may quote what a student wrote.
 LONGEST = 1000
 
 
 def one_line(sentence: str) -> str:
-    """A sentence as a line of a report; more lines could be taken for more sentences."""
+    """Return a sentence as a single line: in a report, each line is a sentence."""
     line = " ".join(sentence.split())
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
 
 
 @dataclass(frozen=True)
 class Part:
-    """One thing that an exercise asks for, such as its values: marks, and why not all of them."""
+    """A part of an exercise, such as its values.
+
+    Args:
+        name: its name.
+        marks: the marks that it earned.
+        out_of: the marks that it can earn.
+        sentence: why it did not earn all of them.
+    """
 
     name: str
     marks: float
@@ -32,7 +39,7 @@ class Verdict:
 
     @property
     def marks(self) -> float:
-        """The sum of the parts in quarters of a mark, rounded down: any fault costs something."""
+        """The sum over the parts, rounded down to quarters, so that every mistake costs marks."""
         return math.floor(4 * sum(part.marks for part in self.parts) + 1e-6) / 4
 
     @property
@@ -41,11 +48,11 @@ class Verdict:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """Each sentence once, in the order of the parts."""
+        """The sentences in the order of the parts, without repetition."""
         return tuple(dict.fromkeys(one_line(part.sentence) for part in self.parts if part.sentence))
 
     def saying_only(self, known: Container[str], instead: str) -> "Verdict":
-        """The same marks with these sentences, and another one for all others."""
+        """Return the same marks with all sentences but the known ones replaced by another."""
         return Verdict(
             tuple(
                 replace(part, sentence=instead)
@@ -56,7 +63,7 @@ class Verdict:
         )
 
     def report(self) -> float:
-        """Print parts and sentences; return the marks, which nbgrader reads from the cell."""
+        """Print parts and sentences, and return the marks, which nbgrader reads from the cell."""
         width = max(len(part.name) for part in self.parts)
         for part in self.parts:
             print(f"{part.name:<{width}}  {part.marks:.3g} of {part.out_of:g}")

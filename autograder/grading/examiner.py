@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from io import StringIO
 from typing import Any
 
+from autograder.checks.static_analysis import StudentSource
 from autograder.checks.student import StudentError
 from autograder.checks.verdict import one_line
-from autograder.checks.written import Written
 from autograder.sandbox.remote import RemoteAnswer, has
 from autograder.sandbox.results import StudentEnded
 from autograder.sandbox.student_process import Student
@@ -31,7 +31,7 @@ class Examined:
     marks: float
 
 
-def examine(source: str, student: Student, written: Written | None = None) -> Examined:
+def examine(source: str, student: Student, written: StudentSource | None = None) -> Examined:
     """Run a test cell, whose last line is its marks.
 
     Args:
@@ -50,7 +50,7 @@ def examine(source: str, student: Student, written: Written | None = None) -> Ex
     space: dict[str, Any] = {"__name__": "examiner"}
     said = StringIO()
     asked = _asked(source)
-    written = written or Written()
+    written = written or StudentSource()
     try:
         defined = {name for name in asked if has(student, name)}
         space |= {name: RemoteAnswer(student, name, written) for name in defined}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from autograder.checks.written import Written, harmless, own_functions, tampering
+from autograder.checks.static_analysis import StudentSource, harmless, own_functions, tampering
 from autograder.course import secret
 from autograder.grading.examiner import Examined, ExaminerError, examine
 from autograder.grading.job import EXAMINER_ERROR, Cell, Finding, Job, Output, Result, State
@@ -132,7 +132,7 @@ class _Run:
 
     def _examined(self, cell: Cell, count: int) -> tuple[int, Examined]:
         """How many failures there were before a test, and what it found; twice if it was killed."""
-        written = Written(one.source for one in self.job.cells[:count] if not one.exercise)
+        written = StudentSource(one.source for one in self.job.cells[:count] if not one.exercise)
         try:
             return len(self.student.failures), examine(cell.source, self.student, written)
         except StudentEnded as end:

@@ -10,13 +10,13 @@ from typing import Any
 
 from torch import Tensor
 
-from autograder.checks.student import Block, Elsewhere, Function, Layers, StudentError, labelled
-from autograder.checks.written import Written
+from autograder.checks.static_analysis import StudentSource
+from autograder.checks.student import AnswerProxy, Block, Function, Layers, StudentError, labelled
 from autograder.sandbox.protocol import Handle, ProtocolError
 from autograder.sandbox.student_process import Student, expected
 
 
-class RemoteAnswer(Elsewhere):
+class RemoteAnswer(AnswerProxy):
     """What the cells of a student process defined under a name.
 
     Args:
@@ -27,7 +27,7 @@ class RemoteAnswer(Elsewhere):
     """
 
     def __init__(
-        self, student: Student, name: str, written: Written, handle: int | None = None
+        self, student: Student, name: str, written: StudentSource, handle: int | None = None
     ) -> None:
         self.student = student
         self.__name__ = name
@@ -83,10 +83,10 @@ class RemoteFunction(Function):
         student: Student,
         name: str,
         forbidden: frozenset[str] = frozenset(),
-        written: Written | None = None,
+        written: StudentSource | None = None,
     ) -> None:
         super().__init__(None, name, forbidden)
-        self._written = written or Written()
+        self._written = written or StudentSource()
         self._remote = _Remote(
             student, "function", name=name, forbidden=sorted(forbidden), arguments=(), keywords={}
         )

@@ -1,6 +1,6 @@
-"""What each exercise of Assignment 2 asks for, a file for each topic.
+"""The exercises of Assignment 2, one file for each topic.
 
-Every file in this folder is looked at; its exercises, if any, stand in its `EXERCISES`.
+Every module in this folder is imported; its `EXERCISES` lists the exercises that it defines.
 """
 
 from importlib import import_module
@@ -11,28 +11,30 @@ from autograder.checks.verdict import Verdict
 
 
 class Exercise(Protocol):
-    """Something that a student writes and a hidden test cell marks."""
+    """An exercise that a hidden test cell marks."""
 
     @property
     def name(self) -> str:
-        """Of the exercise, its cell and its bank: "basic_block"."""
+        """The name of the exercise, its cell and its bank, such as "basic_block"."""
 
     @property
     def answers(self) -> tuple[str, ...]:
-        """What the student defines, in the order in which `examine` takes it."""
+        """The names that the student defines, in the order in which `examine` takes them."""
 
     @property
-    def points(self) -> float: ...
+    def points(self) -> float:
+        """The marks that the exercise can earn."""
 
     @property
     def builds_on(self) -> Any:
-        """Earlier answers that it may be made of, by name, and right versions of them."""
+        """Reference versions of earlier answers that the answer may use, by name."""
 
     @property
     def sentences(self) -> frozenset[str]:
-        """For known mistakes: they quote nothing that a student wrote."""
+        """The sentences of known mistakes, which quote nothing that a student wrote."""
 
-    def examine(self, *answers: Any, seed: int) -> Verdict: ...
+    def examine(self, *answers: Any, seed: int) -> Verdict:
+        """Mark a student's answers; `seed` seeds inputs and weights."""
 
 
 _TOPICS = [import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__)]

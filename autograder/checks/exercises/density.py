@@ -132,7 +132,7 @@ DENSE_LAYER = BlockExercise(
     "DenseLayer",
     (case(5, 3), case(8, 2, bottleneck=2), case(6, 4)),
     (0.25, 0.75, 1.25, 0.5, 0.25),
-    right=(DenseLayer,),
+    references=(DenseLayer,),
     mistakes=tuple(Mistake(*entry) for entry in WRONG_LAYERS),
 )
 
@@ -201,7 +201,7 @@ DENSE_BLOCK = BlockExercise(
         case(2, 4, 3, bottleneck=2, channels=4),
     ),
     (0.25, 0.75, 1.25, 0.5, 0.25),
-    right=(_block_of(DenseLayer),),
+    references=(_block_of(DenseLayer),),
     mistakes=(
         Mistake(
             "Each layer sees only the layer before it: in a dense block it sees the block's input "
@@ -283,7 +283,7 @@ TRANSITION = BlockExercise(
     "Transition",
     (case(6, 3), case(8, 4), case(5, 7)),
     (0.25, 0.25, 0.75, 0.25, 0.5),
-    right=(_transition,),
+    references=(_transition,),
     mistakes=(
         Mistake(
             "The transition takes maxima: it averages, so that every feature keeps a say "

@@ -51,7 +51,7 @@ DEPTHWISE_SEPARABLE_CONV = BlockExercise(
     "DepthwiseSeparableConv",
     (case(5, 8), case(6, 6), case(4, 10, stride=2), case(6, 6, stride=2)),
     (0.25, 0.75, 1.25, 0.25, 0.5),
-    right=(_separable,),
+    references=(_separable,),
     mistakes=(
         Mistake(
             "The 3x3 convolution mixes channels: a depthwise one has a single filter for each "
@@ -243,7 +243,7 @@ SHUFFLE_UNIT = BlockExercise(
         case(8, 24, 2, stride=2),
     ),
     (0.5, 0.75, 1.75, 0.5, 0.5),
-    right=(_Unit,),
+    references=(_Unit,),
     mistakes=(
         _unit(
             "Nothing is shuffled: without it a group never learns what the others saw (slide 62).",

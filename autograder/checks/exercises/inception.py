@@ -176,7 +176,7 @@ NAIVE_INCEPTION = BlockExercise(
     "NaiveInception",
     (case(5, 2, 3, 4), case(4, 6, 5, 3), case(3, 1, 2, 1)),
     (0.25, 0.75, 1.25, 0.5, 0.25),
-    right=(_naive,),
+    references=(_naive,),
     mistakes=(
         *_mistakes(_naive),
         Mistake(
@@ -193,7 +193,7 @@ INCEPTION = BlockExercise(
     "Inception",
     (case(6, 2, 3, 4, 1, 5, 2), case(8, 4, 2, 6, 3, 2, 5), case(5, 1, 4, 3, 2, 4, 3)),
     (0.5, 0.75, 1.75, 0.5, 0.5),
-    right=(_reduced,),
+    references=(_reduced,),
     mistakes=(
         *_mistakes(_reduced),
         Mistake(

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
-from autograder.checks.earlier_answers import defined_anew
+from autograder.checks.earlier_answers import redefined
 from autograder.checks.equivalence import close
 from autograder.checks.student import StudentError, open_block
 from autograder.checks.verdict import Part, Verdict
@@ -114,7 +114,7 @@ def _wrongly_initialised(build: Callable[[], nn.Module], function: Any) -> dict[
     wrong = {}
     shapes = {name: tensor.shape for name, tensor in build().state_dict().items()}
     try:
-        block = open_block(defined_anew(build, beside=function))
+        block = open_block(redefined(build, beside=function))
         block.label = "a network" if build is _layers else "a single Conv2d"
         given = {name: 3 + tensor for name, tensor in block.state().items()}
         block.load(given)

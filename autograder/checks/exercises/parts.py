@@ -244,7 +244,7 @@ def residual_exercise(
         answer,
         cases,
         marks,
-        right=tuple(builder(branch, shortcut, add_then_relu) for branch in branches),
+        references=tuple(builder(branch, shortcut, add_then_relu) for branch in branches),
         mistakes=(*others, *ends, *inside),
         shape_hint=lambda case, block: why_paths_differ(case, out_channels(*case.arguments), block),
         builds_on=builds_on or {},

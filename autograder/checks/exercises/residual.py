@@ -161,7 +161,7 @@ PLAIN_BLOCK = BlockExercise(
     "PlainBlock",
     (case(5, 5), case(4, 6), case(3, 8, stride=2)),
     (0.25, 0.5, 0.75, 0.25, 0.25),
-    right=(_then_relu(two_convolutions),),
+    references=(_then_relu(two_convolutions),),
     mistakes=(
         Mistake(
             "The block ends without a ReLU: in a plain network one follows every batch norm "

@@ -75,7 +75,7 @@ SQUEEZE_EXCITE = BlockExercise(
     "SqueezeExcite",
     (case(32), case(16, reduction=4), case(6, reduction=2)),
     (0.25, 0.25, 1, 0.25, 0.25),
-    right=(SqueezeExcite,),
+    references=(SqueezeExcite,),
     mistakes=(
         _gated(
             "The gate is not squashed: a sigmoid keeps each channel's factor between 0 and 1 "

@@ -27,7 +27,7 @@ CHANCE = 0.3
 
 
 @dataclass(frozen=True)
-class Answers:
+class Predictions:
     """Classes (N,), int64, and the sentence for what had to be put right to read them."""
 
     classes: Tensor
@@ -85,13 +85,13 @@ def _held_out() -> Split:
     return load("fashion-mnist-small").test
 
 
-def _ask(student: Function, images: Tensor) -> Answers:
+def _ask(student: Function, images: Tensor) -> Predictions:
     """The classes of all images, asked in batches."""
     found = [_answers(student, batch) for batch in images.split(BATCH)]
-    return Answers(torch.cat([one.classes for one in found]), found[0].sentence)
+    return Predictions(torch.cat([one.classes for one in found]), found[0].sentence)
 
 
-def _answers(student: Function, images: Tensor) -> Answers:
+def _answers(student: Function, images: Tensor) -> Predictions:
     """What `predict` says of a batch.
 
     Raises:
@@ -105,7 +105,7 @@ def _answers(student: Function, images: Tensor) -> Answers:
     given = _as_tensor(result, label)
     count = len(images)
     if given.shape == (count, len(CLASSES)):
-        return Answers(
+        return Predictions(
             given.double().argmax(1),
             f"{label} returns {len(CLASSES)} numbers for each image, its logits: the class is the "
             "place of the largest.",
@@ -120,7 +120,7 @@ def _answers(student: Function, images: Tensor) -> Answers:
         if not torch.equal(given.double().round(), given.double()):
             raise StudentError(f"{label} returns fractions, not classes from 0 to 9.")
         sentence = sentence or f"{label} returns {given.dtype}: classes are integers."
-    return Answers(given.long(), sentence)
+    return Predictions(given.long(), sentence)
 
 
 def _as_tensor(result: Any, label: str) -> Tensor:

@@ -85,7 +85,7 @@ VGG_BLOCK = BlockExercise(
     "vgg_block",
     (case(3, 5, 1), case(4, 6, 2), case(5, 5, 3)),
     (0.5, 1, 1.5, 0.5, 0.5),
-    right=(_vgg,),
+    references=(_vgg,),
     mistakes=(
         _wrong(
             "Only the last convolution is followed by a ReLU: one follows each, which is what "

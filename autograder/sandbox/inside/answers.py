@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from autograder.checks import student as door
+from autograder.checks import student
 from autograder.checks.student import (
     Block,
     Function,
@@ -118,7 +118,7 @@ class Answers:
         return bool(self._replaced)
 
     def _meant(self, value: object) -> object:
-        """What a handle names; a function itself where the door holds one."""
+        """What a handle names; the function of the student itself for a `Function`."""
         if not isinstance(value, Handle):
             return value
         target = self.objects[value.number]
@@ -130,7 +130,7 @@ def hide() -> None:
 
     They make no answers, and what a student shows passes through them.
     """
-    door.LIBRARIES -= {"autograder"}
+    student.LIBRARIES -= {"autograder"}
     for name in [name for name in sys.modules if name.partition(".")[0] == "autograder"]:
         del sys.modules[name]
     sys.path[:] = [folder for folder in sys.path if not Path(folder, "autograder").is_dir()]

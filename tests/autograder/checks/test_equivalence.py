@@ -16,7 +16,7 @@ from autograder.checks.student import Block, StudentError, layers_of
 
 
 class Basic(nn.Module):
-    """A right basic block; the others change one thing."""
+    """A correct basic block; the classes below change one thing each."""
 
     def __init__(self, i, o, stride=1, *, bias=False):
         super().__init__()
@@ -84,7 +84,7 @@ def x():
     return torch.randn(2, 3, 8, 6, generator=torch.Generator().manual_seed(1)).double()
 
 
-def test_layers_are_matched_whatever_their_names_and_order(reference, x):
+def test_layers_are_matched_regardless_of_names_and_order(reference, x):
     block = Block(RegisteredBackwards, 3, 6, stride=2)
     assert find_match(reference, block, block.layers(), x).parts == {
         "conv1": "a",
@@ -97,7 +97,7 @@ def test_layers_are_matched_whatever_their_names_and_order(reference, x):
 
 
 @pytest.mark.parametrize("student", [Basic, WithBiases, InPlace])
-def test_what_is_equivalent_agrees_in_everything(student, reference, x):
+def test_an_equivalent_block_agrees_in_everything(student, reference, x):
     block = Block(student, 3, 6, stride=2)
     match = find_match(reference, block, block.layers(), x)
     assert match.wrong_values([x[:1], x]) is None
@@ -107,13 +107,13 @@ def test_what_is_equivalent_agrees_in_everything(student, reference, x):
 
 
 @pytest.mark.parametrize("student", [NoLastRelu, AbsurdlyManyLayers, RaisesInForward])
-def test_no_match_is_found_for_what_is_not_equivalent(student, reference, x):
+def test_a_block_that_is_not_equivalent_has_no_match(student, reference, x):
     block = Block(student, 3, 6, stride=2)
     assert find_match(reference, block, block.layers(), x) is None
 
 
 class ManyConvolutions(Basic):
-    """As many as the reference has a thousand times, and too few batch norms."""
+    """A thousand convolutions of the reference's shape, and too few batch norms."""
 
     def __init__(self, i, o, stride=1):
         super().__init__(i, o, stride)
@@ -121,7 +121,7 @@ class ManyConvolutions(Basic):
         self.bn2 = nn.Identity()
 
 
-def test_layers_in_the_thousands_do_not_hold_the_examiner_up(reference, x):
+def test_thousands_of_layers_do_not_slow_the_search(reference, x):
     block = Block(ManyConvolutions, 3, 6, stride=2)
     layers = block.layers()
     begun = time.process_time()
@@ -129,20 +129,21 @@ def test_layers_in_the_thousands_do_not_hold_the_examiner_up(reference, x):
     assert time.process_time() - begun < 0.5
 
 
-def test_partial_choices_come_to_an_end():
-    # One with a bias can take the part of one without, so both kinds are plenty, but not together.
+def test_the_search_over_partial_assignments_ends():
+    # A layer with a bias fits a reference layer without one. So there are enough layers for either
+    # kind of reference layer, but not for both.
     plain, biased = {"weight": (4, 4, 3, 3)}, {"weight": (4, 4, 3, 3), "bias": (4,)}
-    ours = {f"plain {n}": plain for n in range(8)} | {f"biased {n}": biased for n in range(8)}
+    reference = {f"plain {n}": plain for n in range(8)} | {f"biased {n}": biased for n in range(8)}
     begun = time.process_time()
-    assert not list(_assignments(ours, {str(n): biased for n in range(12)}))
+    assert not list(_assignments(reference, {str(n): biased for n in range(12)}))
     assert time.process_time() - begun < 0.5
 
 
-def test_a_bias_of_another_shape_makes_another_layer(reference, x):
+def test_a_tensor_called_bias_with_another_shape_is_not_a_free_bias(reference, x):
     class HugeBias(Basic):
         def __init__(self, i, o, stride=1):
             super().__init__(i, o, stride)
-            # A view of one number, so it costs the student nothing.
+            # A view of one number, which takes no memory.
             self.conv2.bias = nn.Parameter(torch.zeros(1, dtype=torch.float64).expand(4 * 10**9))
 
     layers = layers_of(HugeBias(3, 6, 2))
@@ -151,7 +152,7 @@ def test_a_bias_of_another_shape_makes_another_layer(reference, x):
     assert not list(_assignments(reference.layers, layers))
 
 
-def test_what_the_reference_computes_is_computed_once_and_stays(reference, x):
+def test_a_reference_computes_each_result_once_and_keeps_its_state(reference, x):
     before = {name: tensor.clone() for name, tensor in reference.state.items()}
     assert reference.values(x) is reference.values(x)
     assert reference.values(2 * x) is not reference.values(x)

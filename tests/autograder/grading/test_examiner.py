@@ -4,7 +4,7 @@ import pytest
 
 from autograder.checks import EXERCISES
 from autograder.checks.functions import Call, FunctionExercise, Slip
-from autograder.checks.written import Written
+from autograder.checks.static_analysis import StudentSource
 from autograder.grading.examiner import ExaminerError, examine
 from tests.autograder.liar import Liar
 
@@ -60,7 +60,7 @@ def test_a_function_that_the_watch_was_taken_from_is_read():
         return reply
 
     assert examine(cell, Liar(space, unwatched)).marks > 0
-    found = examine(cell, Liar(space, unwatched), Written([source]))
+    found = examine(cell, Liar(space, unwatched), StudentSource([source]))
     assert found.marks == 0
     assert "calls PyTorch's ready-made elu" in found.text
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
+from autograder.checks.static_analysis import StudentSource
 from autograder.checks.student import Block, StudentError
-from autograder.checks.written import Written
 from autograder.errors import CourseError
 from autograder.sandbox.box import SandboxError
 from autograder.sandbox.protocol import Handle
@@ -160,7 +160,7 @@ def test_a_remote_block_does_what_a_local_one_does(student):
 def test_one_of_their_functions_can_change_their_block(student):
     student.run_cell(BLOCK + "\ndef zero(module):\n    nn.init.zeros_(module.norm.weight)")
     block = RemoteBlock(student, "Twice", 4)
-    block.change(RemoteAnswer(student, "zero", Written()), "zero")
+    block.change(RemoteAnswer(student, "zero", StudentSource()), "zero")
     assert not block.state()["norm.weight"].any()
 
 

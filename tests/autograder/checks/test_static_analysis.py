@@ -1,11 +1,11 @@
-"""What a student wrote, read as text."""
+"""Static analysis of student code."""
 
 import pytest
 
 from autograder.authoring.bank import load
 from autograder.checks import EXERCISES
+from autograder.checks.static_analysis import StudentSource, harmless, own_functions, tampering
 from autograder.checks.student import ACTIVATIONS, StudentError
-from autograder.checks.written import Written, harmless, own_functions, tampering
 from tests.autograder.conftest import ASSIGNMENT
 
 TAMPERING = {
@@ -39,12 +39,12 @@ TAMPERING = {
     "get_ipython().run_cell_magic('time', '', text)": "run_cell_magic",
     "get_ipython().run_cell(text)": "run_cell",
     "get_ipython().input_transformers_post.append(f)": "input_transformers_post",
-    "x = " + "+".join(["1"] * 20_000): "what is nested that deep",
+    "x = " + "+".join(["1"] * 20_000): "code nested this deeply",
 }
 
 
 @pytest.mark.parametrize("source", TAMPERING, ids=lambda source: source[-40:])
-def test_what_reaches_into_the_process_is_named(source):
+def test_code_that_tampers_with_the_process_is_named(source):
     assert tampering(source) == TAMPERING[source]
 
 
@@ -65,17 +65,17 @@ HONEST = [
 
 
 @pytest.mark.parametrize("source", HONEST)
-def test_what_honest_people_write_is_not(source):
+def test_honest_code_is_not_taken_for_tampering(source):
     assert tampering(source) == ""
 
 
-def test_a_function_of_ones_own_hides_pythons():
+def test_a_function_of_the_student_hides_the_builtin():
     assert tampering("eval(network)") == "eval"
     assert tampering("eval(network)", own_functions("def eval(n): pass")) == ""
     assert tampering("del eval", {"eval"}) == "eval"
 
 
-def test_modules_that_reach_into_the_process_are_left_out():
+def test_modules_that_tamper_with_the_process_are_left_out():
     files = {"a.py": b"import gc", "b.py": b"import math", "c.npz": b"import gc", "d.py": b"\xff"}
     assert harmless(files).keys() == {"b.py", "c.npz", "d.py"}
 
@@ -106,9 +106,9 @@ USES = {
 
 
 @pytest.mark.parametrize("source", USES.values(), ids=USES.keys())
-def test_a_forbidden_operator_is_found_by_whatever_name(source):
+def test_a_forbidden_operator_is_found_under_any_name(source):
     with pytest.raises(StudentError, match=r"leaky_relu\(x\) calls PyTorch's ready-made"):
-        Written([FUNCTIONAL, source]).check("leaky_relu", "leaky_relu(x)", ACTIVATIONS)
+        StudentSource([FUNCTIONAL, source]).check("leaky_relu", "leaky_relu(x)", ACTIVATIONS)
 
 
 FREE = {
@@ -117,7 +117,7 @@ FREE = {
         "assert torch.equal(leaky_relu(x, .1), F.leaky_relu(x, .1))",
         "y = F.leaky_relu(x)",
     ],
-    "variables by the names of scratch cells": [
+    "a variable with the name of one in a scratch cell": [
         "y = F.relu(torch.ones(2))",
         "def leaky_relu(x, s):\n    y = s * x\n    return torch.where(x > 0, x, y)",
     ],
@@ -127,7 +127,7 @@ FREE = {
     ],
     "a docstring": ["def leaky_relu(x, s):\n    'As F.leaky_relu.'\n    return x.clamp(min=0)"],
     "no such answer": ["x = 3"],
-    "data from a library": [
+    "data from another library": [
         "def data():\n    import torchvision\nimages = data()\n"
         "network = nn.Linear(3, 3)\nnetwork = fit(network, images)",
         "def leaky_relu(x, s): return network(x)",
@@ -136,26 +136,26 @@ FREE = {
 
 
 @pytest.mark.parametrize("sources", FREE.values(), ids=FREE.keys())
-def test_what_an_answer_does_not_use_is_free(sources):
+def test_code_that_an_answer_does_not_use_is_not_checked(sources):
     forbidden = ACTIVATIONS if "torchvision" not in sources[0] else frozenset()
-    Written([FUNCTIONAL, *sources]).check("leaky_relu", "leaky_relu(x)", forbidden)
+    StudentSource([FUNCTIONAL, *sources]).check("leaky_relu", "leaky_relu(x)", forbidden)
 
 
 @pytest.mark.parametrize("package", ["torchvision", "timm", "convnets", "autograder"])
-def test_a_block_of_a_library_is_found(package):
+def test_a_block_from_another_library_is_found(package):
     source = f"import {package}.models as m\nclass Block(m.Block): pass"
     with pytest.raises(StudentError, match=f"Block gets its answer from {package}"):
-        Written([source]).check("Block", "Block")
+        StudentSource([source]).check("Block", "Block")
 
 
-def test_another_thread_is_no_way_around_the_watch():
+def test_an_answer_may_not_start_threads():
     source = "from threading import Thread\ndef f(x): Thread(target=g).start()"
     with pytest.raises(StudentError, match=r"f uses threading"):
-        Written([source]).check("f", "f")
+        StudentSource([source]).check("f", "f")
 
 
-def test_earlier_answers_for_which_ours_stand_are_not_read():
-    written = Written(
+def test_earlier_answers_that_are_replaced_are_not_checked():
+    written = StudentSource(
         [FUNCTIONAL, "def elu(x): return F.elu(x)\ndef selu(x): return 1.05 * elu(x)"]
     )
     with pytest.raises(StudentError, match="ready-made elu"):
@@ -164,11 +164,11 @@ def test_earlier_answers_for_which_ours_stand_are_not_read():
     written.check("selu", "selu", ACTIVATIONS)
 
 
-def test_no_right_answer_of_the_bank_is_taken_for_tampering_or_borrowing(original):
+def test_correct_answers_of_the_bank_are_neither_tampering_nor_borrowed(original):
     for entry in load(original, ASSIGNMENT):
         cells = list(entry.notebook.values())
         assert not any(map(tampering, cells)), entry.name
         if entry.says is None:
             asked = EXERCISES[entry.exercise]
             for name in asked.answers:
-                Written(cells).check(name, name, getattr(asked, "forbidden", frozenset()))
+                StudentSource(cells).check(name, name, getattr(asked, "forbidden", frozenset()))

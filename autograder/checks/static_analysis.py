@@ -1,8 +1,8 @@
-"""What a student wrote, read as text on the trusted side.
+"""Static analysis of student code, on the trusted side.
 
-The watch over libraries and ready-made operators runs beside the student's code, which could switch
-it off. So the text is read too: for what reaches into the process that answers, and for the names
-that an exercise forbids.
+The run-time watch over libraries and ready-made operators (`checks.student`) shares a process with
+the student's code, which could switch it off. So the source text is analysed as well: for code that
+tampers with the process, and for names that an exercise forbids.
 """
 
 import ast
@@ -14,7 +14,7 @@ from symtable import SymbolTable, symtable
 
 from autograder.checks.student import LIBRARIES, StudentError, refuse
 
-# What no answer needs, and what reaches into the process in which it runs.
+# Modules, names and attributes that no answer needs and that allow tampering with the process.
 MODULES = frozenset((
     "autograder", "builtins", "cffi", "code", "codeop", "ctypes", "_ctypes", "dis", "gc", "imp",
     "importlib", "inspect", "marshal", "runpy",
@@ -31,41 +31,48 @@ ATTRIBUTES = frozenset((
     "ast_transformers", "input_transformer_manager", "input_transformers_cleanup",
     "input_transformers_post", "register_magic_function", "run_ast_nodes", "run_cell", "run_code",
 ))  # fmt: skip
-# What IPython makes of magics; the text that they are given is read too.
+# Methods that IPython calls for magics; their arguments may be code, and are analysed too.
 MAGICS = frozenset(("run_line_magic", "run_cell_magic"))
-# Only on the module before the point.
+# Attributes that are refused only on the module before them.
 OF_MODULES = frozenset((("sys", "modules"), ("torch", "library")))
-# The watch sees what happens in its own thread and process.
-ELSEWHERE = frozenset(("_thread", "concurrent", "multiprocessing", "subprocess", "threading"))
+# The run-time watch sees only its own thread and process.
+CONCURRENCY = frozenset(("_thread", "concurrent", "multiprocessing", "subprocess", "threading"))
 
 
 def tampering(source: str, own: Iterable[str] = ()) -> str:
-    """What in a cell's text reaches into the process, such as "sys.modules"; "" if nothing does.
+    """Find code that tampers with the process.
 
     Args:
-        source: of the cell, magics included.
-        own: functions that the student has defined before, which hide Python's.
+        source: the source of a cell, magics included.
+        own: functions that the student defined before; they hide Python's of the same names.
+
+    Returns:
+        What was found, such as "sys.modules"; "" if nothing was.
     """
     cell = _read(source)
     hidden = {**cell.functions, **dict.fromkeys(own, 0)}
-    asked_for = {
+    only_tested = {
         id(node.comparators[0])
         for node in cell.nodes
         if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.In | ast.NotIn)
     }
     for node in cell.nodes:
-        if id(node) not in asked_for and (found := _tampering(node, hidden)):
+        if id(node) not in only_tested and (found := _tampering(node, hidden)):
             return found
     return cell.unreadable
 
 
 def own_functions(source: str) -> set[str]:
-    """Functions that a cell defines, whatever happens in it."""
+    """Return the functions that a cell defines unconditionally."""
     return set(_read(source).functions)
 
 
 def harmless(files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """A hand-in's files less modules that reach into the process."""
+    """Return the files of a submission without Python modules that tamper with the process.
+
+    Args:
+        files: contents by name.
+    """
     return {
         name: content
         for name, content in files.items()
@@ -73,15 +80,15 @@ def harmless(files: Mapping[str, bytes]) -> dict[str, bytes]:
     }
 
 
-class Written:
-    """The cells that ran in a student's process, as text.
+class StudentSource:
+    """The source of the cells that ran in a student's process.
 
     Args:
-        sources: of the cells, in the order in which they ran.
+        sources: the sources of the cells, in the order in which they ran.
     """
 
     def __init__(self, sources: Iterable[str] = ()) -> None:
-        #: Names for which ours stand in the process.
+        #: Names that stand for reference versions in the process at present.
         self.replaced: frozenset[str] = frozenset()
         self._definitions: dict[str, list[_Definition]] = {}
         self._imports: dict[str, str] = {}
@@ -90,15 +97,15 @@ class Written:
             self._add(_read(source))
 
     def check(self, name: str, label: str, forbidden: frozenset[str] = frozenset()) -> None:
-        """See that an answer stands on nothing that others made.
+        """Check that an answer uses neither other libraries nor forbidden operators.
 
         Args:
-            name: of the answer.
-            label: of what is asked of it, for the sentence.
-            forbidden: PyTorch's operators that it must not call.
+            name: the name of the answer.
+            label: the call that is made, for the sentence.
+            forbidden: operators of PyTorch that the answer must not call.
 
         Raises:
-            StudentError: it does; the sentence is that of the watch.
+            StudentError: the answer does; the sentence is that of the run-time watch.
         """
         plain = {_plain(operator): operator for operator in forbidden}
         key = name, self.replaced, bool(forbidden)
@@ -106,13 +113,13 @@ class Written:
             self._known[key] = frozenset(self._used(name, results=bool(forbidden)))
         used = self._known[key]
         packages = {path.partition(".")[0] for path in used}
-        if elsewhere := ", ".join(sorted(packages & ELSEWHERE)):
-            raise StudentError(f"{label} uses {elsewhere}: an answer needs one thread only.")
+        if concurrency := ", ".join(sorted(packages & CONCURRENCY)):
+            raise StudentError(f"{label} uses {concurrency}: an answer must run in one thread.")
         last = {_plain(path.rpartition(".")[2]) for path in used}
         refuse(label, packages & LIBRARIES, {plain[name] for name in last & plain.keys()})
 
     def _add(self, cell: "_Cell") -> None:
-        """The definitions of a cell: a later one takes the place of those before."""
+        """Add the definitions of a cell; a later definition replaces earlier ones of its name."""
         self._imports |= cell.imports
         for definition in cell.definitions:
             for name in definition.names:
@@ -123,12 +130,12 @@ class Written:
                     self._definitions.setdefault(name, []).append(definition)
 
     def _used(self, name: str, *, results: bool) -> Iterator[str]:
-        """Dotted names of what an answer, and whatever else of the student's it uses, mentions.
+        """Yield the dotted names that an answer and the student's code that it uses mention.
 
         Args:
-            name: of the answer.
-            results: look also at how the values came about that it uses. A network that was trained
-                uses data, which may come from anywhere.
+            name: the name of the answer.
+            results: also follow the statements that computed values which the answer uses. Without
+                it, a trained network may use data from any library.
         """
         waiting, seen = [name], set(self.replaced)
         while waiting:
@@ -185,16 +192,16 @@ def _tampering(node: ast.AST, hidden: dict[str, int]) -> str:
 
 
 class _Definition:
-    """A statement of a cell that defines something, and what it mentions."""
+    """A top-level statement of a cell: the names that it defines and those that it mentions."""
 
     def __init__(self, statement: ast.stmt) -> None:
         self._statement = statement
-        #: Whether it defines a function or a class, whatever happens.
+        #: Whether it defines a function or a class unconditionally.
         self.is_certain = isinstance(statement, ast.FunctionDef | ast.ClassDef)
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """That it defines, or may define."""
+        """The names that it defines or may define."""
         if isinstance(self._statement, ast.FunctionDef | ast.ClassDef):
             return frozenset((self._statement.name,))
         return frozenset(
@@ -217,12 +224,12 @@ class _Definition:
 
     @cached_property
     def paths(self) -> frozenset[tuple[str, str]]:
-        """What it reads: names, each with what follows it, such as ("nn", ".functional.relu")."""
+        """The names that it reads, each with its attributes, such as ("nn", ".functional.relu")."""
         return frozenset(_paths(self._statement))
 
     @cached_property
     def looks_up(self) -> frozenset[str]:
-        """The names that it looks up outside of itself."""
+        """The global names that it looks up."""
         try:
             return frozenset(_global(symtable(ast.unparse(self._statement), "", "exec")))
         except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -230,10 +237,10 @@ class _Definition:
 
 
 class _Cell:
-    """A cell's tree, with IPython's magics as calls; empty if it is no Python."""
+    """The syntax tree of a cell, with magics as calls; empty if the cell is not valid Python."""
 
     def __init__(self, source: str) -> None:
-        #: What keeps it from being read although it may run.
+        #: Why the cell cannot be analysed although it may run; "" if it can.
         self.unreadable = ""
         tree, inner = ast.Module([], []), list[ast.AST]()
         try:
@@ -241,13 +248,13 @@ class _Cell:
             for text in _texts_of_magics(ast.walk(tree)):
                 inner += _read(text).nodes
         except (RecursionError, MemoryError):
-            self.unreadable = "what is nested that deep"
+            self.unreadable = "code nested this deeply"
         except (SyntaxError, ValueError):
             pass
         self.nodes: tuple[ast.AST, ...] = (*ast.walk(tree), *inner)
         self.imports = _imports(self.nodes)
         self.definitions = tuple(map(_Definition, tree.body))
-        #: Functions that it defines, by the line.
+        #: The functions that it defines, and their lines.
         self.functions = {
             node.name: node.lineno
             for node in reversed(tree.body)
@@ -271,7 +278,7 @@ def _parsed(source: str) -> ast.Module:
 
 
 def _texts_of_magics(nodes: Iterable[ast.AST]) -> Iterator[str]:
-    """What is given to magics: some run it as code."""
+    """Yield the arguments of magics, which may be code."""
     for node in nodes:
         match node:
             case ast.Call(func=ast.Attribute(attr=name), args=arguments) if name in MAGICS:
@@ -281,12 +288,12 @@ def _texts_of_magics(nodes: Iterable[ast.AST]) -> Iterator[str]:
 
 
 def _plain(name: str) -> str:
-    """An operator's name as that of its function and its module: "LeakyReLU", "leaky_relu_"."""
+    """Return an operator's name in one spelling for "LeakyReLU", "leaky_relu" and "leaky_relu_"."""
     return name.replace("_", "").lower()
 
 
 def _chain(node: ast.expr) -> list[str]:
-    """The names of a.b.c; what is no name before the first point is "?"."""
+    """Return the names of a.b.c; an expression before the first point becomes "?"."""
     names: list[str] = []
     while isinstance(node, ast.Attribute):
         names.insert(0, node.attr)
@@ -295,7 +302,7 @@ def _chain(node: ast.expr) -> list[str]:
 
 
 def _paths(tree: ast.AST) -> Iterator[tuple[str, str]]:
-    """What is read: names, each with what follows it, such as ("nn", ".functional.relu")."""
+    """Yield the names that are read, each with its attributes: ("nn", ".functional.relu")."""
     inner = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     for node in ast.walk(tree):
         match node:
@@ -307,7 +314,7 @@ def _paths(tree: ast.AST) -> Iterator[tuple[str, str]]:
 
 
 def _imports(nodes: Iterable[ast.AST]) -> dict[str, str]:
-    """Imported names and what they stand for: {"F": "torch.nn.functional"}."""
+    """Return imported names and what they stand for, such as {"F": "torch.nn.functional"}."""
     found = {}
     for node in nodes:
         if isinstance(node, ast.Import):
@@ -320,7 +327,7 @@ def _imports(nodes: Iterable[ast.AST]) -> dict[str, str]:
 
 
 def _global(table: SymbolTable) -> set[str]:
-    """The names that a definition looks up outside of itself."""
+    """Return the names that a definition looks up outside itself."""
     is_module = table.get_type() == "module"
     names = {
         symbol.get_name()

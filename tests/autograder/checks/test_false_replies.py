@@ -1,4 +1,4 @@
-"""What a student process says is a claim: whatever it is, the examiner goes on; nobody gains."""
+"""False replies of a student process neither stop the examiner nor earn marks."""
 
 import math
 import random
@@ -36,7 +36,7 @@ ERRORS = [["student", "sizes must match\n- x"], ["value", "x"], ["memory", ""], 
 
 
 def changed(value, rng):
-    """Something else, or something like it."""
+    """Return another value, or a variant of the value."""
     if rng.random() < 0.3:
         return rng.choice(CONSTANTS)
     if isinstance(value, Tensor) and value.numel():
@@ -58,7 +58,7 @@ def changed(value, rng):
 
 
 def one_lie(seed, questions):
-    """Changes one reply of so many, or from one on all of a kind."""
+    """Change one of the replies, or all replies of its kind from that one on."""
     rng = random.Random(seed)
     at, count, always = rng.randrange(questions), 0, rng.random() < 0.5
     kind = ""
@@ -80,7 +80,7 @@ def one_lie(seed, questions):
 
 @pytest.fixture(scope="module")
 def spaces(original):
-    """What the right answers define, by exercise."""
+    """The namespaces of the correct answers, by exercise."""
     found = {}
     for entry in load(original, ASSIGNMENT):
         if entry.name == SOURCE and entry.exercise in NAMES:
@@ -97,13 +97,13 @@ def examined(exercise, space, change):
 
 
 @pytest.mark.parametrize("exercise", NAMES)
-def test_an_honest_process_gets_all_marks(spaces, exercise):
+def test_an_honest_process_gets_full_marks(spaces, exercise):
     found = examined(exercise, spaces[exercise], lambda question, reply: reply)
     assert found.marks == EXERCISES[exercise].points
 
 
 @pytest.mark.parametrize("exercise", NAMES)
-def test_no_lie_is_an_error_of_the_examiner(spaces, exercise):
+def test_a_false_reply_never_raises_an_examiner_error(spaces, exercise):
     count = 0
 
     def counted(question, reply):
@@ -123,7 +123,7 @@ def test_no_lie_is_an_error_of_the_examiner(spaces, exercise):
 
 @pytest.mark.parametrize("exercise", NAMES)
 @pytest.mark.parametrize("value", [{}, NAN, (), math.nan, "x", None])
-def test_a_process_that_answers_one_thing_to_all_gets_nothing(spaces, exercise, value):
+def test_a_process_that_always_replies_the_same_earns_no_marks(spaces, exercise, value):
     def change(question, reply):
         makes = question["do"] in ("has", "block", "function", "define")
         return reply if makes else {"value": value}
@@ -137,7 +137,7 @@ def test_a_process_that_answers_one_thing_to_all_gets_nothing(spaces, exercise, 
 
 @pytest.mark.parametrize("dtype", [torch.bool, torch.complex64, torch.float16, torch.int8])
 @pytest.mark.parametrize("shape", [(10,), ()])
-def test_classes_of_any_number_format_are_looked_at(dtype, shape):
+def test_predicted_classes_may_have_any_dtype(dtype, shape):
     def predict(images):
         return torch.zeros(len(images), *shape).to(dtype)
 
