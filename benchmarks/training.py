@@ -20,7 +20,7 @@ import convnets
 from benchmarks import measure
 from convnets.analysis import trace
 from convnets.models.resnet import BasicBlock, ResNet
-from convnets.training import RECIPES, Dataset, History, evaluate, fit, load
+from convnets.training import RECIPES, Dataset, RunRecord, evaluate, fit, load
 from convnets.training.augmentation import flip_half
 from convnets.training.engine import make_accelerator
 from convnets.training.run import Run
@@ -46,7 +46,7 @@ def engine(net: nn.Module) -> measure.Work:
     """Steps as `fit` takes them, with the modern recipe, in float32."""
     accelerator = make_accelerator("cpu", "no")
     dataset = load()
-    history = History(net, RECIPES["modern"], dataset.name, 0, "cpu", "no")
+    history = RunRecord(net, RECIPES["modern"], dataset.name, 0, "cpu", "no")
     run = Run(history, dataset, accelerator)
     number = 0
 

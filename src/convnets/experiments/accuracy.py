@@ -32,7 +32,7 @@ from convnets.models.resnet import BasicBlock, ResNet
 from convnets.models.resnext import ResNeXtBlock
 from convnets.training.data import Dataset
 from convnets.training.evaluation import evaluate
-from convnets.training.history import History
+from convnets.training.record import RunRecord
 
 DEEP, SHALLOW = 6, 1
 """Blocks in each stage; WRN-40 and WRN-10."""
@@ -142,7 +142,7 @@ def ensemble(budget: Budget) -> nn.Module:
     return Ensemble([small(budget) for _ in range(MEMBERS)])
 
 
-def train_members(build: Build, data: Dataset, budget: Budget, seed: int) -> History:
+def train_members(build: Build, data: Dataset, budget: Budget, seed: int) -> RunRecord:
     """Train each member with a seed of its own; the loss is the mean of theirs."""
     seeds = [seed + 1_000 * number for number in range(MEMBERS)]
     members = [train_once(small, data, budget, own) for own in seeds]

@@ -31,7 +31,7 @@ from convnets.search import (
     train_and_validate,
 )
 from convnets.training.data import Dataset
-from convnets.training.history import History
+from convnets.training.record import RunRecord
 
 BASE_SIDE = 0.5
 """Of the image, so that the base sees 14 pixels and a network of twice its resolution all 28."""
@@ -106,7 +106,9 @@ def largest(budget: Budget) -> nn.Module:
     return SPACE.architecture(decisions).build(CLASSES, CHANNELS)
 
 
-def train_winner(search: Search, build: Build, data: Dataset, budget: Budget, seed: int) -> History:
+def train_winner(
+    search: Search, build: Build, data: Dataset, budget: Budget, seed: int
+) -> RunRecord:
     """Let `search` train its children for one epoch each; train the best one as long as any arm."""
     reward = train_and_validate(data, budget.recipe, epochs=1)
     trials = search(SPACE, reward, budget.children, seed=seed)

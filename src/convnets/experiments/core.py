@@ -12,8 +12,8 @@ from torch import nn
 from convnets.analysis import trace
 from convnets.training.data import Dataset, Split, load
 from convnets.training.engine import fit
-from convnets.training.history import History
 from convnets.training.recipes import Recipe
+from convnets.training.record import RunRecord
 
 CLASSES, CHANNELS, SIDE = 10, 1, 28
 """Of Fashion-MNIST, which all experiments use."""
@@ -45,7 +45,7 @@ class Budget:
 Build = Callable[[Budget], nn.Module]
 
 
-def train_once(build: Build, data: Dataset, budget: Budget, seed: int) -> History:
+def train_once(build: Build, data: Dataset, budget: Budget, seed: int) -> RunRecord:
     """Build a network and train it: what most arms do."""
     return fit(
         seeded(build, budget, seed), data, budget.recipe, budget.epochs, seed, progress=False
@@ -61,7 +61,7 @@ class Arm:
 
     name: str
     build: Build
-    train: Callable[[Build, Dataset, Budget, int], History] = train_once
+    train: Callable[[Build, Dataset, Budget, int], RunRecord] = train_once
 
 
 @dataclass(frozen=True)

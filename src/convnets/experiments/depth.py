@@ -28,7 +28,7 @@ from convnets.models.chain import Chain
 from convnets.models.resnet import BasicBlock, PlainBlock
 from convnets.training.data import Dataset
 from convnets.training.engine import fit
-from convnets.training.history import History
+from convnets.training.record import RunRecord
 
 DEGRADATION = Experiment(
     name="degradation",
@@ -115,7 +115,7 @@ def deepened(shallow: Chain) -> Chain:
     return deep.to(old[0].weight.device)
 
 
-def train_then_deepen(build: Build, data: Dataset, budget: Budget, seed: int) -> History:
+def train_then_deepen(build: Build, data: Dataset, budget: Budget, seed: int) -> RunRecord:
     """Half of the epochs for a chain of half the depth, the other half for what comes of it."""
     half = budget.epochs // 2
     first = fit(

@@ -30,8 +30,8 @@ from convnets.layers import ACTIVATIONS, conv_norm_act
 from convnets.models.chain import Chain
 from convnets.models.lenet import LeNet5
 from convnets.training.data import Dataset
-from convnets.training.history import History
 from convnets.training.recipes import Recipe
+from convnets.training.record import RunRecord
 
 # Krizhevsky et al. (2012), section 5, with one learning rate for all steps.
 WITH_MOMENTUM = Recipe(
@@ -44,12 +44,12 @@ def lenet(budget: Budget) -> nn.Module:
     return nn.Sequential(OrderedDict(pad=nn.ZeroPad2d(2), lenet=LeNet5(CLASSES, CHANNELS)))
 
 
-def train_without_momentum(build: Build, data: Dataset, budget: Budget, seed: int) -> History:
+def train_without_momentum(build: Build, data: Dataset, budget: Budget, seed: int) -> RunRecord:
     recipe = replace(budget.recipe, momentum=0.0)
     return train_once(build, data, replace(budget, recipe=recipe), seed)
 
 
-def train_with_larger_steps(build: Build, data: Dataset, budget: Budget, seed: int) -> History:
+def train_with_larger_steps(build: Build, data: Dataset, budget: Budget, seed: int) -> RunRecord:
     """Without momentum, but with steps as long as momentum makes those along a fixed slope."""
     rate = budget.recipe.learning_rate / (1 - budget.recipe.momentum)
     recipe = replace(budget.recipe, learning_rate=rate)

@@ -16,9 +16,9 @@ from convnets.models.densenet import DenseLayer
 from convnets.training.data import AnyDataset, load
 from convnets.training.device import default_device, has_fast_bfloat16
 from convnets.training.evaluation import BATCH
-from convnets.training.history import History
 from convnets.training.interrupt import StopAsked
 from convnets.training.recipes import Recipe, chosen
+from convnets.training.record import RunRecord
 from convnets.training.run import Run
 
 SMALL_IMAGE = 32
@@ -43,7 +43,7 @@ def fit(
     compile: bool = False,
     save_memory: bool = False,
     num_workers: int = 0,
-) -> History:
+) -> RunRecord:
     """Train a network, and measure it once on the test images.
 
     A tenth of the training images, chosen by `seed`, is held out for validation after each epoch.
@@ -92,7 +92,7 @@ def fit(
             net = _network_for(net, dataset, accelerator)
         if save_memory:
             recompute_features_(net)
-        history = History(
+        history = RunRecord(
             net, recipe, dataset.name, seed, str(accelerator.device), accelerator.mixed_precision
         )
         run = Run(history, dataset, accelerator, accumulation_steps, compile, num_workers)

@@ -25,9 +25,9 @@ from convnets.training.augmentation import make_augmentation
 from convnets.training.batches import Batches, step_seed
 from convnets.training.data import AnyDataset, AnySplit
 from convnets.training.evaluation import BATCH, accuracy
-from convnets.training.history import Epoch, History
 from convnets.training.interrupt import StopAsked
 from convnets.training.optimization import averaged, make_optimizer, make_schedule
+from convnets.training.record import Epoch, RunRecord
 
 VALIDATION_SHARE = 0.1
 SAVE_SECONDS = 60
@@ -42,7 +42,7 @@ class Run:
 
     def __init__(
         self,
-        history: History,
+        history: RunRecord,
         dataset: AnyDataset,
         accelerator: Accelerator,
         accumulation_steps: int = 1,

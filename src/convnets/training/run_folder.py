@@ -22,7 +22,7 @@ import torchvision
 from matplotlib.figure import Figure
 
 if TYPE_CHECKING:
-    from convnets.training.history import History
+    from convnets.training.record import RunRecord
 
 CHECKPOINT = "checkpoint.pt"
 WEIGHTS = "weights.pt"
@@ -122,7 +122,7 @@ def board(folder: Path, first_step: int) -> Any:
     return SummaryWriter(folder / "tensorboard", purge_step=first_step)
 
 
-def finish(folder: Path, history: History) -> None:
+def finish(folder: Path, history: RunRecord) -> None:
     """Write the weights for use, the history as JSON and CSV, and a picture of it."""
     save(folder, WEIGHTS, history.net.state_dict())
     history.save(folder)

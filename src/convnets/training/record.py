@@ -1,4 +1,4 @@
-"""What a training run leaves to look at."""
+"""The record of a training run: its settings, losses, accuracies and the trained network."""
 
 import json
 import math
@@ -13,22 +13,26 @@ from convnets.training.recipes import Recipe
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one pass over the training images gave."""
+    """Measurements of one pass over the training images."""
 
     number: int
+    """Counted from 1."""
     train_loss: float
-    """Mean over the epoch, in nats."""
+    """Mean over the epoch's steps, in nats."""
     validation_accuracy: float
+    """Share of the held-out images, between 0 and 1."""
     seconds: float
 
 
 @dataclass
-class History:
-    """One training run. `net` is the trained network; accuracies are shares between 0 and 1."""
+class RunRecord:
+    """One training run: what `fit` returns."""
 
     net: nn.Module
+    """The network, trained in place."""
     recipe: Recipe
     data: str
+    """Name of the data set."""
     seed: int
     device: str
     precision: str
@@ -36,10 +40,10 @@ class History:
     step_losses: list[float] = field(default_factory=list)
     """Training loss of every step, in nats."""
     test_accuracy: float = math.nan
-    """Measured once, after the last epoch."""
+    """Share of the test images, between 0 and 1, measured once after the last epoch."""
 
     def settings(self) -> dict[str, Any]:
-        """What decides how the run goes, as plain data."""
+        """The settings of the run as plain data."""
         return {
             "recipe": asdict(self.recipe) | {"augmentation": list(self.recipe.augmentation)},
             "data": self.data,
@@ -49,7 +53,7 @@ class History:
         }
 
     def save(self, folder: Path | str) -> Path:
-        """Write everything but the network to `folder/history.json`."""
+        """Write everything but the network to `folder`/history.json, and return that path."""
         path = Path(folder) / "history.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         row = self.settings() | {
