@@ -16,6 +16,18 @@ def test_every_card_has_a_builder_and_every_builder_a_card():
     assert len(convnets.list_models()) > 0
 
 
+def test_models_exports_exactly_the_builders_and_what_works_with_every_network():
+    assert {*convnets.models.__all__} == {*convnets.list_models(), "create_model", "fuse"}
+
+
+@pytest.mark.parametrize("name", convnets.list_models())
+def test_every_builder_is_documented_and_found_by_its_name(name):
+    build = getattr(convnets.models, name)
+    assert build is registry.builder(name)
+    assert (build.__name__, build.__module__.rpartition(".")[0]) == (name, "convnets.models")
+    assert re.fullmatch(r"[^\n]+\.", build.__doc__)
+
+
 def test_names_follow_the_lecture():
     names = convnets.list_models()
     order = [names.index(name) for name in ("lenet5", "alexnet", "vgg11", "resnet18")]
@@ -28,13 +40,19 @@ def test_an_unknown_name_is_answered_with_the_nearest_names():
 
 
 def test_a_name_cannot_be_registered_twice():
-    with pytest.raises(ValueError, match="registered twice"):
-        registry.register("vgg16")(lambda: None)
+    def vgg16():
+        raise AssertionError
+
+    with pytest.raises(ValueError, match="'vgg16' is registered twice"):
+        registry.register(vgg16)
 
 
 def test_a_name_without_card_cannot_be_registered():
-    with pytest.raises(ValueError, match=r"add one to cards\.toml"):
-        registry.register("vgg17")(lambda: None)
+    def vgg17():
+        raise AssertionError
+
+    with pytest.raises(ValueError, match=r"'vgg17' has no card; add one to cards\.toml"):
+        registry.register(vgg17)
 
 
 def test_every_cards_paper_is_in_the_bibliography():

@@ -67,7 +67,7 @@ def show(
     try:
         card = convnets.card(name)
         with torch.device("meta"):
-            net = convnets.create_model(name, card.num_classes, card.in_channels)
+            net = convnets.create_model(name)
         size = card.input_size if input_size is None else input_size
         table = trace(net, size).table(f"{card.title} for one image of {size}x{size} pixels")
     except ValueError as error:
@@ -85,7 +85,7 @@ def compare(
         for name in names:
             card = convnets.card(name)
             with torch.device("meta"):
-                net = convnets.create_model(name, card.num_classes, card.in_channels)
+                net = convnets.create_model(name)
             columns[name] = _properties(card, trace(net, card.input_size))
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None

@@ -9,12 +9,15 @@ import difflib
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, wraps
 from importlib import resources
-from typing import Any
+from typing import ParamSpec, TypeVar
 
-Builder = Callable[..., Any]
-_BUILDERS: dict[str, Builder] = {}
+from convnets.layers import ImageClassifier
+
+Arguments = ParamSpec("Arguments")
+Network = TypeVar("Network", bound=ImageClassifier)
+_BUILDERS: dict[str, Callable[..., ImageClassifier]] = {}
 
 
 @dataclass(frozen=True)
@@ -50,19 +53,28 @@ class Card:
         return self.input_size <= 32
 
 
-def register(name: str) -> Callable[[Builder], Builder]:
-    """Register the decorated function as the builder of `name`; each name once, each with a
-    card."""
+def register(builder: Callable[Arguments, Network]) -> Callable[Arguments, Network]:
+    """Register the decorated function as the builder of the architecture that has its name.
 
-    def decorate(builder: Builder) -> Builder:
-        if name in _BUILDERS:
-            raise ValueError(f"{name!r} is registered twice")
-        if name not in _cards():
-            raise ValueError(f"{name!r} has no card; add one to cards.toml")
-        _BUILDERS[name] = builder
-        return builder
+    Networks that it builds get the `input_size` of their card.
 
-    return decorate
+    Raises:
+        ValueError: the name is registered already, or has no card.
+    """
+    name = builder.__name__
+    if name in _BUILDERS:
+        raise ValueError(f"{name!r} is registered twice")
+    if name not in _cards():
+        raise ValueError(f"{name!r} has no card; add one to cards.toml")
+
+    @wraps(builder)
+    def build(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Network:
+        net = builder(*args, **kwargs)
+        net.input_size = _cards()[name].input_size
+        return net
+
+    _BUILDERS[name] = build
+    return build
 
 
 def list_models() -> list[str]:
@@ -74,18 +86,22 @@ def card(name: str) -> Card:
     """The card of `name`.
 
     Raises:
-        ValueError: unknown name; the sentence lists the nearest ones.
+        ValueError: unknown name; the message suggests the nearest ones.
     """
     try:
         return _cards()[name]
     except KeyError:
         near = difflib.get_close_matches(name, list_models(), n=3, cutoff=0.4)
-        hint = f"did you mean {', '.join(near)}?" if near else "see `python -m convnets list`"
+        hint = f"did you mean {', '.join(near)}?" if near else "convnets.list_models() has all"
         raise ValueError(f"unknown network {name!r}; {hint}") from None
 
 
-def builder(name: str) -> Builder:
-    """The function that builds `name`, called with `num_classes` and `in_channels`."""
+def builder(name: str) -> Callable[..., ImageClassifier]:
+    """The function that builds `name`, called with `num_classes` and `in_channels`.
+
+    Raises:
+        ValueError: unknown name.
+    """
     return _BUILDERS[card(name).name]
 
 

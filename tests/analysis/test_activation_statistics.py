@@ -25,7 +25,7 @@ def test_a_layer_is_seen_before_an_in_place_layer_overwrites_its_output():
 
 
 def test_every_layer_that_runs_has_a_row_and_batch_norm_standardises_in_training():
-    net = convnets.create_model("resnet20", num_classes=10).train()
+    net = convnets.create_model("resnet20").train()
     rows = {row.name: row for row in activation_statistics(net, torch.randn(4, 3, 32, 32))}
     leaves = {name for name, module in net.named_modules() if not any(module.children())}
     assert rows.keys() == leaves

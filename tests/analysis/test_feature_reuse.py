@@ -7,7 +7,7 @@ from convnets.analysis import feature_reuse
 
 @pytest.fixture(scope="module")
 def densenet():
-    return convnets.create_model("densenet40_12", num_classes=10)
+    return convnets.create_model("densenet40_12")
 
 
 def test_an_entry_is_the_mean_absolute_weight_between_two_layers(densenet):
@@ -41,7 +41,7 @@ def test_the_largest_source_of_each_target_is_1(densenet):
 
 
 def test_a_layer_that_is_not_read_is_found():
-    net = convnets.create_model("densenet_bc100_12", num_classes=10)
+    net = convnets.create_model("densenet_bc100_12")
     with torch.no_grad():
         net.features.block2.layer9.conv1.weight[:, 108:120] = 0  # 108 come in; layer1 follows
     reuse = feature_reuse(net, 2)
@@ -51,14 +51,14 @@ def test_a_layer_that_is_not_read_is_found():
 
 def test_another_network_and_a_block_that_does_not_exist_are_refused(densenet):
     with pytest.raises(ValueError, match="got a ResNet"):
-        feature_reuse(convnets.create_model("resnet20", num_classes=10), 1)
+        feature_reuse(convnets.create_model("resnet20"), 1)
     for block in (0, 4):
         with pytest.raises(ValueError, match=f"1 to 3, got {block}"):
             feature_reuse(densenet, block)
 
 
 def test_a_target_without_weights_has_no_largest_source():
-    net = convnets.create_model("densenet40_12", num_classes=10)
+    net = convnets.create_model("densenet40_12")
     torch.nn.init.zeros_(net.features.block1.layer1.conv1.weight)
     with pytest.raises(ValueError, match="relative=False"):
         feature_reuse(net, 1)

@@ -40,7 +40,7 @@ def test_the_predicted_class_is_explained_if_none_is_named():
 
 
 def test_the_weights_are_the_mean_gradients_of_the_score():
-    net = convnets.create_model("resnet20", num_classes=10).eval()
+    net = convnets.create_model("resnet20").eval()
     image = torch.randn(1, 3, 32, 32)
     maps = net.features(image)  # a mean and a linear layer follow
     evidence = (net.classifier.fc.weight[3].view(1, -1, 1, 1) * maps).sum(1, keepdim=True).relu()
@@ -78,7 +78,7 @@ def test_what_cannot_be_mapped_is_refused():
     with pytest.raises(ValueError, match="features and classifier, got a Flatten"):
         grad_cam(nn.Flatten(), image)
     with pytest.raises(ValueError, match="no places"):
-        grad_cam(convnets.create_model("lenet5", in_channels=1), torch.randn(1, 1, 32, 32))
+        grad_cam(convnets.create_model("lenet5"), torch.randn(1, 1, 32, 32))
     with pytest.raises(ValueError, match="from 0 to 1, got 2 to 2"):
         grad_cam(counting_net(), image, torch.tensor([2]))
     with pytest.raises(ValueError, match="channels"):

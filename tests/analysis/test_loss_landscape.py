@@ -17,7 +17,7 @@ STEPS = (-1.0, -0.5, 0.0, 0.5, 1.0)
 
 
 def test_step_0_is_the_networks_own_loss_in_evaluation_mode():
-    net = convnets.create_model("resnet20", num_classes=10).train()
+    net = convnets.create_model("resnet20").train()
     images, labels = torch.randn(4, 3, 16, 16), torch.arange(4)
     losses = loss_along_direction(net, images, labels, steps=(0.0, 1.0))
     assert net.training

@@ -16,7 +16,7 @@ from convnets.models.resnext import (
 
 
 def test_it_is_the_spread_of_the_last_batch_norms_output():
-    net = convnets.create_model("resnet20", num_classes=10).train()
+    net = convnets.create_model("resnet20").train()
     for block in net.modules():
         if hasattr(block, "residual"):
             nn.init.constant_(block.residual.norm2.weight, 0.3)

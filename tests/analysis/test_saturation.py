@@ -38,7 +38,7 @@ def test_the_margin_is_a_part_of_each_activations_range(activation, values, low,
 
 def test_larger_weights_saturate_lenet():
     images = data.load().test.images[:16] / 255
-    net = convnets.create_model("lenet5", num_classes=10, in_channels=1)
+    net = convnets.create_model("lenet5")
     padded = nn.functional.pad(images, (2, 2, 2, 2))
     before = saturation(net, padded)
     assert [row.name for row in before][:2] == ["features.squash1", "features.squash2"]

@@ -54,8 +54,8 @@ def test_layers_of_a_network_are_compared_two_by_two():
 
 
 def test_two_networks_can_be_compared():
-    resnet = convnets.create_model("resnet20", num_classes=10)
-    plain = convnets.create_model("plain20", num_classes=10)
+    resnet = convnets.create_model("resnet20")
+    plain = convnets.create_model("plain20")
     images = torch.randn(8, 3, 16, 16)
     assert cka(resnet, images, STAGES, plain).shape == (3, 3)
     similar = cka(resnet, images, STAGES, plain, ["features.stem"])

@@ -26,7 +26,7 @@ def on_meta(name: str) -> tuple[nn.Module, torch.Tensor]:
     """A network without numbers, and an image of its size."""
     card = convnets.card(name)
     with torch.device("meta"):
-        net = convnets.create_model(name, card.num_classes, card.in_channels).eval()
+        net = convnets.create_model(name).eval()
         return net, torch.empty(1, card.in_channels, card.input_size, card.input_size)
 
 

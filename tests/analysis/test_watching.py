@@ -60,7 +60,7 @@ def test_looking_leaves_no_trace(net, name):
 
 
 def test_feature_reuse_only_reads():
-    net = convnets.create_model("densenet40_12", num_classes=10)
+    net = convnets.create_model("densenet40_12")
     state = copy.deepcopy(net.state_dict())
     analysis.feature_reuse(net, 1).zero_()
     assert all(torch.equal(value, state[key]) for key, value in net.state_dict().items())

@@ -1,5 +1,7 @@
 """One loop over the registry: whatever is registered keeps the contract."""
 
+import inspect
+
 import pytest
 import torch
 from torch import nn
@@ -15,9 +17,8 @@ TRAINABLE = [name for name in SMALL if name not in ("plain32", "plain44", "plain
 
 
 def on_meta(name: str) -> ImageClassifier:
-    card = convnets.card(name)
     with torch.device("meta"):
-        return convnets.create_model(name, card.num_classes, card.in_channels)
+        return convnets.create_model(name)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -86,6 +87,17 @@ def test_a_small_network_learns_one_batch_by_heart(name):
         if loss.item() < 0.1:
             break
     assert loss.item() < 0.1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_builder_takes_classes_channels_and_input_size_from_the_card(name):
+    card, build = convnets.card(name), getattr(convnets.models, name)
+    defaults = {key: p.default for key, p in inspect.signature(build).parameters.items()}
+    assert defaults == {"num_classes": card.num_classes, "in_channels": card.in_channels}
+    with torch.device("meta"):
+        for net in (build(), convnets.create_model(name)):
+            assert (net.num_classes, net.in_channels) == (card.num_classes, card.in_channels)
+            assert net.input_size == card.input_size
 
 
 def test_a_single_image_without_batch_dimension_is_explained():

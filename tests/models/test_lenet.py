@@ -10,7 +10,7 @@ def parameters(*modules: torch.nn.Module) -> int:
 
 
 def test_each_layer_has_the_trainable_parameters_that_the_paper_states():
-    net = convnets.create_model("lenet5", num_classes=10, in_channels=1)
+    net = convnets.create_model("lenet5")
     stated = {"c1": 156, "s2": 12, "c3": 1516, "s4": 32, "c5": 48_120}
     for name, count in stated.items():
         assert parameters(getattr(net.features, name)) == count, name
@@ -18,12 +18,12 @@ def test_each_layer_has_the_trainable_parameters_that_the_paper_states():
 
 
 def test_all_but_the_output_layer_is_the_papers_60_000():
-    net = convnets.create_model("lenet5", num_classes=10, in_channels=1)
+    net = convnets.create_model("lenet5")
     assert parameters(net) - parameters(net.classifier.output) == 60_000
 
 
 def test_the_maps_have_the_papers_sizes():
-    rows = trace(convnets.create_model("lenet5", 10, 1), 32)
+    rows = trace(convnets.create_model("lenet5"), 32)
     assert [rows[name].output[-1] for name in ("c1", "s2", "s4", "c5")] == [28, 14, 5, 1]
 
 

@@ -9,8 +9,7 @@ import convnets
 from convnets.analysis import trace
 from convnets.models.checkpoints.pytorchcv import RESNET
 from convnets.models.resnet import (
-    SMALL_DEPTHS,
-    SMALL_WIDTHS,
+    TABLE_6,
     BasicBlock,
     Bottleneck,
     PlainBlock,
@@ -128,17 +127,14 @@ def test_the_zero_padding_shortcut_keeps_every_second_pixel_and_adds_black_maps(
 
 def test_plain_and_residual_small_networks_have_the_same_parameters():
     counts = [
-        sum(p.numel() for p in convnets.create_model(name, 10, 3).parameters())
+        sum(p.numel() for p in convnets.create_model(name).parameters())
         for name in ("plain56", "resnet56")
     ]
     assert counts[0] == counts[1]
 
 
 def test_only_the_shortcuts_distinguish_a_network_with_option_a_from_one_with_option_b():
-    nets = [
-        ResNet(partial(BasicBlock, option=option), SMALL_DEPTHS[20], SMALL_WIDTHS, small_stem)
-        for option in "AB"
-    ]
+    nets = [ResNet(partial(BasicBlock, option=option), *TABLE_6[20], small_stem) for option in "AB"]
     without, with_projections = (set(net.state_dict()) for net in nets)
     assert without < with_projections
     assert all("shortcut" in key for key in with_projections - without)
@@ -148,7 +144,7 @@ def test_only_the_shortcuts_distinguish_a_network_with_option_a_from_one_with_op
 def test_resnet_20_with_projections_is_pytorchcvs():
     theirs = get_pytorchcv_model("resnet20_cifar10")
     theirs(torch.randn(8, 3, 32, 32))  # statistics that are not 0 and 1
-    ours = ResNet(BasicBlock, SMALL_DEPTHS[20], SMALL_WIDTHS, small_stem, num_classes=10)
+    ours = ResNet(BasicBlock, *TABLE_6[20], small_stem, num_classes=10)
     rename = RESNET(ours)
     ours.load_state_dict({rename(key): value for key, value in theirs.state_dict().items()})
     images = torch.randn(2, 3, 32, 32)

@@ -35,6 +35,7 @@ def test_maps_of_an_image_of_32_pixels_are_at_most_8_times_smaller_but_for_borde
         maps = small.features(torch.empty(2, 1, 256, 256))
     assert 256 / 8 - 8 <= maps.shape[-1] <= 256 / 8 + 1
     assert small.smallest_input <= 28
+    assert small.input_size == 32
 
 
 @pytest.mark.parametrize("name", ["alexnet", "vgg11", "inception_v4", "densenet121"])

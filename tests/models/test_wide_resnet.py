@@ -22,13 +22,13 @@ def test_networks_have_the_papers_parameters(name, millions):
 @pytest.mark.parametrize(("depth", "factor"), [(16, 4), (28, 10)])
 def test_depth_counts_convolutions_with_those_of_the_shortcuts(depth, factor):
     with torch.device("meta"):
-        net = convnets.create_model(f"wide_resnet{depth}_{factor}", num_classes=10)
+        net = convnets.create_model(f"wide_resnet{depth}_{factor}")
     assert sum(isinstance(module, nn.Conv2d) for module in net.modules()) == depth
 
 
 def test_groups_have_the_sizes_of_table_1():
     with torch.device("meta"):
-        rows = trace(convnets.create_model("wide_resnet28_10", num_classes=10), 32)
+        rows = trace(convnets.create_model("wide_resnet28_10"), 32)
     shapes = [rows["features.stem.conv"].output]
     shapes += [rows[f"stage{stage}.3.residual.conv2"].output for stage in (1, 2, 3)]
     assert shapes == [(16, 32, 32), (160, 32, 32), (320, 16, 16), (640, 8, 8)]

@@ -1,4 +1,4 @@
-"""The contract that every network of the course keeps."""
+"""The interface that every network of the course has."""
 
 from torch import Tensor, nn
 
@@ -15,6 +15,10 @@ class ImageClassifier(nn.Module):
         num_classes: number of classes.
         in_channels: channels of the input image.
         smallest_input: side in pixels of the smallest image that every layer can handle.
+
+    Attributes:
+        input_size: side in pixels of the square image that the network is made for, from its card;
+            32 if it was adapted to small images; `None` for a network that is not registered.
 
     Raises (when called):
         ValueError: the input has another number of channels, or is too small.
@@ -35,6 +39,7 @@ class ImageClassifier(nn.Module):
         self.num_classes = num_classes
         self.in_channels = in_channels
         self.smallest_input = smallest_input
+        self.input_size: int | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         self.check(x)

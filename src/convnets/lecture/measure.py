@@ -14,9 +14,8 @@ from convnets.layers import ImageClassifier
 @cache
 def network(name: str) -> ImageClassifier:
     """The network without weights, as published: for a look at its layers."""
-    card = convnets.card(name)
     with torch.device("meta"):
-        return convnets.create_model(name, card.num_classes, card.in_channels).eval()
+        return convnets.create_model(name).eval()
 
 
 @cache

@@ -1,95 +1,195 @@
-"""The architectures, one file a family, in the lecture's order."""
+"""The architectures of the lecture, one file a family, with a function that builds each."""
 
-from convnets import registry
-from convnets.layers import ImageClassifier
-from convnets.models import (
+from convnets.models.alexnet import (
     alexnet,
-    checkpoints,
-    compound_scaling,
-    densenet,
-    efficientnet,
-    googlenet,
-    googlenet_auxiliary,
-    inception,
-    inception_resnet,
-    lenet,
-    mobilenet,
-    mobilenet_v2,
-    preact,
-    resnet,
-    resnext,
-    senet,
-    shufflenet,
-    shufflenet_v2,
-    vgg,
-    wide_resnet,
-    zfnet,
+    alexnet_one_tower,
 )
+from convnets.models.densenet import (
+    densenet40_12,
+    densenet121,
+    densenet161,
+    densenet169,
+    densenet201,
+    densenet_bc100_12,
+)
+from convnets.models.efficientnet import (
+    efficientnet_b0,
+    efficientnet_b1,
+    efficientnet_b2,
+    efficientnet_b3,
+    efficientnet_b4,
+    efficientnet_b5,
+    efficientnet_b6,
+    efficientnet_b7,
+)
+from convnets.models.factory import create_model
 from convnets.models.fusing import fuse
-from convnets.models.small_input import keep_small_images_
+from convnets.models.googlenet import (
+    googlenet,
+    googlenet_bn,
+)
+from convnets.models.inception import inception_v4
+from convnets.models.inception_resnet import inception_resnet_v2
+from convnets.models.lenet import lenet5
+from convnets.models.mobilenet import mobilenet_v1
+from convnets.models.mobilenet_v2 import mobilenet_v2
+from convnets.models.preact import (
+    preact_resnet18,
+    preact_resnet34,
+    preact_resnet50,
+    preact_resnet101,
+    preact_resnet152,
+)
+from convnets.models.resnet import (
+    plain18,
+    plain20,
+    plain32,
+    plain34,
+    plain44,
+    plain56,
+    resnet18,
+    resnet20,
+    resnet32,
+    resnet34,
+    resnet44,
+    resnet50,
+    resnet50_v1,
+    resnet56,
+    resnet101,
+    resnet101_v1,
+    resnet110,
+    resnet152,
+    resnet152_v1,
+)
+from convnets.models.resnext import (
+    resnext29_8x64d,
+    resnext50_32x4d,
+    resnext101_32x8d,
+)
+from convnets.models.senet import (
+    se_googlenet,
+    se_resnet18,
+    se_resnet34,
+    se_resnet50,
+    se_resnet101,
+    se_resnet152,
+    se_resnext50_32x4d,
+)
+from convnets.models.shufflenet import (
+    shufflenet_v1_g1,
+    shufflenet_v1_g2,
+    shufflenet_v1_g3,
+    shufflenet_v1_g4,
+    shufflenet_v1_g8,
+)
+from convnets.models.shufflenet_v2 import (
+    shufflenet_v2_x0_5,
+    shufflenet_v2_x1_0,
+    shufflenet_v2_x1_5,
+    shufflenet_v2_x2_0,
+)
+from convnets.models.vgg import (
+    vgg11,
+    vgg11_bn,
+    vgg13,
+    vgg13_bn,
+    vgg16,
+    vgg16_bn,
+    vgg19,
+    vgg19_bn,
+)
+from convnets.models.wide_resnet import (
+    wide_resnet16_4,
+    wide_resnet28_10,
+    wide_resnet50_2,
+    wide_resnet101_2,
+)
+from convnets.models.zfnet import (
+    zfnet,
+    zfnet_paper,
+)
 
 __all__ = [
     "alexnet",
-    "checkpoints",
-    "compound_scaling",
+    "alexnet_one_tower",
     "create_model",
-    "densenet",
-    "efficientnet",
+    "densenet40_12",
+    "densenet121",
+    "densenet161",
+    "densenet169",
+    "densenet201",
+    "densenet_bc100_12",
+    "efficientnet_b0",
+    "efficientnet_b1",
+    "efficientnet_b2",
+    "efficientnet_b3",
+    "efficientnet_b4",
+    "efficientnet_b5",
+    "efficientnet_b6",
+    "efficientnet_b7",
     "fuse",
     "googlenet",
-    "googlenet_auxiliary",
-    "inception",
-    "inception_resnet",
-    "lenet",
-    "mobilenet",
+    "googlenet_bn",
+    "inception_resnet_v2",
+    "inception_v4",
+    "lenet5",
+    "mobilenet_v1",
     "mobilenet_v2",
-    "preact",
-    "resnet",
-    "resnext",
-    "senet",
-    "shufflenet",
-    "shufflenet_v2",
-    "vgg",
-    "wide_resnet",
+    "plain18",
+    "plain20",
+    "plain32",
+    "plain34",
+    "plain44",
+    "plain56",
+    "preact_resnet18",
+    "preact_resnet34",
+    "preact_resnet50",
+    "preact_resnet101",
+    "preact_resnet152",
+    "resnet18",
+    "resnet20",
+    "resnet32",
+    "resnet34",
+    "resnet44",
+    "resnet50",
+    "resnet50_v1",
+    "resnet56",
+    "resnet101",
+    "resnet101_v1",
+    "resnet110",
+    "resnet152",
+    "resnet152_v1",
+    "resnext29_8x64d",
+    "resnext50_32x4d",
+    "resnext101_32x8d",
+    "se_googlenet",
+    "se_resnet18",
+    "se_resnet34",
+    "se_resnet50",
+    "se_resnet101",
+    "se_resnet152",
+    "se_resnext50_32x4d",
+    "shufflenet_v1_g1",
+    "shufflenet_v1_g2",
+    "shufflenet_v1_g3",
+    "shufflenet_v1_g4",
+    "shufflenet_v1_g8",
+    "shufflenet_v2_x0_5",
+    "shufflenet_v2_x1_0",
+    "shufflenet_v2_x1_5",
+    "shufflenet_v2_x2_0",
+    "vgg11",
+    "vgg11_bn",
+    "vgg13",
+    "vgg13_bn",
+    "vgg16",
+    "vgg16_bn",
+    "vgg19",
+    "vgg19_bn",
+    "wide_resnet16_4",
+    "wide_resnet28_10",
+    "wide_resnet50_2",
+    "wide_resnet101_2",
     "zfnet",
+    "zfnet_paper",
 ]
-
-
-def create_model(
-    name: str,
-    num_classes: int = 1000,
-    in_channels: int = 3,
-    weights: str | None = None,
-    small_input: bool = False,
-) -> ImageClassifier:
-    """The network called `name`, freshly initialised or with public weights.
-
-    Args:
-        name: one of `convnets.list_models()`.
-        num_classes: width of the last layer.
-        in_channels: channels of the input images.
-        weights: `"torchvision"` downloads the weights that torchvision publishes for this network
-            (1000 classes, 3 channels); `None` leaves the initialisation.
-        small_input: for images of 28 to 32 pixels: a network made for ImageNet does without its
-            first strides. Networks made for small images stay as they are.
-
-    Raises:
-        ValueError: unknown name, sizes below 1, or weights that do not exist for this network.
-    """
-    if num_classes < 1 or in_channels < 1:
-        raise ValueError(
-            f"num_classes and in_channels must be at least 1, got {num_classes} and {in_channels}"
-        )
-    make = registry.builder(name)
-    if weights is not None and (num_classes, in_channels) != (1000, 3):
-        raise ValueError(
-            f"public weights of {name!r} are for num_classes=1000 and in_channels=3; build it with "
-            "those, then replace the last layer of net.classifier"
-        )
-    net: ImageClassifier = make(num_classes=num_classes, in_channels=in_channels)
-    if weights is not None:
-        net.load_state_dict(checkpoints.download(name, weights))
-    card = registry.card(name)
-    if small_input and not card.is_small_image:
-        keep_small_images_(net, card.input_size)
-    return net

@@ -126,13 +126,15 @@ def init_alexnet_(net: AlexNet) -> None:
         nn.init.ones_(layer.bias)
 
 
-@register("alexnet")
+@register
 def alexnet(num_classes: int = 1000, in_channels: int = 3) -> AlexNet:
+    """AlexNet in two groups, as on the paper's two GPUs (figure 2)."""
     return AlexNet(TWO_GROUPS, 67, num_classes=num_classes, in_channels=in_channels)
 
 
-@register("alexnet_one_tower")
+@register
 def alexnet_one_tower(num_classes: int = 1000, in_channels: int = 3) -> AlexNet:
+    """AlexNet in one tower (Krizhevsky, 2014), which is torchvision's `alexnet`."""
     return AlexNet(
         ONE_TOWER, 63, dropout_first=True, num_classes=num_classes, in_channels=in_channels
     )

@@ -14,7 +14,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -191,5 +190,37 @@ class DenseNet(ImageClassifier):
         init_he_normal_(self)
 
 
-for name, row in ROWS.items():
-    register(name)(partial(DenseNet, row))
+@register
+def densenet121(num_classes: int = 1000, in_channels: int = 3) -> DenseNet:
+    """DenseNet-121 (table 1)."""
+    return DenseNet(ROWS["densenet121"], num_classes=num_classes, in_channels=in_channels)
+
+
+@register
+def densenet161(num_classes: int = 1000, in_channels: int = 3) -> DenseNet:
+    """DenseNet-161, which is among the authors' weights but not in table 1."""
+    return DenseNet(ROWS["densenet161"], num_classes=num_classes, in_channels=in_channels)
+
+
+@register
+def densenet169(num_classes: int = 1000, in_channels: int = 3) -> DenseNet:
+    """DenseNet-169 (table 1)."""
+    return DenseNet(ROWS["densenet169"], num_classes=num_classes, in_channels=in_channels)
+
+
+@register
+def densenet201(num_classes: int = 1000, in_channels: int = 3) -> DenseNet:
+    """DenseNet-201 (table 1)."""
+    return DenseNet(ROWS["densenet201"], num_classes=num_classes, in_channels=in_channels)
+
+
+@register
+def densenet40_12(num_classes: int = 10, in_channels: int = 3) -> DenseNet:
+    """DenseNet of 40 layers and growth rate 12 for CIFAR-10 (table 2)."""
+    return DenseNet(ROWS["densenet40_12"], num_classes=num_classes, in_channels=in_channels)
+
+
+@register
+def densenet_bc100_12(num_classes: int = 10, in_channels: int = 3) -> DenseNet:
+    """DenseNet-BC of 100 layers and growth rate 12 for CIFAR-10 (table 2)."""
+    return DenseNet(ROWS["densenet_bc100_12"], num_classes=num_classes, in_channels=in_channels)

@@ -167,8 +167,58 @@ def init_efficientnet_(net: nn.Module) -> None:
             nn.init.uniform_(module.weight, -bound, bound)
 
 
-for name, (scaling, dropout) in VARIANTS.items():
+def _variant(name: str, num_classes: int, in_channels: int) -> EfficientNet:
+    """B0 to B7, with batch norm as in torchvision's weights."""
+    scaling, dropout = VARIANTS[name]
     norm = TENSORFLOW_NORM if name in ("b5", "b6", "b7") else nn.BatchNorm2d
-    register(f"efficientnet_{name}")(
-        partial(EfficientNet, scaling=scaling, dropout=dropout, norm=norm)
+    return EfficientNet(
+        scaling, dropout, norm=norm, num_classes=num_classes, in_channels=in_channels
     )
+
+
+@register
+def efficientnet_b0(num_classes: int = 1000, in_channels: int = 3) -> EfficientNet:
+    """EfficientNet-B0 (table 1)."""
+    return _variant("b0", num_classes, in_channels)
+
+
+@register
+def efficientnet_b1(num_classes: int = 1000, in_channels: int = 3) -> EfficientNet:
+    """EfficientNet-B1 (table 2)."""
+    return _variant("b1", num_classes, in_channels)
+
+
+@register
+def efficientnet_b2(num_classes: int = 1000, in_channels: int = 3) -> EfficientNet:
+    """EfficientNet-B2 (table 2)."""
+    return _variant("b2", num_classes, in_channels)
+
+
+@register
+def efficientnet_b3(num_classes: int = 1000, in_channels: int = 3) -> EfficientNet:
+    """EfficientNet-B3 (table 2)."""
+    return _variant("b3", num_classes, in_channels)
+
+
+@register
+def efficientnet_b4(num_classes: int = 1000, in_channels: int = 3) -> EfficientNet:
+    """EfficientNet-B4 (table 2)."""
+    return _variant("b4", num_classes, in_channels)
+
+
+@register
+def efficientnet_b5(num_classes: int = 1000, in_channels: int = 3) -> EfficientNet:
+    """EfficientNet-B5 (table 2)."""
+    return _variant("b5", num_classes, in_channels)
+
+
+@register
+def efficientnet_b6(num_classes: int = 1000, in_channels: int = 3) -> EfficientNet:
+    """EfficientNet-B6 (table 2)."""
+    return _variant("b6", num_classes, in_channels)
+
+
+@register
+def efficientnet_b7(num_classes: int = 1000, in_channels: int = 3) -> EfficientNet:
+    """EfficientNet-B7 (table 2)."""
+    return _variant("b7", num_classes, in_channels)

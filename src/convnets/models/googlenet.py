@@ -218,13 +218,14 @@ def init_googlenet_(net: nn.Module) -> None:
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
 
 
-register("googlenet")(GoogLeNet)
-register("googlenet_bn")(
-    partial(
-        GoogLeNet,
-        stem=bn_stem,
-        module=partial(Inception, conv=conv_bn_relu, large_kernel=3),
-        last_pool=2,
-        dropout=0.2,
-    )
-)
+@register
+def googlenet(num_classes: int = 1000, in_channels: int = 3) -> GoogLeNet:
+    """GoogLeNet (table 1)."""
+    return GoogLeNet(num_classes=num_classes, in_channels=in_channels)
+
+
+@register
+def googlenet_bn(num_classes: int = 1000, in_channels: int = 3) -> GoogLeNet:
+    """GoogLeNet with batch norm, which is torchvision's `googlenet`."""
+    module = partial(Inception, conv=conv_bn_relu, large_kernel=3)
+    return GoogLeNet(bn_stem, module, 2, 0.2, num_classes, in_channels)

@@ -15,7 +15,6 @@ states none. The public weights expect pixels from -1 to 1.
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import TypeAlias
 
 import torch
@@ -180,4 +179,7 @@ class Inception(ImageClassifier):
         init_he_normal_(self)
 
 
-register("inception_v4")(partial(Inception, INCEPTION_V4))
+@register
+def inception_v4(num_classes: int = 1000, in_channels: int = 3) -> Inception:
+    """Inception-v4 (figure 9)."""
+    return Inception(INCEPTION_V4, num_classes, in_channels)

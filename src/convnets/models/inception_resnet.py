@@ -14,7 +14,6 @@ public weights expect pixels from -1 to 1.
 """
 
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -114,4 +113,8 @@ INCEPTION_RESNET_V2: tuple[Row, ...] = (
     ("conv6", Conv(1536, 1), 1),
 )
 
-register("inception_resnet_v2")(partial(Inception, INCEPTION_RESNET_V2))
+
+@register
+def inception_resnet_v2(num_classes: int = 1000, in_channels: int = 3) -> Inception:
+    """Inception-ResNet-v2, as the authors released it (figure 15)."""
+    return Inception(INCEPTION_RESNET_V2, num_classes, in_channels)

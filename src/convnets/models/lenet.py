@@ -119,6 +119,7 @@ def init_lecun_uniform_(net: nn.Module) -> None:
             nn.init.uniform_(module.weight, -2.4 / 4, 2.4 / 4)
 
 
-@register("lenet5")
+@register
 def lenet5(num_classes: int = 10, in_channels: int = 1) -> LeNet5:
+    """LeNet-5 for the ten digits of MNIST (section II-B and figure 2)."""
     return LeNet5(num_classes, in_channels)

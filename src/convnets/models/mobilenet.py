@@ -110,4 +110,7 @@ class MobileNet(ImageClassifier):
         init_he_normal_(self)
 
 
-register("mobilenet_v1")(MobileNet)
+@register
+def mobilenet_v1(num_classes: int = 1000, in_channels: int = 3) -> MobileNet:
+    """MobileNet v1 at full width (table 1)."""
+    return MobileNet(num_classes=num_classes, in_channels=in_channels)

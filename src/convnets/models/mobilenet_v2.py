@@ -133,4 +133,7 @@ class MobileNetV2(ImageClassifier):
         init_he_normal_(self)
 
 
-register("mobilenet_v2")(MobileNetV2)
+@register
+def mobilenet_v2(num_classes: int = 1000, in_channels: int = 3) -> MobileNetV2:
+    """MobileNet v2 at full width (table 2)."""
+    return MobileNetV2(num_classes=num_classes, in_channels=in_channels)

@@ -12,17 +12,10 @@ stride of a bottleneck is on its 3x3 convolution. Both are as in the weights tha
 
 from collections import OrderedDict
 from collections.abc import Callable
-from functools import partial
 
 from torch import Tensor, nn
 
-from convnets.models.resnet import (
-    BASIC_DEPTHS,
-    BASIC_WIDTHS,
-    BOTTLENECK_DEPTHS,
-    BOTTLENECK_WIDTHS,
-    ResNet,
-)
+from convnets.models.resnet import TABLE_1, ResNet
 from convnets.registry import register
 
 
@@ -121,9 +114,31 @@ class PreactResNet(ResNet):
         self.features.add_module("relu", nn.ReLU(inplace=True))
 
 
-for depth, depths in BASIC_DEPTHS.items():
-    register(f"preact_resnet{depth}")(partial(PreactResNet, PreactBasicBlock, depths, BASIC_WIDTHS))
-for depth, depths in BOTTLENECK_DEPTHS.items():
-    register(f"preact_resnet{depth}")(
-        partial(PreactResNet, PreactBottleneck, depths, BOTTLENECK_WIDTHS)
-    )
+@register
+def preact_resnet18(num_classes: int = 1000, in_channels: int = 3) -> PreactResNet:
+    """ResNet-18 with pre-activation (figures 1b and 4e)."""
+    return PreactResNet(PreactBasicBlock, *TABLE_1[18], preact_stem, num_classes, in_channels)
+
+
+@register
+def preact_resnet34(num_classes: int = 1000, in_channels: int = 3) -> PreactResNet:
+    """ResNet-34 with pre-activation (figures 1b and 4e)."""
+    return PreactResNet(PreactBasicBlock, *TABLE_1[34], preact_stem, num_classes, in_channels)
+
+
+@register
+def preact_resnet50(num_classes: int = 1000, in_channels: int = 3) -> PreactResNet:
+    """ResNet-50 with pre-activation (figures 1b and 4e)."""
+    return PreactResNet(PreactBottleneck, *TABLE_1[50], preact_stem, num_classes, in_channels)
+
+
+@register
+def preact_resnet101(num_classes: int = 1000, in_channels: int = 3) -> PreactResNet:
+    """ResNet-101 with pre-activation (figures 1b and 4e)."""
+    return PreactResNet(PreactBottleneck, *TABLE_1[101], preact_stem, num_classes, in_channels)
+
+
+@register
+def preact_resnet152(num_classes: int = 1000, in_channels: int = 3) -> PreactResNet:
+    """ResNet-152 with pre-activation (figures 1b and 4e)."""
+    return PreactResNet(PreactBottleneck, *TABLE_1[152], preact_stem, num_classes, in_channels)

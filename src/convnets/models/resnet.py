@@ -21,14 +21,26 @@ from torch.nn.functional import pad
 from convnets.layers import ImageClassifier, imagenet_stem, init_he_normal_
 from convnets.registry import register
 
-# Table 1: blocks in conv2_x to conv5_x; channels behind conv1 and behind each of these stages.
-BASIC_DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
+# Table 1, for ImageNet: blocks in conv2_x to conv5_x; channels after conv1 and after each stage.
 BASIC_WIDTHS = (64, 64, 128, 256, 512)
-BOTTLENECK_DEPTHS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 BOTTLENECK_WIDTHS = (64, 256, 512, 1024, 2048)
-# Section 4.2 and table 6: a network of 6n + 2 layers has n blocks in each of three stages.
-SMALL_DEPTHS = {20: (3,) * 3, 32: (5,) * 3, 44: (7,) * 3, 56: (9,) * 3, 110: (18,) * 3}
+TABLE_1 = {
+    # layers: depths, widths
+    18: ((2, 2, 2, 2), BASIC_WIDTHS),
+    34: ((3, 4, 6, 3), BASIC_WIDTHS),
+    50: ((3, 4, 6, 3), BOTTLENECK_WIDTHS),
+    101: ((3, 4, 23, 3), BOTTLENECK_WIDTHS),
+    152: ((3, 8, 36, 3), BOTTLENECK_WIDTHS),
+}
+# Section 4.2 and table 6, for CIFAR-10: 6n + 2 layers make n blocks in each of three stages.
 SMALL_WIDTHS = (16, 16, 32, 64)
+TABLE_6 = {
+    20: ((3, 3, 3), SMALL_WIDTHS),
+    32: ((5, 5, 5), SMALL_WIDTHS),
+    44: ((7, 7, 7), SMALL_WIDTHS),
+    56: ((9, 9, 9), SMALL_WIDTHS),
+    110: ((18, 18, 18), SMALL_WIDTHS),
+}
 
 
 class ZeroPadShortcut(nn.Module):
@@ -175,6 +187,10 @@ class Bottleneck(ResidualBlock):
         )
 
 
+paper_bottleneck = partial(Bottleneck, stride_first=True)
+zero_padded_block = partial(BasicBlock, option="A")
+
+
 def small_stem(in_channels: int, width: int) -> nn.Module:
     """A 3x3 convolution that keeps the size: for images of 32 pixels (section 4.2)."""
     return nn.Sequential(
@@ -226,15 +242,115 @@ class ResNet(ImageClassifier):
         init_he_normal_(self)
 
 
-for depth, depths in BASIC_DEPTHS.items():
-    register(f"plain{depth}")(partial(ResNet, PlainBlock, depths, BASIC_WIDTHS))
-    register(f"resnet{depth}")(partial(ResNet, BasicBlock, depths, BASIC_WIDTHS))
-for depth, depths in BOTTLENECK_DEPTHS.items():
-    paper = partial(Bottleneck, stride_first=True)
-    register(f"resnet{depth}")(partial(ResNet, Bottleneck, depths, BOTTLENECK_WIDTHS))
-    register(f"resnet{depth}_v1")(partial(ResNet, paper, depths, BOTTLENECK_WIDTHS))
-for depth, stages in SMALL_DEPTHS.items():
-    small = partial(ResNet, depths=stages, widths=SMALL_WIDTHS, stem=small_stem)
-    register(f"resnet{depth}")(partial(small, partial(BasicBlock, option="A")))
-    if depth <= 56:
-        register(f"plain{depth}")(partial(small, PlainBlock))
+@register
+def plain18(num_classes: int = 1000, in_channels: int = 3) -> ResNet:
+    """ResNet-18 without its shortcuts (table 2)."""
+    return ResNet(PlainBlock, *TABLE_1[18], imagenet_stem, num_classes, in_channels)
+
+
+@register
+def plain34(num_classes: int = 1000, in_channels: int = 3) -> ResNet:
+    """ResNet-34 without its shortcuts (table 2)."""
+    return ResNet(PlainBlock, *TABLE_1[34], imagenet_stem, num_classes, in_channels)
+
+
+@register
+def resnet18(num_classes: int = 1000, in_channels: int = 3) -> ResNet:
+    """ResNet-18 with projection shortcuts (table 1; section 4.1, option B)."""
+    return ResNet(BasicBlock, *TABLE_1[18], imagenet_stem, num_classes, in_channels)
+
+
+@register
+def resnet34(num_classes: int = 1000, in_channels: int = 3) -> ResNet:
+    """ResNet-34 with projection shortcuts (table 1; section 4.1, option B)."""
+    return ResNet(BasicBlock, *TABLE_1[34], imagenet_stem, num_classes, in_channels)
+
+
+@register
+def resnet50(num_classes: int = 1000, in_channels: int = 3) -> ResNet:
+    """ResNet-50 with strides on the 3x3 convolutions, as torchvision has it (table 1)."""
+    return ResNet(Bottleneck, *TABLE_1[50], imagenet_stem, num_classes, in_channels)
+
+
+@register
+def resnet101(num_classes: int = 1000, in_channels: int = 3) -> ResNet:
+    """ResNet-101 with strides on the 3x3 convolutions, as torchvision has it (table 1)."""
+    return ResNet(Bottleneck, *TABLE_1[101], imagenet_stem, num_classes, in_channels)
+
+
+@register
+def resnet152(num_classes: int = 1000, in_channels: int = 3) -> ResNet:
+    """ResNet-152 with strides on the 3x3 convolutions, as torchvision has it (table 1)."""
+    return ResNet(Bottleneck, *TABLE_1[152], imagenet_stem, num_classes, in_channels)
+
+
+@register
+def resnet50_v1(num_classes: int = 1000, in_channels: int = 3) -> ResNet:
+    """ResNet-50 with strides on the first 1x1 convolutions, as in the paper (table 1)."""
+    return ResNet(paper_bottleneck, *TABLE_1[50], imagenet_stem, num_classes, in_channels)
+
+
+@register
+def resnet101_v1(num_classes: int = 1000, in_channels: int = 3) -> ResNet:
+    """ResNet-101 with strides on the first 1x1 convolutions, as in the paper (table 1)."""
+    return ResNet(paper_bottleneck, *TABLE_1[101], imagenet_stem, num_classes, in_channels)
+
+
+@register
+def resnet152_v1(num_classes: int = 1000, in_channels: int = 3) -> ResNet:
+    """ResNet-152 with strides on the first 1x1 convolutions, as in the paper (table 1)."""
+    return ResNet(paper_bottleneck, *TABLE_1[152], imagenet_stem, num_classes, in_channels)
+
+
+@register
+def plain20(num_classes: int = 10, in_channels: int = 3) -> ResNet:
+    """ResNet-20 for CIFAR-10 without its shortcuts (section 4.2)."""
+    return ResNet(PlainBlock, *TABLE_6[20], small_stem, num_classes, in_channels)
+
+
+@register
+def plain32(num_classes: int = 10, in_channels: int = 3) -> ResNet:
+    """ResNet-32 for CIFAR-10 without its shortcuts (section 4.2)."""
+    return ResNet(PlainBlock, *TABLE_6[32], small_stem, num_classes, in_channels)
+
+
+@register
+def plain44(num_classes: int = 10, in_channels: int = 3) -> ResNet:
+    """ResNet-44 for CIFAR-10 without its shortcuts (section 4.2)."""
+    return ResNet(PlainBlock, *TABLE_6[44], small_stem, num_classes, in_channels)
+
+
+@register
+def plain56(num_classes: int = 10, in_channels: int = 3) -> ResNet:
+    """ResNet-56 for CIFAR-10 without its shortcuts (section 4.2)."""
+    return ResNet(PlainBlock, *TABLE_6[56], small_stem, num_classes, in_channels)
+
+
+@register
+def resnet20(num_classes: int = 10, in_channels: int = 3) -> ResNet:
+    """ResNet-20 for CIFAR-10, with shortcuts that pad with zeros (table 6)."""
+    return ResNet(zero_padded_block, *TABLE_6[20], small_stem, num_classes, in_channels)
+
+
+@register
+def resnet32(num_classes: int = 10, in_channels: int = 3) -> ResNet:
+    """ResNet-32 for CIFAR-10, with shortcuts that pad with zeros (table 6)."""
+    return ResNet(zero_padded_block, *TABLE_6[32], small_stem, num_classes, in_channels)
+
+
+@register
+def resnet44(num_classes: int = 10, in_channels: int = 3) -> ResNet:
+    """ResNet-44 for CIFAR-10, with shortcuts that pad with zeros (table 6)."""
+    return ResNet(zero_padded_block, *TABLE_6[44], small_stem, num_classes, in_channels)
+
+
+@register
+def resnet56(num_classes: int = 10, in_channels: int = 3) -> ResNet:
+    """ResNet-56 for CIFAR-10, with shortcuts that pad with zeros (table 6)."""
+    return ResNet(zero_padded_block, *TABLE_6[56], small_stem, num_classes, in_channels)
+
+
+@register
+def resnet110(num_classes: int = 10, in_channels: int = 3) -> ResNet:
+    """ResNet-110 for CIFAR-10, with shortcuts that pad with zeros (table 6)."""
+    return ResNet(zero_padded_block, *TABLE_6[110], small_stem, num_classes, in_channels)

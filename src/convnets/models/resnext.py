@@ -17,9 +17,9 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from convnets.layers import imagenet_stem
 from convnets.models.resnet import (
-    BOTTLENECK_DEPTHS,
-    BOTTLENECK_WIDTHS,
+    TABLE_1,
     Bottleneck,
     ResNet,
     shortcut,
@@ -172,16 +172,21 @@ def copy_weights(block: ResNeXtBlock, other: EarlyConcatenation | SplitTransform
     other.load_state_dict(state)
 
 
-register("resnext50_32x4d")(partial(ResNet, ResNeXtBlock, BOTTLENECK_DEPTHS[50], BOTTLENECK_WIDTHS))
-register("resnext101_32x8d")(
-    partial(ResNet, partial(ResNeXtBlock, base_width=8), BOTTLENECK_DEPTHS[101], BOTTLENECK_WIDTHS)
-)
-register("resnext29_8x64d")(
-    partial(
-        ResNet,
-        partial(ResNeXtBlock, cardinality=8, base_width=64),
-        SMALL_DEPTHS,
-        SMALL_WIDTHS,
-        small_stem,
-    )
-)
+@register
+def resnext50_32x4d(num_classes: int = 1000, in_channels: int = 3) -> ResNet:
+    """ResNeXt-50 with 32 paths of 4 channels (table 1)."""
+    return ResNet(ResNeXtBlock, *TABLE_1[50], imagenet_stem, num_classes, in_channels)
+
+
+@register
+def resnext101_32x8d(num_classes: int = 1000, in_channels: int = 3) -> ResNet:
+    """ResNeXt-101 with 32 paths of 8 channels, which torchvision has and the paper does not."""
+    block = partial(ResNeXtBlock, base_width=8)
+    return ResNet(block, *TABLE_1[101], imagenet_stem, num_classes, in_channels)
+
+
+@register
+def resnext29_8x64d(num_classes: int = 10, in_channels: int = 3) -> ResNet:
+    """ResNeXt-29 with 8 paths of 64 channels for CIFAR-10 (section 5.3 and table 7)."""
+    block = partial(ResNeXtBlock, cardinality=8, base_width=64)
+    return ResNet(block, SMALL_DEPTHS, SMALL_WIDTHS, small_stem, num_classes, in_channels)

@@ -14,21 +14,17 @@ SE-GoogLeNet gates torchvision's GoogLeNet with batch norm, as the paper does BN
 
 from collections import OrderedDict
 from collections.abc import Callable
-from functools import partial
 
 from torch import nn
 
 from convnets.layers import SqueezeExcite
 from convnets.models.googlenet import GoogLeNet, Inception, Row, bn_stem, conv_bn_relu
 from convnets.models.resnet import (
-    BASIC_DEPTHS,
-    BASIC_WIDTHS,
-    BOTTLENECK_DEPTHS,
-    BOTTLENECK_WIDTHS,
+    TABLE_1,
     BasicBlock,
-    Bottleneck,
     ResidualBlock,
     ResNet,
+    paper_bottleneck,
 )
 from convnets.models.resnext import ResNeXtBlock
 from convnets.registry import register
@@ -103,14 +99,43 @@ class SENet(ResNet):
         self.smallest_input = 3
 
 
-for depth, depths in BASIC_DEPTHS.items():
-    register(f"se_resnet{depth}")(partial(SENet, basic_block, depths, BASIC_WIDTHS))
-for depth, depths in BOTTLENECK_DEPTHS.items():
-    bottleneck = partial(Bottleneck, stride_first=True)
-    register(f"se_resnet{depth}")(partial(SENet, bottleneck, depths, BOTTLENECK_WIDTHS))
-register("se_resnext50_32x4d")(
-    partial(SENet, ResNeXtBlock, BOTTLENECK_DEPTHS[50], BOTTLENECK_WIDTHS)
-)
-register("se_googlenet")(
-    partial(GoogLeNet, stem=bn_stem, module=gated_inception, last_pool=2, dropout=0.2)
-)
+@register
+def se_resnet18(num_classes: int = 1000, in_channels: int = 3) -> SENet:
+    """SE-ResNet-18, which timm has and the paper does not."""
+    return SENet(basic_block, *TABLE_1[18], num_classes, in_channels)
+
+
+@register
+def se_resnet34(num_classes: int = 1000, in_channels: int = 3) -> SENet:
+    """SE-ResNet-34, which timm has and the paper does not."""
+    return SENet(basic_block, *TABLE_1[34], num_classes, in_channels)
+
+
+@register
+def se_resnet50(num_classes: int = 1000, in_channels: int = 3) -> SENet:
+    """SE-ResNet-50 (table 1)."""
+    return SENet(paper_bottleneck, *TABLE_1[50], num_classes, in_channels)
+
+
+@register
+def se_resnet101(num_classes: int = 1000, in_channels: int = 3) -> SENet:
+    """SE-ResNet-101 (table 2)."""
+    return SENet(paper_bottleneck, *TABLE_1[101], num_classes, in_channels)
+
+
+@register
+def se_resnet152(num_classes: int = 1000, in_channels: int = 3) -> SENet:
+    """SE-ResNet-152 (table 2)."""
+    return SENet(paper_bottleneck, *TABLE_1[152], num_classes, in_channels)
+
+
+@register
+def se_resnext50_32x4d(num_classes: int = 1000, in_channels: int = 3) -> SENet:
+    """SE-ResNeXt-50 with 32 paths of 4 channels (table 1)."""
+    return SENet(ResNeXtBlock, *TABLE_1[50], num_classes, in_channels)
+
+
+@register
+def se_googlenet(num_classes: int = 1000, in_channels: int = 3) -> GoogLeNet:
+    """GoogLeNet with batch norm and a gate after each Inception module (figure 2)."""
+    return GoogLeNet(bn_stem, gated_inception, 2, 0.2, num_classes, in_channels)

@@ -12,7 +12,6 @@ factor makes too thin for the groups is widened to the next width that they divi
 
 import math
 from collections import OrderedDict
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -144,5 +143,31 @@ class ShuffleNet(ImageClassifier):
         init_he_normal_(self)
 
 
-for groups in WIDTHS:
-    register(f"shufflenet_v1_g{groups}")(partial(ShuffleNet, groups))
+@register
+def shufflenet_v1_g1(num_classes: int = 1000, in_channels: int = 3) -> ShuffleNet:
+    """ShuffleNet v1 with 1 group (table 1)."""
+    return ShuffleNet(1, num_classes=num_classes, in_channels=in_channels)
+
+
+@register
+def shufflenet_v1_g2(num_classes: int = 1000, in_channels: int = 3) -> ShuffleNet:
+    """ShuffleNet v1 with 2 groups (table 1)."""
+    return ShuffleNet(2, num_classes=num_classes, in_channels=in_channels)
+
+
+@register
+def shufflenet_v1_g3(num_classes: int = 1000, in_channels: int = 3) -> ShuffleNet:
+    """ShuffleNet v1 with 3 groups (table 1)."""
+    return ShuffleNet(3, num_classes=num_classes, in_channels=in_channels)
+
+
+@register
+def shufflenet_v1_g4(num_classes: int = 1000, in_channels: int = 3) -> ShuffleNet:
+    """ShuffleNet v1 with 4 groups (table 1)."""
+    return ShuffleNet(4, num_classes=num_classes, in_channels=in_channels)
+
+
+@register
+def shufflenet_v1_g8(num_classes: int = 1000, in_channels: int = 3) -> ShuffleNet:
+    """ShuffleNet v1 with 8 groups (table 1)."""
+    return ShuffleNet(8, num_classes=num_classes, in_channels=in_channels)

@@ -10,7 +10,6 @@ Differences from the paper: He initialisation, since the paper states none.
 """
 
 from collections import OrderedDict
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -131,5 +130,25 @@ class ShuffleNetV2(ImageClassifier):
         init_he_normal_(self)
 
 
-for scale, widths in WIDTHS.items():
-    register(f"shufflenet_v2_{scale}")(partial(ShuffleNetV2, widths))
+@register
+def shufflenet_v2_x0_5(num_classes: int = 1000, in_channels: int = 3) -> ShuffleNetV2:
+    """ShuffleNet v2, 0.5x (table 5)."""
+    return ShuffleNetV2(WIDTHS["x0_5"], num_classes, in_channels)
+
+
+@register
+def shufflenet_v2_x1_0(num_classes: int = 1000, in_channels: int = 3) -> ShuffleNetV2:
+    """ShuffleNet v2, 1.0x (table 5)."""
+    return ShuffleNetV2(WIDTHS["x1_0"], num_classes, in_channels)
+
+
+@register
+def shufflenet_v2_x1_5(num_classes: int = 1000, in_channels: int = 3) -> ShuffleNetV2:
+    """ShuffleNet v2, 1.5x (table 5)."""
+    return ShuffleNetV2(WIDTHS["x1_5"], num_classes, in_channels)
+
+
+@register
+def shufflenet_v2_x2_0(num_classes: int = 1000, in_channels: int = 3) -> ShuffleNetV2:
+    """ShuffleNet v2, 2.0x (table 5)."""
+    return ShuffleNetV2(WIDTHS["x2_0"], num_classes, in_channels)

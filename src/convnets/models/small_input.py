@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from convnets.layers import ImageClassifier
 
+SMALL_SIDE = 32
 LARGEST_FACTOR = 8
 """Image side by side of the last maps: 32 pixels leave maps of 4x4, as usual for CIFAR."""
 _STRIDED = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
@@ -34,6 +35,7 @@ def keep_small_images_(net: ImageClassifier, input_size: int) -> None:
                 if not isinstance(layer, nn.Conv2d) and layer.kernel_size == 2:
                     layer.kernel_size = 1
     net.smallest_input = _smallest(net, input_size)
+    net.input_size = SMALL_SIDE
 
 
 def _steps(net: ImageClassifier, input_size: int) -> dict[int, list[Any]]:

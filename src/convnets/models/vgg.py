@@ -13,7 +13,6 @@ paper's.
 """
 
 from collections import OrderedDict
-from functools import partial
 
 from torch import nn
 
@@ -86,6 +85,49 @@ def _classifier(channels: int, num_classes: int) -> nn.Sequential:
     )
 
 
-for depth, stages in STAGES.items():
-    register(f"vgg{depth}")(partial(VGG, stages))
-    register(f"vgg{depth}_bn")(partial(VGG, stages, True))
+@register
+def vgg11(num_classes: int = 1000, in_channels: int = 3) -> VGG:
+    """VGG-11 (table 1, configuration A)."""
+    return VGG(STAGES[11], False, num_classes, in_channels)
+
+
+@register
+def vgg11_bn(num_classes: int = 1000, in_channels: int = 3) -> VGG:
+    """VGG-11 with batch norm, which is torchvision's and not the paper's."""
+    return VGG(STAGES[11], True, num_classes, in_channels)
+
+
+@register
+def vgg13(num_classes: int = 1000, in_channels: int = 3) -> VGG:
+    """VGG-13 (table 1, configuration B)."""
+    return VGG(STAGES[13], False, num_classes, in_channels)
+
+
+@register
+def vgg13_bn(num_classes: int = 1000, in_channels: int = 3) -> VGG:
+    """VGG-13 with batch norm, which is torchvision's and not the paper's."""
+    return VGG(STAGES[13], True, num_classes, in_channels)
+
+
+@register
+def vgg16(num_classes: int = 1000, in_channels: int = 3) -> VGG:
+    """VGG-16 (table 1, configuration D)."""
+    return VGG(STAGES[16], False, num_classes, in_channels)
+
+
+@register
+def vgg16_bn(num_classes: int = 1000, in_channels: int = 3) -> VGG:
+    """VGG-16 with batch norm, which is torchvision's and not the paper's."""
+    return VGG(STAGES[16], True, num_classes, in_channels)
+
+
+@register
+def vgg19(num_classes: int = 1000, in_channels: int = 3) -> VGG:
+    """VGG-19 (table 1, configuration E)."""
+    return VGG(STAGES[19], False, num_classes, in_channels)
+
+
+@register
+def vgg19_bn(num_classes: int = 1000, in_channels: int = 3) -> VGG:
+    """VGG-19 with batch norm, which is torchvision's and not the paper's."""
+    return VGG(STAGES[19], True, num_classes, in_channels)

@@ -10,10 +10,9 @@ Differences from the paper: the dropout between the convolutions of a block, an 
 is left out. WRN-101-2 is torchvision's; the paper stops at 50 layers.
 """
 
-from functools import partial
-
+from convnets.layers import imagenet_stem
 from convnets.models.preact import PreactBasicBlock, PreactResNet, small_stem
-from convnets.models.resnet import BOTTLENECK_DEPTHS, BOTTLENECK_WIDTHS, Bottleneck, ResNet
+from convnets.models.resnet import TABLE_1, Bottleneck, ResNet
 from convnets.registry import register
 
 # Table 1, for images of 32 pixels: channels behind conv1, and behind conv2 to conv4 for k = 1.
@@ -58,9 +57,25 @@ def wide_bottleneck(
     return Bottleneck(in_channels, out_channels, stride, inner=factor * out_channels // 4)
 
 
-for depth in (50, 101):
-    register(f"wide_resnet{depth}_2")(
-        partial(ResNet, wide_bottleneck, BOTTLENECK_DEPTHS[depth], BOTTLENECK_WIDTHS)
-    )
-register("wide_resnet16_4")(partial(wide_resnet, 16, 4))
-register("wide_resnet28_10")(partial(wide_resnet, 28, 10))
+@register
+def wide_resnet50_2(num_classes: int = 1000, in_channels: int = 3) -> ResNet:
+    """WRN-50-2: ResNet-50 with 3x3 convolutions twice as wide (table 8)."""
+    return ResNet(wide_bottleneck, *TABLE_1[50], imagenet_stem, num_classes, in_channels)
+
+
+@register
+def wide_resnet101_2(num_classes: int = 1000, in_channels: int = 3) -> ResNet:
+    """WRN-101-2, which torchvision has and the paper does not."""
+    return ResNet(wide_bottleneck, *TABLE_1[101], imagenet_stem, num_classes, in_channels)
+
+
+@register
+def wide_resnet16_4(num_classes: int = 10, in_channels: int = 3) -> PreactResNet:
+    """WRN-16-4 for CIFAR-10 (table 1)."""
+    return wide_resnet(16, 4, num_classes, in_channels)
+
+
+@register
+def wide_resnet28_10(num_classes: int = 10, in_channels: int = 3) -> PreactResNet:
+    """WRN-28-10 for CIFAR-10 (table 1)."""
+    return wide_resnet(28, 10, num_classes, in_channels)

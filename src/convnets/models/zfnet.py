@@ -67,5 +67,13 @@ def init_zfnet_(net: ZFNet) -> None:
             nn.init.zeros_(parameter)
 
 
-register("zfnet")(partial(ZFNet, WIDER))
-register("zfnet_paper")(partial(ZFNet, FIGURE_3))
+@register
+def zfnet(num_classes: int = 1000, in_channels: int = 3) -> ZFNet:
+    """ZFNet with 512, 1024 and 512 maps in layers 3 to 5 (table 2, network (b))."""
+    return ZFNet(WIDER, num_classes, in_channels)
+
+
+@register
+def zfnet_paper(num_classes: int = 1000, in_channels: int = 3) -> ZFNet:
+    """ZFNet with the widths of figure 3."""
+    return ZFNet(FIGURE_3, num_classes, in_channels)

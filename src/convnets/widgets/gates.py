@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from convnets import registry
 from convnets.analysis import excitations
 from convnets.layers import ImageClassifier, SqueezeExcite, conv_norm_act
-from convnets.models.resnet import BOTTLENECK_DEPTHS, BOTTLENECK_WIDTHS
+from convnets.models.resnet import TABLE_1
 from convnets.plots import CourseFigure, figure, gate_bars, stacked_bars
 from convnets.training import Recipe, Split, fit, load
 from convnets.widgets.explorer import Explorer
@@ -27,8 +27,8 @@ def gate_cost() -> Explorer:
     def added(reduction: int) -> dict[str, int]:
         """Parameters of all gates in each stage of SE-ResNet-50."""
         found = {}
-        stages = zip(BOTTLENECK_DEPTHS[50], BOTTLENECK_WIDTHS[1:], strict=True)
-        for depth, width in stages:
+        depths, widths = TABLE_1[50]
+        for depth, width in zip(depths, widths[1:], strict=True):
             with torch.device("meta"):
                 gate = SqueezeExcite(width, width // reduction)
             size = sum(parameter.numel() for parameter in gate.parameters())

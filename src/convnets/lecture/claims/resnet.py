@@ -20,13 +20,7 @@ from convnets.lecture.measure import (
 )
 from convnets.lecture.papers import TRAINING
 from convnets.lecture.rows import Claim, Value
-from convnets.models.resnet import (
-    BASIC_DEPTHS,
-    BOTTLENECK_DEPTHS,
-    BasicBlock,
-    Bottleneck,
-    ResidualBlock,
-)
+from convnets.models.resnet import TABLE_1, BasicBlock, Bottleneck, ResidualBlock
 from convnets.registry import card
 
 PAPER = TRAINING["resnet"]
@@ -61,7 +55,7 @@ def shortcuts_are_identities_unless_sizes_grow() -> bool:
 
 def with_bottlenecks() -> str:
     """The networks for ImageNet with bottlenecks. Those that differ in strides only count once."""
-    ours = [card(f"resnet{number}") for number in (*BASIC_DEPTHS, *BOTTLENECK_DEPTHS)]
+    ours = [card(f"resnet{number}") for number in TABLE_1]
     return ", ".join(each.title for each in ours if isinstance(blocks(each.name)[0], Bottleneck))
 
 

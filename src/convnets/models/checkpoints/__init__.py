@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from convnets import registry
-from convnets.layers import ImageClassifier
 from convnets.models.checkpoints import pytorchcv, timm, torchvision
 from convnets.models.checkpoints.renaming import Public
 
@@ -36,11 +35,8 @@ def convert(
         ValueError: the package has no such network, or the tensors are not those of this network.
     """
     network = public(name, source)
-    card = registry.card(name)
     with torch.device("meta"):
-        net: ImageClassifier = registry.builder(name)(
-            num_classes=card.num_classes, in_channels=card.in_channels
-        )
+        net = registry.builder(name)()
     ours = net.state_dict()
     rename = network.renamer(net)
     pairs = ((rename(key), value) for key, value in state_dict.items())
