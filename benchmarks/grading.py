@@ -32,7 +32,7 @@ from autograder.authoring.samples import stage
 from autograder.course.folder import CONFIG, Course
 from autograder.grading.gradebook import MarkBook
 from autograder.grading.job import Cell, Job
-from autograder.grading.run_job import work
+from autograder.grading.run_job import run_job
 from autograder.sandbox.limits import Limits
 
 ASSIGNMENT = "assignment2"
@@ -194,15 +194,15 @@ def large(course: Course, root: Path) -> str:
 
 
 def isolation() -> float:
-    """Milliseconds by which walls make an empty notebook slower, in the median."""
+    """Milliseconds by which the sandbox makes an empty notebook slower, in the median."""
     seconds: dict[bool, list[float]] = defaultdict(list)
     for number in range(2 * REPEATS + 2):
-        walls = bool(number % 2)
-        job = Job((Cell("1"),), {}, Limits(), secret="benchmark", walls=walls)
+        isolated = bool(number % 2)
+        job = Job((Cell("1"),), {}, Limits(), secret="benchmark", sandbox=isolated)
         begun = time.perf_counter()
-        work(job)
+        run_job(job)
         if number >= 2:  # the first of each starts the warm process
-            seconds[walls].append(time.perf_counter() - begun)
+            seconds[isolated].append(time.perf_counter() - begun)
     return 1000 * (statistics.median(seconds[True]) - statistics.median(seconds[False]))
 
 

@@ -24,14 +24,14 @@ class ExaminerError(Exception):
 
 
 @dataclass(frozen=True)
-class Examined:
+class Examination:
     """What a test cell printed, and the marks that it gave."""
 
     text: str
     marks: float
 
 
-def examine(source: str, student: Student, written: StudentSource | None = None) -> Examined:
+def examine(source: str, student: Student, written: StudentSource | None = None) -> Examination:
     """Run a test cell, whose last line is its marks.
 
     Args:
@@ -60,16 +60,16 @@ def examine(source: str, student: Student, written: StudentSource | None = None)
     except StudentEnded:
         raise
     except StudentError as error:
-        return Examined(f"- {one_line(str(error))}\n", 0.0)
+        return Examination(f"- {one_line(str(error))}\n", 0.0)
     except NameError as error:
         if error.name in asked - defined and _raised_in(error) == TEST:
-            return Examined(f"- {error.name} is not defined.\n", 0.0)
+            return Examination(f"- {error.name} is not defined.\n", 0.0)
         raise ExaminerError(f"{type(error).__name__}: {error}") from error
     except Exception as error:
         raise ExaminerError(f"{type(error).__name__}: {error}") from error
     if type(marks) not in (int, float):
         raise ExaminerError(f"the test cell gives a {type(marks).__name__} for marks")
-    return Examined(said.getvalue(), float(marks))
+    return Examination(said.getvalue(), float(marks))
 
 
 def _raised_in(error: Exception) -> str:

@@ -26,7 +26,7 @@ from autograder.course.release import generate
 from autograder.course.secret import seed_of
 from autograder.errors import CourseError
 from autograder.grading.gradebook import MarkBook, Marks, back_up
-from autograder.grading.job import Finding, Job, Result, State, findings_from_json
+from autograder.grading.job import ExerciseResult, Job, NotebookResult, State, exercises_from_json
 from autograder.grading.nbgrader_steps import IsolatedExecute, SaveMarks, files_of, show
 from autograder.grading.records import Records
 from autograder.sandbox.box import SandboxError
@@ -50,7 +50,7 @@ class Outcome:
         marks: by student.
         problems: for who could not be graded, a sentence that says why.
         remarks: for who could, what an instructor should know.
-        findings: by student, what became of each exercise with a hidden test.
+        results: by student, the result of each exercise with a hidden test.
         unchanged: how many students' marks were in the gradebook already.
     """
 
@@ -58,7 +58,7 @@ class Outcome:
     marks: dict[str, Marks] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
     remarks: dict[str, str] = field(default_factory=dict)
-    findings: dict[str, dict[str, Finding]] = field(default_factory=dict)
+    results: dict[str, dict[str, ExerciseResult]] = field(default_factory=dict)
     unchanged: int = 0
 
     @property
@@ -70,7 +70,7 @@ class Outcome:
     def states(self) -> Counter[State]:
         """How many exercises ended in each state."""
         return Counter(
-            finding.state for findings in self.findings.values() for finding in findings.values()
+            result.state for results in self.results.values() for result in results.values()
         )
 
 
@@ -126,8 +126,8 @@ class _Student:
     hand_in: HandIn
     jobs: dict[str, Job]
     keys: dict[str, str]
-    results: dict[str, Result] = field(default_factory=dict)
-    waits_for: dict[str, Future[Result]] = field(default_factory=dict)
+    results: dict[str, NotebookResult] = field(default_factory=dict)
+    waits_for: dict[str, Future[NotebookResult]] = field(default_factory=dict)
 
     @property
     def is_done(self) -> bool:
@@ -156,7 +156,7 @@ class _Run:
         self.entries = self.book.entries()
         self.written = self.records.last_written()
         self.verdicts = self.records.last_graded()
-        self.in_flight: dict[str, Future[Result]] = {}
+        self.in_flight: dict[str, Future[NotebookResult]] = {}
         self.is_backed_up = False
 
     @property
@@ -181,7 +181,7 @@ class _Run:
             findings = None if self.again else self._known(student)
             if findings is not None and self._is_in_gradebook(student, findings):
                 self.outcome.unchanged += 1
-                self.outcome.findings[name] = findings
+                self.outcome.results[name] = findings
                 self.outcome.marks[name] = self.entries[name].marks
             else:
                 yield student
@@ -211,23 +211,23 @@ class _Run:
         keys = {book: job.key for book, job in jobs.items()}
         return _Student(name, folder, hand_in, jobs, keys)
 
-    def _known(self, student: _Student) -> dict[str, Finding] | None:
+    def _known(self, student: _Student) -> dict[str, ExerciseResult] | None:
         """What became of a student's exercises; nothing unless the history knows all."""
-        found: dict[str, Finding] = {}
+        found: dict[str, ExerciseResult] = {}
         for book in self.released:
             verdict = self.verdicts.get((student.name, book))
             if verdict is None or verdict["key"] != student.keys.get(book, ""):
                 return None
-            found |= findings_from_json(verdict["exercises"])
+            found |= exercises_from_json(verdict["exercises"])
         if any(finding.state is State.EXAMINER_ERROR for finding in found.values()):
             return None
         return found
 
-    def _not_handed_in(self, student: _Student) -> dict[str, dict[str, Finding]]:
+    def _not_handed_in(self, student: _Student) -> dict[str, dict[str, ExerciseResult]]:
         sentence = "The notebook is not handed in."
         return {
             book: {
-                cell.name: Finding(State.MISSING, 0.0, sentence, seed_of(cell.name))
+                cell.name: ExerciseResult(State.MISSING, 0.0, sentence, seed_of(cell.name))
                 for cell in cells
                 if cell.is_test
             }
@@ -242,7 +242,7 @@ class _Run:
         extension = self.extended.get(student.name)
         return {**about, "extension": str(extension)} if extension else about
 
-    def _is_in_gradebook(self, student: _Student, findings: dict[str, Finding]) -> bool:
+    def _is_in_gradebook(self, student: _Student, findings: dict[str, ExerciseResult]) -> bool:
         entry = self.entries.get(student.name)
         return (
             entry is not None
@@ -302,11 +302,11 @@ class _Run:
             for book, job in student.jobs.items()
         }
         self.records.written(student.name, self._about(student), graded, not_handed_in)
-        self.outcome.findings[student.name] = {
+        self.outcome.results[student.name] = {
             name: finding
             for findings in (
                 *not_handed_in.values(),
-                *(result.findings for result in student.results.values()),
+                *(result.exercises for result in student.results.values()),
             )
             for name, finding in findings.items()
         }
@@ -362,7 +362,7 @@ def _only_writer(course: Course) -> Iterator[None]:
         ) from None
 
 
-def _result(future: Future[Result], notebook: str) -> Result:
+def _result(future: Future[NotebookResult], notebook: str) -> NotebookResult:
     """What a worker found.
 
     Raises:

@@ -1,6 +1,7 @@
-"""What grading one notebook takes and gives; `autograder.grading.run_job` does it.
+"""What grades one notebook: the `Job` that goes in and the `NotebookResult` that comes out.
 
-A `Job` holds all that decides the marks, and its `key` names it: the same key, the same marks.
+A `Job` holds everything that decides the marks. Its `key` is a hash of that: jobs with the same key
+get the same marks. `autograder.grading.run_job` runs jobs.
 """
 
 import ast
@@ -19,9 +20,10 @@ from typing import Any
 from autograder.sandbox.limits import Limits
 
 Output = dict[str, Any]
-# An output by this name marks a test that failed by its own fault; no student code can show it.
+# The name of the error output by which a test cell says that the test itself failed. The examiner
+# alone writes the outputs of test cells, so student code cannot show it there.
 EXAMINER_ERROR = "ExaminerError"
-# Where the code lies that decides marks.
+# The folders of the code that decides marks.
 PACKAGES = {
     "autograder": Path(__file__).parents[1],
     "convnets": Path(str(getattr(find_spec("convnets"), "origin", ""))).parent,
@@ -47,9 +49,9 @@ class Cell:
 
     Args:
         source: its text.
-        exercise: that it marks, if it is a test cell.
-        answers: whether the student was to write in it.
-        untouched: whether it is an answer as it was handed out.
+        exercise: the exercise that it marks, if it is a test cell.
+        answers: whether students write their answer into it.
+        untouched: whether it is an answer cell that still holds what was handed out.
     """
 
     source: str
@@ -64,48 +66,48 @@ class Job:
 
     Args:
         cells: its code cells.
-        files: what lies beside it, by name.
-        limits: what it may use.
-        secret: of the release; it decides the inputs of the tests.
-        walls: whether student code is walled in; without, it is trusted.
+        files: the content of the files next to it, by name.
+        limits: what the student's code may use.
+        secret: the secret of the release, which decides the inputs of the tests.
+        sandbox: whether student code runs in the sandbox; without it, the code is trusted.
     """
 
     cells: tuple[Cell, ...]
     files: Mapping[str, bytes]
     limits: Limits
     secret: str
-    walls: bool = True
+    sandbox: bool = True
 
     @property
     def digests(self) -> dict[str, str]:
-        """Of its files, by name."""
+        """The SHA-256 digest of each file, by name."""
         return {name: _file_digest(content) for name, content in self.files.items()}
 
     @property
     def key(self) -> str:
-        """The same for all that must get the same marks; other software gets another one."""
+        """A hash of everything that decides the marks, the versions of our code included."""
         exercises = sorted({cell.exercise for cell in self.cells if cell.exercise})
         decides = [
             [asdict(cell) for cell in self.cells],
             sorted(self.digests.items()),
             asdict(self.limits),
             self.secret,
-            self.walls,
-            _code_behind(tuple(exercises)),
+            self.sandbox,
+            _code_digests(tuple(exercises)),
             versions(),
         ]
         return _digest(json.dumps(decides).encode())
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What became of an exercise.
+class ExerciseResult:
+    """The result of one exercise.
 
     Args:
         state: how its grading ended.
-        marks: `None` where a person must look, never silently.
-        sentence: for the student; "" where the test's own text says it.
-        seed: of the test's inputs.
+        marks: `None` if a person must mark it.
+        sentence: what the student is told; "" if the output of the test says it already.
+        seed: the seed of the test's inputs.
     """
 
     state: State
@@ -115,43 +117,43 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Result:
-    """What came of a job.
+class NotebookResult:
+    """The result of a job.
 
     Args:
-        outputs: of each cell, in nbformat's form.
-        findings: by exercise.
-        seconds: that it took, on the clock.
+        outputs: the outputs of each cell, in nbformat's form.
+        exercises: the result of each exercise, by name.
+        seconds: how long the job took, by the clock.
     """
 
     outputs: list[list[Output]]
-    findings: dict[str, Finding] = field(default_factory=dict)
+    exercises: dict[str, ExerciseResult] = field(default_factory=dict)
     seconds: float = 0.0
 
     @property
-    def failed_by_fault(self) -> bool:
-        """Whether a test failed by its own fault, so that a person must look."""
-        return any(one.state is State.EXAMINER_ERROR for one in self.findings.values())
+    def has_examiner_error(self) -> bool:
+        """Whether a test itself failed, so that a person must mark its exercise."""
+        return any(one.state is State.EXAMINER_ERROR for one in self.exercises.values())
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Result":
-        return cls(data["outputs"], findings_from_json(data["findings"]), data["seconds"])
+    def from_json(cls, data: Mapping[str, Any]) -> "NotebookResult":
+        return cls(data["outputs"], exercises_from_json(data["exercises"]), data["seconds"])
 
 
-def findings_from_json(data: Mapping[str, Any]) -> dict[str, Finding]:
-    """What became of exercises, as `Result.to_json` and the history write it."""
+def exercises_from_json(data: Mapping[str, Any]) -> dict[str, ExerciseResult]:
+    """Results by exercise, as `NotebookResult.to_json` and the history write them."""
     return {
-        name: Finding(State(one["state"]), one["marks"], one["sentence"], one["seed"])
+        name: ExerciseResult(State(one["state"]), one["marks"], one["sentence"], one["seed"])
         for name, one in data.items()
     }
 
 
 @cache
 def versions() -> Mapping[str, str]:
-    """Of the software that decides marks."""
+    """The versions of the software that decides marks, by package."""
     packages = ("numpy", "torch", "torchvision")
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
 
@@ -162,13 +164,17 @@ def _digest(content: bytes) -> str:
 
 @lru_cache(32)
 def _file_digest(content: bytes) -> str:
-    """The same bytes lie beside all notebooks of a class."""
+    """The digest of a file; cached, because the notebooks of a class share their files."""
     return _digest(content)
 
 
 @cache
-def _code_behind(exercises: tuple[str, ...]) -> list[str]:
-    """Digests of our files that decide the marks of some exercises, found by their imports."""
+def _code_digests(exercises: tuple[str, ...]) -> list[str]:
+    """The digests of our source files on which the marks of some exercises depend.
+
+    The files are found by following imports, from the code that runs jobs and from the checks that
+    name one of the exercises.
+    """
     found = {"autograder.grading.run_job", "autograder.sandbox.inside.fork_server"}
     for path in sorted(PACKAGES["autograder"].glob("checks/exercises/*.py")):
         text = path.read_text("utf-8")
@@ -183,7 +189,7 @@ def _code_behind(exercises: tuple[str, ...]) -> list[str]:
 
 
 def _file(module: str) -> Path | None:
-    """Where a module of ours lies; nowhere if there is none by this name."""
+    """The file of one of our modules; `None` if we have no module of this name."""
     package, _, rest = module.partition(".")
     if package not in PACKAGES:
         return None
@@ -193,7 +199,7 @@ def _file(module: str) -> Path | None:
 
 
 def _imports(module: str) -> set[str]:
-    """Every name that a module's text imports, and what it may be the submodule of."""
+    """What a module may import: of `from a import b`, both `a` and `a.b`."""
     names: set[str] = set()
     file = _file(module)
     for node in ast.walk(ast.parse(file.read_text("utf-8") if file else "")):

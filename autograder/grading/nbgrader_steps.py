@@ -17,7 +17,7 @@ from traitlets import Bool, Dict, Unicode
 from autograder.course import secret
 from autograder.errors import CourseError
 from autograder.grading.gradebook import enter_score
-from autograder.grading.job import Cell, Job, Result
+from autograder.grading.job import Cell, Job, NotebookResult
 from autograder.grading.records import Records
 from autograder.sandbox.limits import Limits
 from autograder.submissions.read import TIMESTAMP
@@ -69,7 +69,7 @@ class SaveMarks(SaveAutoGrades):  # type: ignore[misc]
         self.gradebook.db.commit()
 
 
-def show(nb: NotebookNode, result: Result) -> None:
+def show(nb: NotebookNode, result: NotebookResult) -> None:
     """Put what a notebook's cells gave into the notebook."""
     for count, (cell, outputs) in enumerate(zip(_code(nb), result.outputs, strict=True), start=1):
         cell.execution_count = count
@@ -104,14 +104,14 @@ def files_of(folder: Path, but: Container[str] = ()) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in paths}
 
 
-def do(job: Job) -> Result:
+def do(job: Job) -> NotebookResult:
     """The result of a job, in this process; only here is PyTorch needed."""
-    from autograder.grading.run_job import work
+    from autograder.grading.run_job import run_job
 
-    return work(job)
+    return run_job(job)
 
 
-def in_another_process(job: Job) -> Result:
+def in_another_process(job: Job) -> NotebookResult:
     """The result of a job; what breaks the examiner leaves nbgrader alone."""
     try:
         return _examiner().submit(do, job).result()

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from autograder.course.folder import replacing
-from autograder.grading.job import Cell, Finding, Job, Result, versions
+from autograder.grading.job import Cell, ExerciseResult, Job, NotebookResult, versions
 
 
 class Records:
@@ -31,13 +31,13 @@ class Records:
         self.folder = folder / assignment
         self._history = self.folder / "history.jsonl"
 
-    def find(self, key: str) -> Result | None:
+    def find(self, key: str) -> NotebookResult | None:
         """The result of a job that was done before; none if a test failed by its own fault."""
         kept = self._kept(key)
-        result = None if kept is None else Result.from_json(kept["result"])
-        return None if result is None or result.failed_by_fault else result
+        result = None if kept is None else NotebookResult.from_json(kept["result"])
+        return None if result is None or result.has_examiner_error else result
 
-    def keep(self, key: str, job: Job, result: Result) -> None:
+    def keep(self, key: str, job: Job, result: NotebookResult) -> None:
         """Remember a result."""
         cells = [asdict(cell) for cell in job.cells]
         with replacing(self._path(key)) as temporary:
@@ -48,7 +48,9 @@ class Records:
         kept = self._kept(key)
         return None if kept is None else tuple(Cell(**cell) for cell in kept["cells"])
 
-    def graded(self, student: str, notebook: str, key: str, job: Job, result: Result) -> None:
+    def graded(
+        self, student: str, notebook: str, key: str, job: Job, result: NotebookResult
+    ) -> None:
         """Note what became of each exercise in a student's notebook."""
         self._append(_verdict(student, notebook, key, job, result))
 
@@ -56,8 +58,8 @@ class Records:
         self,
         student: str,
         about: dict[str, Any],
-        graded: Mapping[str, tuple[str, Job, Result]],
-        not_handed_in: Mapping[str, dict[str, Finding]],
+        graded: Mapping[str, tuple[str, Job, NotebookResult]],
+        not_handed_in: Mapping[str, dict[str, ExerciseResult]],
     ) -> None:
         """Note that all of a student's marks are in the gradebook, and what they came from.
 
@@ -125,18 +127,20 @@ class Records:
         return self.folder / "results" / f"{key}.json"
 
 
-def _verdict(student: str, notebook: str, key: str, job: Job, result: Result) -> dict[str, Any]:
+def _verdict(
+    student: str, notebook: str, key: str, job: Job, result: NotebookResult
+) -> dict[str, Any]:
     return {
         "student": student,
         "notebook": notebook,
         "key": key,
         "seconds": round(result.seconds, 3),
-        "sandbox": job.walls,
+        "sandbox": job.sandbox,
         "limits": asdict(job.limits),
         "versions": versions(),
-        "exercises": _plain(result.findings),
+        "exercises": _plain(result.exercises),
     }
 
 
-def _plain(findings: Mapping[str, Finding]) -> dict[str, dict[str, Any]]:
+def _plain(findings: Mapping[str, ExerciseResult]) -> dict[str, dict[str, Any]]:
     return {name: asdict(finding) for name, finding in findings.items()}

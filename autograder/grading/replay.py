@@ -7,7 +7,7 @@ from typing import Any
 from autograder.course.folder import Course
 from autograder.course.secret import current
 from autograder.errors import CourseError
-from autograder.grading.job import Finding, Job
+from autograder.grading.job import ExerciseResult, Job
 from autograder.grading.nbgrader_steps import IsolatedExecute, do, files_of
 from autograder.grading.records import Records
 from autograder.sandbox.limits import Limits
@@ -27,7 +27,7 @@ class Why:
 
     record: dict[str, Any]
     then: dict[str, Any]
-    now: Finding
+    now: ExerciseResult
     told: str
     is_same: bool
 
@@ -82,7 +82,7 @@ def why(course: Course, assignment: str, student: str, exercise: str) -> Why:
     result = do(replace(job, cells=cells[: at + 1]))
     told = "".join(output.get("text", "") for output in result.outputs[at])
     then = record["exercises"][exercise]
-    return Why(record, then, result.findings[exercise], told, job.key == record["key"])
+    return Why(record, then, result.exercises[exercise], told, job.key == record["key"])
 
 
 def _marks(marks: float | None) -> str:

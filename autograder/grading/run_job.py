@@ -1,4 +1,4 @@
-"""Does a job, in any process on any machine: student code in the sandbox, tests outside of it."""
+"""Runs a job, in any process on any machine: student code in the sandbox, tests in this process."""
 
 import os
 import time
@@ -9,8 +9,16 @@ import torch
 
 from autograder.checks.static_analysis import StudentSource, harmless, own_functions, tampering
 from autograder.course import secret
-from autograder.grading.examiner import Examined, ExaminerError, examine
-from autograder.grading.job import EXAMINER_ERROR, Cell, Finding, Job, Output, Result, State
+from autograder.grading.examiner import Examination, ExaminerError, examine
+from autograder.grading.job import (
+    EXAMINER_ERROR,
+    Cell,
+    ExerciseResult,
+    Job,
+    NotebookResult,
+    Output,
+    State,
+)
 from autograder.sandbox.box import SandboxError
 from autograder.sandbox.limits import Limits, Spent
 from autograder.sandbox.results import CellResult, StudentEnded
@@ -25,123 +33,95 @@ STATES = {
     Ending.PROTOCOL_ERROR: State.CRASHED,
     Ending.KILLED: State.EXAMINER_ERROR,
 }
-LOOK = "Nothing is marked; a person will look at it."
+NOT_MARKED = "Nothing is marked; a person will look at it."
 
 
-def work(job: Job) -> Result:
+def run_job(job: Job) -> NotebookResult:
     """Run a notebook's cells in the sandbox and its tests here.
 
     Raises:
-        SandboxError: student code cannot be isolated here.
+        SandboxError: student code cannot be isolated on this machine.
+        CourseError: the files next to the notebook do not fit into the sandbox.
     """
     os.environ[secret.VARIABLE] = job.secret
     torch.set_num_threads(1)  # the workers share the machine, and the maps are small
     begun = time.monotonic()
     try:
-        result = _Run(job, _box(job.limits, job.walls, *secret.to_hide())).result()
+        result = _NotebookRun(job, _sandbox_for(job)).result()
     except SandboxError:
-        # The warm process may have been killed, by whomever; a new one can tell.
-        _box(job.limits, job.walls, *secret.to_hide()).close()
-        _box.cache_clear()
-        result = _Run(job, _box(job.limits, job.walls, *secret.to_hide())).result()
-    return Result(result.outputs, result.findings, time.monotonic() - begun)
+        # Its warm process may have been killed from outside. Try once more with a fresh one.
+        _sandbox_for(job).close()
+        _sandbox.cache_clear()
+        result = _NotebookRun(job, _sandbox_for(job)).result()
+    return NotebookResult(result.outputs, result.exercises, time.monotonic() - begun)
 
 
-class _Run:
-    """A student process, and a fresh one after each that died; together they keep the limits."""
+class _NotebookRun:
+    """Runs the cells of a notebook one after another, and marks its exercises."""
 
-    def __init__(self, job: Job, box: Sandbox) -> None:
-        self.job, self.box = job, box
-        self.spent = Spent()
-        self.files = harmless(job.files)
-        self.student = box.start(self.files, self.spent)
-        #: Cells that a fresh process runs first.
-        self.done: list[str] = []
-        #: The answers since the last test cell, and how they ran.
+    def __init__(self, job: Job, sandbox: Sandbox) -> None:
+        self.cells = job.cells
+        self.student = _RestartingStudent(sandbox, harmless(job.files))
+        #: The functions that the cells have defined.
+        self.functions: set[str] = set()
+        #: The answer cells since the last test cell, and how they ran.
         self.answers: list[tuple[Cell, CellResult]] = []
-        #: Why a cell could not be run, by no fault of its own.
-        self.killed = ""
-        #: The functions that the cells defined.
-        self.own: set[str] = set()
 
-    def result(self) -> Result:
-        outputs, findings = [], {}
+    def result(self) -> NotebookResult:
+        outputs, exercises = [], {}
         try:
-            for count, cell in enumerate(self.job.cells, start=1):
+            for count, cell in enumerate(self.cells, start=1):
                 if cell.exercise:
-                    shown, findings[cell.exercise] = self._test(cell, count)
+                    shown, exercises[cell.exercise] = self._mark(cell, count)
                     self.answers = []
-                    if self.student.knows_answers and count < len(self.job.cells):
-                        self._start_again()
+                    if self.student.knows_answers and count < len(self.cells):
+                        self.student.restart()
                 else:
-                    shown = self._cell(cell)
+                    shown = self._run(cell)
                 outputs.append(shown)
         finally:
             self.student.close()
-        return Result(outputs, findings)
+        return NotebookResult(outputs, exercises)
 
-    def _cell(self, cell: Cell) -> list[Output]:
-        if what := tampering(cell.source, self.own):
-            return self._refused(cell, what)
-        self.own |= own_functions(cell.source)
-        result = self.student.run_cell(cell.source)
-        if result.state is Ending.KILLED:
-            self._start_again()
+    def _run(self, cell: Cell) -> list[Output]:
+        """Run a cell in the student process, unless it reaches for what decides its marks."""
+        if what := tampering(cell.source, self.functions):
+            sentence = f"no answer needs {what}, by which it could reach its tests. It is not run."
+            result = CellResult([_error("Refused", sentence)], Ending.FAILED, 0.0)
+        else:
+            self.functions |= own_functions(cell.source)
             result = self.student.run_cell(cell.source)
-            if result.state is Ending.KILLED:
-                self.killed = result.sentence
         if cell.answers:
             self.answers.append((cell, result))
-        if _may_run_again(result):
-            self.done.append(cell.source)
-        if not result.alive:
-            self._start_again()
         error = [_error(result.state, result.sentence)] if result.sentence else []
         return [*result.outputs, *error]
 
-    def _refused(self, cell: Cell, what: str) -> list[Output]:
-        sentence = f"no answer needs {what}, by which it could reach its tests. It is not run."
-        outputs = [_error("Refused", sentence)]
-        if cell.answers:
-            self.answers.append((cell, CellResult(outputs, Ending.FAILED, 0.0)))
-        return outputs
-
-    def _test(self, cell: Cell, count: int) -> tuple[list[Output], Finding]:
+    def _mark(self, cell: Cell, count: int) -> tuple[list[Output], ExerciseResult]:
+        """Run the test cell of an exercise: what the cell shows, and the result."""
         seed = secret.seed_of(cell.exercise)
+        written = StudentSource(one.source for one in self.cells[:count] if not one.exercise)
         try:
-            before, examined = self._examined(cell, count)
+            found, failures = self.student.examine(cell.source, written)
         except StudentEnded as end:
-            self._start_again()
             if end.state is Ending.KILLED:
-                return _left_to_a_person(f"{end.sentence} {LOOK}", seed)
-            finding = Finding(STATES[end.state], 0.0, end.sentence, seed)
-            return _marked(f"- {end.sentence}\n", 0.0, count), finding
+                return _left_to_a_person(f"{end.sentence} {NOT_MARKED}", seed)
+            result = ExerciseResult(STATES[end.state], 0.0, end.sentence, seed)
+            return _marked(f"- {end.sentence}\n", 0.0, count), result
         except ExaminerError as error:
             return _left_to_a_person(
-                f"The test failed by its own fault ({error}); a person will look at it.", seed
+                f"The test itself failed ({error}); a person will look at it.", seed
             )
         state, sentence = State.GRADED, ""
-        if not examined.marks:
-            state, sentence = self._why_nothing(self.student.failures[before:])
+        if not found.marks:
+            state, sentence = self._why_no_marks(failures)
         if state is State.EXAMINER_ERROR:
-            return _left_to_a_person(f"{sentence} {LOOK}", seed)
-        text = examined.text
+            return _left_to_a_person(f"{sentence} {NOT_MARKED}", seed)
+        text = found.text
         if sentence and sentence not in text:
             text += f"- {sentence}\n"
-        return _marked(text, examined.marks, count), Finding(state, examined.marks, sentence, seed)
+        return _marked(text, found.marks, count), ExerciseResult(state, found.marks, sentence, seed)
 
-    def _examined(self, cell: Cell, count: int) -> tuple[int, Examined]:
-        """How many failures there were before a test, and what it found; twice if it was killed."""
-        written = StudentSource(one.source for one in self.job.cells[:count] if not one.exercise)
-        try:
-            return len(self.student.failures), examine(cell.source, self.student, written)
-        except StudentEnded as end:
-            if end.state is not Ending.KILLED:
-                raise
-        self._start_again()
-        return len(self.student.failures), examine(cell.source, self.student, written)
-
-    def _why_nothing(self, failures: list[tuple[Ending, str]]) -> tuple[State, str]:
+    def _why_no_marks(self, failures: list[tuple[Ending, str]]) -> tuple[State, str]:
         """The state of an exercise that earns nothing, and the sentence for the student."""
         for cell, result in self.answers:
             if result.state is not Ending.OK and not cell.untouched:
@@ -149,44 +129,113 @@ class _Run:
                 return STATES[result.state], _last_error(result) if failed else result.sentence
         if self.answers and all(cell.untouched for cell, _ in self.answers):
             return State.MISSING, "It is not answered."
-        if self.killed:
-            return State.EXAMINER_ERROR, self.killed
-        for ending, sentence in failures:
-            state = State.FAILED if ending is Ending.FAILED else STATES[ending]
-            return state, sentence
+        if self.student.killed:
+            return State.EXAMINER_ERROR, self.student.killed
+        if failures:
+            ending, sentence = failures[0]
+            return State.FAILED if ending is Ending.FAILED else STATES[ending], sentence
         return State.GRADED, ""
 
-    def _start_again(self) -> None:
-        """A process in which the cells ran that did no harm; none where the limits are used up."""
-        while not (self.student.ended and self.student.ended.is_spent):
-            self.student.close()
-            self.student = self.box.start(self.files, self.spent)
-            for at, source in enumerate(self.done):
-                result = self.student.run_cell(source)
+
+class _RestartingStudent:
+    """The student process of a notebook, and a fresh one whenever it has ended.
+
+    Cells that ran to their end run again in the fresh process. All processes of a notebook share
+    its limits. Whatever was killed from outside is tried once more.
+    """
+
+    def __init__(self, sandbox: Sandbox, files: dict[str, bytes]) -> None:
+        self._sandbox, self._files, self._spent = sandbox, files, Spent()
+        self._process = sandbox.start(files, self._spent)
+        #: The cells that a fresh process runs first.
+        self._to_replay: list[str] = []
+        #: Why a cell could not be run although it did nothing wrong; "" if there is none.
+        self.killed = ""
+
+    @property
+    def knows_answers(self) -> bool:
+        """Whether the process was sent right answers, which later cells must not find there."""
+        return self._process.knows_answers
+
+    def run_cell(self, source: str) -> CellResult:
+        """Run a cell. After it, a process is there for the next one."""
+        result = self._process.run_cell(source)
+        if result.state is Ending.KILLED:
+            self.restart()
+            result = self._process.run_cell(source)
+            if result.state is Ending.KILLED:
+                self.killed = result.sentence
+        if _may_run_again(result):
+            self._to_replay.append(source)
+        if not result.alive:
+            self.restart()
+        return result
+
+    def examine(
+        self, source: str, written: StudentSource
+    ) -> tuple[Examination, list[tuple[Ending, str]]]:
+        """Run a test cell here: what it found, and how the student's code failed during it.
+
+        Raises:
+            StudentEnded: the student process ended during the test; there is a fresh one.
+            ExaminerError: the test itself failed.
+        """
+        try:
+            return self._examine(source, written)
+        except StudentEnded as end:
+            if end.state is not Ending.KILLED:
+                raise
+        return self._examine(source, written)
+
+    def _examine(
+        self, source: str, written: StudentSource
+    ) -> tuple[Examination, list[tuple[Ending, str]]]:
+        before = len(self._process.failures)
+        try:
+            found = examine(source, self._process, written)
+        except StudentEnded:
+            self.restart()
+            raise
+        return found, self._process.failures[before:]
+
+    def restart(self) -> None:
+        """Start a fresh process and run the cells again, unless the notebook's limits are spent."""
+        while not (self._process.ended and self._process.ended.is_spent):
+            self._process.close()
+            self._process = self._sandbox.start(self._files, self._spent)
+            for at, source in enumerate(self._to_replay):
+                result = self._process.run_cell(source)
                 if result.state is Ending.KILLED:
                     self.killed = result.sentence
                 if not _may_run_again(result):
-                    del self.done[at]
+                    del self._to_replay[at]
                     break
             else:
                 return
 
+    def close(self) -> None:
+        self._process.close()
+
 
 def _may_run_again(result: CellResult) -> bool:
-    """Whether a cell may be replayed in a fresh process: none that a limit stopped."""
+    """Whether a fresh process may run the cell again; not if a limit stopped it."""
     return result.alive and result.state in (Ending.OK, Ending.FAILED)
 
 
+def _sandbox_for(job: Job) -> Sandbox:
+    return _sandbox(job.limits, job.sandbox, *secret.to_hide())
+
+
 @cache
-def _box(limits: Limits, walls: bool, *hidden: Path) -> Sandbox:
-    """One warm process for all that this process grades; it ends with this process."""
-    return Sandbox(limits, hidden=hidden, walls=walls)
+def _sandbox(limits: Limits, isolated: bool, *hidden: Path) -> Sandbox:
+    """A sandbox whose warm process serves all jobs of this process, and ends with it."""
+    return Sandbox(limits, hidden=hidden, walls=isolated)
 
 
-def _left_to_a_person(sentence: str, seed: int) -> tuple[list[Output], Finding]:
-    """An exercise that nobody is marked by."""
-    finding = Finding(State.EXAMINER_ERROR, None, sentence, seed)
-    return [_error(EXAMINER_ERROR, sentence)], finding
+def _left_to_a_person(sentence: str, seed: int) -> tuple[list[Output], ExerciseResult]:
+    """The output and the result of an exercise that a person must mark."""
+    result = ExerciseResult(State.EXAMINER_ERROR, None, sentence, seed)
+    return [_error(EXAMINER_ERROR, sentence)], result
 
 
 def _last_error(result: CellResult) -> str:
@@ -197,17 +246,17 @@ def _last_error(result: CellResult) -> str:
 
 
 def _marked(text: str, marks: float, count: int) -> list[Output]:
-    """The outputs by which nbgrader reads the marks of a test cell."""
-    said = [{"output_type": "stream", "name": "stdout", "text": text}] if text else []
+    """The outputs of a test cell, from which nbgrader reads the marks."""
+    printed = [{"output_type": "stream", "name": "stdout", "text": text}] if text else []
     shown = {
         "output_type": "execute_result",
         "data": {"text/plain": repr(marks)},
         "metadata": {},
         "execution_count": count,
     }
-    return [*said, shown]
+    return [*printed, shown]
 
 
 def _error(name: str, sentence: str) -> Output:
-    # A state is text, but its class comes with PyTorch, which the driver does without.
+    # `str` makes plain text of an `Ending`, whose class the driver could not load without PyTorch.
     return {"output_type": "error", "ename": str(name), "evalue": sentence, "traceback": [sentence]}

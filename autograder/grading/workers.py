@@ -14,7 +14,7 @@ import dask
 from dask.distributed import Client, LocalCluster
 
 from autograder.errors import CourseError
-from autograder.grading.job import Job, Result, versions
+from autograder.grading.job import Job, NotebookResult, versions
 
 CONNECT_SECONDS = 20
 # Sets of files that are with the workers at one time; most classes need one.
@@ -29,7 +29,7 @@ class Workers:
         self._executor = client.get_executor(pure=False)
         self._files: dict[frozenset[tuple[str, str]], Any] = {}
 
-    def submit(self, job: Job) -> Future[Result]:
+    def submit(self, job: Job) -> Future[NotebookResult]:
         """Have a job done; files that several jobs share cross the network once."""
         digests = frozenset(job.digests.items())
         if digests not in self._files:
@@ -37,21 +37,21 @@ class Workers:
             self._files[digests] = self._client.submit(dict, job.files, pure=False)
             if len(self._files) > SETS:
                 del self._files[next(iter(self._files))]
-        done: Future[Result] = self._executor.submit(
+        done: Future[NotebookResult] = self._executor.submit(
             _do, replace(job, files={}), self._files[digests], versions()
         )
         return done
 
 
-def _do(job: Job, files: Mapping[str, bytes], wanted: Mapping[str, str]) -> Result:
-    from autograder.grading.run_job import work  # PyTorch, which the driver does without
+def _do(job: Job, files: Mapping[str, bytes], wanted: Mapping[str, str]) -> NotebookResult:
+    from autograder.grading.run_job import run_job  # PyTorch, which the driver does without
 
     if versions() != wanted:
         raise CourseError(
             f"This worker has {versions()}, but marks are recorded for {wanted}: set both up from "
             "the same requirements.lock."
         )
-    return work(replace(job, files=files))
+    return run_job(replace(job, files=files))
 
 
 @contextmanager

@@ -75,9 +75,9 @@ def test_a_class_gets_its_marks_and_states(whole):
     _, outcome = whole
     assert totals(outcome) == TOTALS
     assert outcome.problems == {}
-    assert outcome.findings["eve"]["basic_block"].state is State.MISSING
-    assert outcome.findings["bob"]["basic_block"].state is State.GRADED
-    assert outcome.findings["ada"]["vgg_block"].state is State.MISSING  # not handed in
+    assert outcome.results["eve"]["basic_block"].state is State.MISSING
+    assert outcome.results["bob"]["basic_block"].state is State.GRADED
+    assert outcome.results["ada"]["vgg_block"].state is State.MISSING  # not handed in
 
 
 def test_claims_in_metadata_and_pasted_outputs_earn_nothing(changed):
@@ -135,7 +135,7 @@ def test_a_class_that_did_not_change_is_not_graded_again(changed, monkeypatch):
     outcome = grade(changed, ASSIGNMENT)
     assert totals(outcome) == TOTALS
     assert outcome.unchanged == 3
-    assert outcome.findings["eve"]["basic_block"].state is State.MISSING
+    assert outcome.results["eve"]["basic_block"].state is State.MISSING
 
 
 def test_only_who_handed_in_again_is_graded_again(changed, monkeypatch):
@@ -171,7 +171,7 @@ def test_steps_that_an_instructor_adds_are_followed_before_and_after(changed):
     config = changed.root / "nbgrader_config.py"
     config.write_text(config.read_text("utf-8") + STEPS, "utf-8")
     outcome = grade(changed, ASSIGNMENT, jobs=1)
-    assert outcome.findings["ada"]["basic_block"].marks == 0
+    assert outcome.results["ada"]["basic_block"].marks == 0
     [written] = (changed.root / "autograded" / "ada" / ASSIGNMENT).glob("*.ipynb")
     assert nbformat.read(written, as_version=4).metadata["of"] == "ada"
 
@@ -243,7 +243,7 @@ def test_a_test_that_fails_by_its_own_fault_waits_for_a_person(changed):
         test.checksum = compute_checksum(released.again())
         gradebook.db.commit()
     outcome = grade(changed, ASSIGNMENT, jobs=1)
-    assert outcome.findings["ada"]["bottleneck"].state is State.EXAMINER_ERROR
+    assert outcome.results["ada"]["bottleneck"].state is State.EXAMINER_ERROR
     assert outcome.marks["ada"].exercises["bottleneck"] is None
     assert outcome.marks["ada"].exercises["basic_block"] == 5
 

@@ -23,7 +23,7 @@ def test_the_same_job_has_the_same_key():
         {"files": {}},
         {"limits": Limits(memory_mib=1)},
         {"secret": "another"},
-        {"walls": False},
+        {"sandbox": False},
     ],
 )
 def test_whatever_may_change_marks_changes_the_key(change):
@@ -36,9 +36,9 @@ def copied(tmp_path, monkeypatch):
     for name, folder in jobs.PACKAGES.items():
         shutil.copytree(folder, tmp_path / name)
         monkeypatch.setitem(jobs.PACKAGES, name, tmp_path / name)
-    jobs._code_behind.cache_clear()
+    jobs._code_digests.cache_clear()
     yield tmp_path
-    jobs._code_behind.cache_clear()
+    jobs._code_digests.cache_clear()
 
 
 def changed_by(path):
@@ -47,7 +47,7 @@ def changed_by(path):
     job = {name: replace(JOB, cells=(Cell("", name),)) for name in exercises}
     before = {name: one.key for name, one in job.items()}
     path.write_text(path.read_text() + "\n# changed\n")
-    jobs._code_behind.cache_clear()
+    jobs._code_digests.cache_clear()
     return {name for name, one in job.items() if one.key != before[name]}
 
 

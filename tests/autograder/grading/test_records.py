@@ -1,12 +1,12 @@
 import pytest
 
-from autograder.grading.job import Cell, Finding, Job, Result, State
+from autograder.grading.job import Cell, ExerciseResult, Job, NotebookResult, State
 from autograder.grading.records import Records
 from autograder.sandbox.limits import Limits
 
 JOB = Job((Cell("x = 1"), Cell("check", "basic_block")), {}, Limits(), "secret")
-FOUND = Finding(State.GRADED, 3.5, "", 7)
-RESULT = Result([[], []], {"basic_block": FOUND}, 1.5)
+FOUND = ExerciseResult(State.GRADED, 3.5, "", 7)
+RESULT = NotebookResult([[], []], {"basic_block": FOUND}, 1.5)
 
 
 @pytest.fixture
@@ -28,8 +28,8 @@ def test_an_unknown_or_damaged_result_is_not_found(records):
 
 
 def test_after_an_examiners_error_a_test_runs_again_and_can_be_replayed(records):
-    error = Finding(State.EXAMINER_ERROR, None, "", 7)
-    records.keep("key", JOB, Result([[], []], {"basic_block": error}))
+    error = ExerciseResult(State.EXAMINER_ERROR, None, "", 7)
+    records.keep("key", JOB, NotebookResult([[], []], {"basic_block": error}))
     assert records.find("key") is None
     assert records.cells("key") == JOB.cells
 
@@ -65,7 +65,7 @@ def test_who_was_refused_and_graded_later_is_not_refused(records):
 
 
 def test_a_notebook_that_was_not_handed_in_has_its_verdicts_too(records):
-    missing = Finding(State.MISSING, 0.0, "The notebook is not handed in.", 7)
+    missing = ExerciseResult(State.MISSING, 0.0, "The notebook is not handed in.", 7)
     graded = {"3_residual_and_se": ("key", JOB, RESULT)}
     records.written("ada", {}, graded, {"5_assemble_and_train": {"predict": missing}})
     verdicts = records.last_graded()

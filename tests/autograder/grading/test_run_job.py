@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from autograder.grading.job import EXAMINER_ERROR, Cell, Job, State
-from autograder.grading.run_job import work
+from autograder.grading.run_job import run_job
 from autograder.sandbox.limits import Limits
 
 pytestmark = [
@@ -27,14 +27,14 @@ TEST = (
 )
 
 
-def results(*cells, walls=True, **limits):
+def results(*cells, sandbox=True, **limits):
     """The result of a notebook of these cells, and an exercise after them that is right."""
     sources = [cell if isinstance(cell, Cell) else Cell(cell) for cell in cells]
     exercise = (Cell(RIGHT, answers=True), Cell(TEST, "global_average_pool"))
-    return work(Job((*sources, *exercise), {}, replace(LIMITS, **limits), "secret", walls))
+    return run_job(Job((*sources, *exercise), {}, replace(LIMITS, **limits), "secret", sandbox))
 
 
-def ended(answer, *, untouched=False, test=TEST, walls=True):
+def ended(answer, *, untouched=False, test=TEST, sandbox=True):
     """How the exercise ends, and another after it that is right."""
     cells = (
         Cell("import torch"),
@@ -44,16 +44,16 @@ def ended(answer, *, untouched=False, test=TEST, walls=True):
         Cell(RIGHT, answers=True),
         Cell(TEST, "another"),
     )
-    result = work(Job(cells, {}, LIMITS, "secret", walls))
+    result = run_job(Job(cells, {}, LIMITS, "secret", sandbox))
     assert len(result.outputs) == len(cells)
-    assert result.findings["another"].state is State.GRADED
-    assert result.findings["another"].marks == 2
-    return result.findings["global_average_pool"], str(result.outputs[2])
+    assert result.exercises["another"].state is State.GRADED
+    assert result.exercises["another"].marks == 2
+    return result.exercises["global_average_pool"], str(result.outputs[2])
 
 
-@pytest.mark.parametrize("walls", [True, False], ids=["walled in", "without walls"])
-def test_a_right_answer_is_graded(walls):
-    finding, _ = ended(RIGHT, walls=walls)
+@pytest.mark.parametrize("sandbox", [True, False], ids=["in the sandbox", "trusted"])
+def test_a_right_answer_is_graded(sandbox):
+    finding, _ = ended(RIGHT, sandbox=sandbox)
     assert (finding.state, finding.marks, finding.sentence) == (State.GRADED, 2.0, "")
 
 
@@ -108,7 +108,7 @@ def test_the_limits_of_a_notebook_hold_over_all_its_processes():
     crash = "import os, time\ntime.sleep(0.6)\nos._exit(0)"
     result = results(*[crash] * 50, notebook_wall_seconds=2)
     assert 0 < str(result.outputs).count("ended its own process") < 8  # each twice
-    finding = result.findings["global_average_pool"]
+    finding = result.exercises["global_average_pool"]
     assert (finding.state, finding.marks) == (State.OUT_OF_TIME, 0)
     assert finding.sentence == "The notebook took more than 2 seconds."
     assert "more than 2 seconds" in str(result.outputs[-3])
@@ -117,13 +117,15 @@ def test_the_limits_of_a_notebook_hold_over_all_its_processes():
 def test_processor_time_adds_up_too():
     crash = "import os\nsum(range(2 * 10**7))\nos._exit(0)"
     result = results(*[crash] * 50, notebook_cpu_seconds=1)
-    assert result.findings["global_average_pool"].sentence.startswith("The notebook used more than")
+    assert result.exercises["global_average_pool"].sentence.startswith(
+        "The notebook used more than"
+    )
 
 
 def test_a_cell_that_a_limit_stopped_is_not_replayed():
     sleep, crash = "import time; time.sleep(60)", "import os; os._exit(0)"
     result = results(sleep, *[crash] * 5, cell_wall_seconds=1, notebook_wall_seconds=4)
-    assert result.findings["global_average_pool"].marks == 2
+    assert result.exercises["global_average_pool"].marks == 2
 
 
 def test_cells_that_did_no_harm_are_replayed():
@@ -137,7 +139,7 @@ def test_the_output_of_a_notebook_has_a_limit():
     assert len(json.dumps(result.outputs)) < 2.2 * 2**20
     assert "more than 2 MiB; the rest is cut off" in str(result.outputs[10])
     assert "ZeroDivisionError" in str(result.outputs[50])
-    assert result.findings["global_average_pool"].marks == 2
+    assert result.exercises["global_average_pool"].marks == 2
 
 
 KILL = "import os; os.kill(os.getpid(), 9)"
@@ -145,17 +147,17 @@ KILL = "import os; os.kill(os.getpid(), 9)"
 
 @pytest.mark.parametrize("answer", [KILL, INSIDE + KILL], ids=["a cell", "a test"])
 def test_who_is_killed_twice_from_outside_waits_for_a_person(answer):
-    result = results(Cell(answer, answers=True), Cell(TEST, "killed"), walls=False)
-    finding = result.findings["killed"]
+    result = results(Cell(answer, answers=True), Cell(TEST, "killed"), sandbox=False)
+    finding = result.exercises["killed"]
     assert (finding.state, finding.marks) == (State.EXAMINER_ERROR, None)
     assert "was killed from outside" in finding.sentence
     assert result.outputs[1][-1]["ename"] == EXAMINER_ERROR
-    assert result.findings["global_average_pool"].marks == 2
+    assert result.exercises["global_average_pool"].marks == 2
 
 
 def test_what_misses_a_cell_that_was_killed_waits_for_a_person():
     cells = [KILL, Cell("x = 1", answers=True), Cell(TEST, "without help")]
-    assert results(*cells, walls=False).findings["without help"].state is State.EXAMINER_ERROR
+    assert results(*cells, sandbox=False).exercises["without help"].state is State.EXAMINER_ERROR
 
 
 @pytest.mark.parametrize("first", ["", INSIDE], ids=["a cell", "a test"])
@@ -164,8 +166,8 @@ def test_who_is_killed_once_from_outside_is_graded(tmp_path, first):
     once = f"import os, pathlib; seen = pathlib.Path({str(seen)!r})"
     once += "; seen.exists() or (seen.touch(), os.kill(os.getpid(), 9))"
     answer = f"{first}{once}\n    return x.mean((2, 3))" if first else f"{once}\n{RIGHT}"
-    result = results(Cell(answer, answers=True), Cell(TEST, "killed"), walls=False)
-    assert [finding.marks for finding in result.findings.values()] == [2, 2]
+    result = results(Cell(answer, answers=True), Cell(TEST, "killed"), sandbox=False)
+    assert [finding.marks for finding in result.exercises.values()] == [2, 2]
     assert seen.exists()
 
 

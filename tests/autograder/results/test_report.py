@@ -5,7 +5,7 @@ from nbformat import write
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from autograder.errors import CourseError
-from autograder.grading.job import Finding, Job, Result, State
+from autograder.grading.job import ExerciseResult, Job, NotebookResult, State
 from autograder.grading.records import Records
 from autograder.results.export import Record
 from autograder.results.report import endings, items, misconceptions, report
@@ -86,12 +86,12 @@ def test_the_page_and_its_tables_are_written_and_scripts_are_escaped(course, mon
 def test_what_was_stopped_refused_or_slow_is_listed(tmp_path):
     kept = Records(tmp_path, ASSIGNMENT)
     job = Job((), {}, Limits(), "")
-    slow = Finding(State.OUT_OF_TIME, 0.0, "It took more than 300 seconds.", 1)
-    fine = Finding(State.GRADED, 2.0, "", 1)
+    slow = ExerciseResult(State.OUT_OF_TIME, 0.0, "It took more than 300 seconds.", 1)
+    fine = ExerciseResult(State.GRADED, 2.0, "", 1)
     kept.graded(
-        "ada", "3", "key", job, Result([], {"basic_block": slow, "bottleneck": fine}, 301.0)
+        "ada", "3", "key", job, NotebookResult([], {"basic_block": slow, "bottleneck": fine}, 301.0)
     )
-    kept.graded("bob", "3", "key", job, Result([], {"basic_block": fine}, 2.0))
+    kept.graded("bob", "3", "key", job, NotebookResult([], {"basic_block": fine}, 2.0))
     kept.refused("eve", "3.ipynb is empty.")
     tables = {name: table.to_numpy().tolist() for name, table in endings(kept).items()}
     assert tables == {
