@@ -12,7 +12,7 @@ from torch import Tensor
 from autograder.authoring.bank import SOURCE, load
 from autograder.checks import EXERCISES, check
 from autograder.checks.student import StudentError
-from autograder.grading.examiner import Examined, examine
+from autograder.grading.examiner import Examination, examine
 from autograder.sandbox.protocol import Handle
 from autograder.sandbox.results import StudentEnded
 from tests.autograder.conftest import ASSIGNMENT
@@ -131,7 +131,7 @@ def test_a_process_that_always_replies_the_same_earns_no_marks(spaces, exercise,
     try:
         found = examined(exercise, spaces[exercise], change)
     except StudentEnded:
-        found = Examined("", 0.0)
+        found = Examination("", 0.0)
     assert found.marks == 0
 
 
