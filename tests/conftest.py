@@ -22,9 +22,10 @@ def lightest_of_each_family() -> list[str]:
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share a costly fixture stay together when they run in parallel.
+    """Group tests that share an expensive fixture, and mark those that repeat for every network.
 
-    What is tried on every network is slow, but for the lightest of each family.
+    A test that takes a network's name is slow for all but the lightest of each family; one that is
+    marked slow already is a sweep for them.
     """
     heavier = set(convnets.list_models()) - set(lightest_of_each_family())
     for item in items:
@@ -35,4 +36,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("site"))
         parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
         if any(isinstance(value, str) and value in heavier for value in parameters):
-            item.add_marker(pytest.mark.slow)
+            item.add_marker("sweep" if item.get_closest_marker("slow") else "slow")

@@ -9,7 +9,7 @@ import yaml
 from tests.site.conftest import CONFIG, ROOT
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
-TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
 # What prepares the machine, or speaks to GitHub; all else is a make target.
 PREPARES = ("sudo sysctl -w ", "sudo apt-get update && sudo apt-get install ", "gh ", "test ")
 
