@@ -1,6 +1,7 @@
 """The lecture's experiments: what they compare, what it costs, and that they run."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from convnets.experiments import (
     experiment,
     plain_networks,
     run,
+    running,
 )
 from convnets.experiments import __main__ as experiments_command
 from convnets.experiments.accuracy import Ensemble
@@ -23,6 +25,7 @@ from convnets.experiments.core import closest, images_of, seeded
 from convnets.experiments.depth import deepened
 from convnets.experiments.efficiency import shuffle_net, without_shuffle
 from convnets.experiments.networks import NORMALISED
+from convnets.experiments.running import commit_of, rounded
 from convnets.models.chain import Chain
 
 ASKED_FOR = {
@@ -193,6 +196,8 @@ def test_a_tiny_run_measures_every_arm_with_every_seed(name):
         assert row.training_loss > 0
         assert row.losses
         assert "PyTorch" in row.machine
+        assert row.commit == commit_of(Path(running.__file__))
+        assert row.losses == [rounded(loss) for loss in row.losses]
     assert len(result.verdict().splitlines()) == len(entry.claims)
 
 

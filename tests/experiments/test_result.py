@@ -1,13 +1,17 @@
 """What a result says of fabricated runs: no more than they show."""
 
 import json
+import re
+import subprocess
 from dataclasses import asdict, replace
 from importlib import resources
 
 import pytest
 
 from convnets.experiments import EXPERIMENTS, Claim, Cost, Result, Run, recorded
-from convnets.experiments.running import means
+from convnets.experiments.running import commit_of, means, rounded
+
+RECORDED = resources.files("convnets.experiments") / "recorded"
 
 
 def result(better: list[float], worse: list[float], metric: str = "test accuracy") -> Result:
@@ -155,9 +159,50 @@ def test_a_recorded_run_is_complete_and_the_command_would_make_it_again(name):
     assert found.costs == entry.costs(entry.cpu)
 
 
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_a_recorded_file_is_reproduced_byte_for_byte_when_it_is_loaded_and_saved(name, tmp_path):
+    path = RECORDED / f"{name}-cpu.json"
+    assert Result.load(path).save(tmp_path / path.name).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_a_recorded_run_is_one_line_with_rounded_curves_and_its_commit(name):
+    found = recorded(name)
+    lines = (RECORDED / f"{name}-cpu.json").read_text("utf-8").splitlines()
+    assert sum(line.startswith('  {"arm": ') for line in lines) == len(found.runs)
+    for run in found.runs:
+        assert re.fullmatch("[0-9a-f]{40}(-dirty)?", run.commit or run.added_in_commit)
+        for curve in (run.validation_accuracies, run.losses):
+            assert curve == [rounded(value) for value in curve]
+
+
+def test_the_commit_of_a_file_is_marked_if_tracked_files_have_changed(tmp_path):
+    file = tmp_path / "file.py"
+    git = ["git", "-c", "user.name=A", "-c", "user.email=a@example.org"]
+
+    def commit() -> str | None:
+        commit_of.cache_clear()
+        return commit_of(file)
+
+    file.write_text("1")
+    assert commit() is None
+    subprocess.run([*git, "init", "--quiet"], cwd=tmp_path, check=True)
+    assert commit() is None
+    subprocess.run([*git, "add", "file.py"], cwd=tmp_path, check=True)
+    subprocess.run([*git, "commit", "--quiet", "--message=1"], cwd=tmp_path, check=True)
+    clean = commit()
+    assert re.fullmatch("[0-9a-f]{40}", clean)
+    (tmp_path / "untracked.json").write_text("2")
+    assert commit() == clean
+    file.write_text("2")
+    assert commit_of(file) == clean  # read once in a process
+    assert commit() == f"{clean}-dirty"
+
+
 def test_every_recording_is_of_an_experiment():
-    files = resources.files("convnets.experiments") / "recorded"
-    assert {file.name for file in files.iterdir()} == {f"{name}-cpu.json" for name in EXPERIMENTS}
+    assert {file.name for file in RECORDED.iterdir()} == {
+        f"{name}-cpu.json" for name in EXPERIMENTS
+    }
 
 
 def test_a_budget_that_was_not_recorded_is_answered_with_the_command_that_runs_it():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,23 +18,31 @@ if TYPE_CHECKING:
 T_975 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Run:
-    """One arm, trained once."""
+    """One arm, trained once. The curves have six significant digits."""
 
     arm: str
     seed: int
     test_accuracy: float
     training_loss: float
     """Mean over the last tenth of the steps, in nats."""
-    losses: list[float]
-    """Training loss from first to last step: means over at most 200 stretches of equal length."""
+    seconds: float
+    """Time to build, train and measure the network on `machine`."""
+    machine: str
+    """Device, versions of PyTorch and Python, precision."""
+    date: str
+    """ISO 8601, in UTC."""
+    commit: str | None = None
+    """Commit that was run, with "-dirty" if tracked files had been changed. `None` where the
+    package was not run from a Git checkout, and for runs with `added_in_commit`."""
+    added_in_commit: str | None = None
+    """First commit that holds this run, for runs made before `commit` was recorded."""
     validation_accuracies: list[float]
     """After each epoch."""
-    seconds: float
-    """Of building, training and measuring, on this machine at that hour."""
-    machine: str
-    date: str
+    losses: list[float]
+    """Training loss from the first to the last step, in nats: means over at most 200 stretches of
+    equal length."""
 
     def value(self, metric: Metric) -> float:
         return self.test_accuracy if metric == "test accuracy" else self.training_loss
@@ -159,11 +168,14 @@ class Result:
         return "; ".join([self.effort(), *machines])
 
     def save(self, path: Path | str) -> Path:
-        """Write everything to `path` as JSON."""
+        """Write the result to `path` as JSON, one line for each run, so that diffs are readable."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(".part")
-        unfinished.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        data = asdict(self)
+        data["runs"] = [_without_none(run) for run in data["runs"]]
+        text = _block("{}", (f"{json.dumps(k)}: {_section(v)}" for k, v in data.items()), indent=1)
+        unfinished.write_text(text + "\n", encoding="utf-8")
         unfinished.replace(path)
         return path
 
@@ -205,3 +217,22 @@ class Result:
 
 def _counted(number: int, thing: str) -> str:
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
+def _section(value: Any) -> str:
+    """JSON with one line for each entry of a list or dictionary."""
+    if isinstance(value, dict):
+        entries = (f"{json.dumps(key)}: {json.dumps(entry)}" for key, entry in value.items())
+        return _block("{}", entries, indent=2)
+    if isinstance(value, list):
+        return _block("[]", map(json.dumps, value), indent=2)
+    return json.dumps(value)
+
+
+def _block(brackets: str, entries: Iterable[str], indent: int) -> str:
+    lines = ",\n".join(" " * indent + entry for entry in entries)
+    return f"{brackets[0]}\n{lines}\n{' ' * (indent - 1)}{brackets[1]}" if lines else brackets
+
+
+def _without_none(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if value is not None}

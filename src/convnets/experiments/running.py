@@ -1,9 +1,11 @@
 """Run an experiment: every arm with every seed."""
 
 import json
+import subprocess
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
@@ -16,7 +18,9 @@ from convnets.training.data import Dataset
 from convnets.training.device import choose, describe
 
 POINTS = 200
-"""Of a loss curve that is kept."""
+"""Length of a recorded loss curve."""
+CURVE_DIGITS = 6
+"""Significant digits of a recorded curve. Final values are recorded as they were measured."""
 
 
 def run(
@@ -75,17 +79,40 @@ def run_arm(arm: Arm, data: Dataset, budget: Budget, seed: int) -> Run:
     except FloatingPointError as error:
         raise FloatingPointError(f"{arm.name} with seed {seed}: {error}") from None
     losses = history.step_losses
+    accuracies = [epoch.validation_accuracy for epoch in history.epochs]
     return Run(
         arm=arm.name,
         seed=seed,
         test_accuracy=history.test_accuracy,
         training_loss=fmean(losses[-max(1, len(losses) // 10) :]),
-        losses=means(losses, POINTS),
-        validation_accuracies=[epoch.validation_accuracy for epoch in history.epochs],
         seconds=time.perf_counter() - start,
         machine=f"{describe()}; {history.precision}",
         date=datetime.now(UTC).date().isoformat(),
+        commit=commit_of(Path(__file__)),
+        validation_accuracies=[rounded(accuracy) for accuracy in accuracies],
+        losses=[rounded(loss) for loss in means(losses, POINTS)],
     )
+
+
+def rounded(value: float) -> float:
+    """`value` to the number of significant digits that a recorded curve has."""
+    return float(f"{value:.{CURVE_DIGITS}g}")
+
+
+@cache
+def commit_of(file: Path) -> str | None:
+    """The commit that `file` was checked out from, with "-dirty" if tracked files have changed.
+
+    The answer is kept for the life of the process, because the results that it writes may be
+    tracked files themselves. `None` if `file` is not in a Git checkout.
+    """
+    git = partial(subprocess.run, cwd=file.parent, capture_output=True, text=True, check=True)
+    try:
+        git(["git", "ls-files", "--error-unmatch", file.name])
+        described = git(["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"])
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return str(described.stdout).strip()
 
 
 def means(values: list[float], points: int) -> list[float]:
