@@ -12,7 +12,7 @@ from string import Template
 from typing import Any
 
 from autograder.checks import EXERCISES
-from autograder.course.folder import Course, read_notebook, replacing
+from autograder.course.folder import Course, atomic_write, read_notebook
 from autograder.errors import CourseError
 
 PACKAGE = Path(__file__).parents[1]
@@ -65,7 +65,7 @@ def new_exercise(
         bank: _filled(BANK, name, points),
     }
     for target, text in texts.items():
-        with replacing(target) as temporary:
+        with atomic_write(target) as temporary:
             temporary.write_text(text, "utf-8")
     return list(texts)
 

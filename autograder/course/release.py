@@ -6,7 +6,7 @@ from string import Template
 
 import numpy as np
 
-from autograder.course.folder import Course, read_notebook, reason, replacing
+from autograder.course.folder import Course, atomic_write, read_notebook, reason
 from autograder.course.late import set_deadline
 from autograder.errors import CourseError
 
@@ -53,7 +53,7 @@ def provide_images(course: Course, assignment: str) -> None:
 
         train = load("fashion-mnist-small").train
         images, labels = train.images[:, 0].numpy(), train.labels.numpy().astype(np.uint8)
-        with replacing(path) as temporary, temporary.open("wb") as file:
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, images=images, labels=labels)
 
 
@@ -68,7 +68,7 @@ def release(course: Course, assignment: str, out: Path) -> Path:
     for path in (course.root / "bundle").iterdir():
         files[Path(path.name)] = _filled(path.read_text("utf-8"), course, assignment).encode()
     bundle = out / f"{assignment}.zip"
-    with replacing(bundle) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+    with atomic_write(bundle) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for name in sorted(files):
             entry = zipfile.ZipInfo(f"{assignment}/{name.as_posix()}", NO_TIME)
             entry.compress_type = zipfile.ZIP_DEFLATED

@@ -13,7 +13,7 @@ from autograder.checks.student import StudentError
 from autograder.checks.verdict import one_line
 from autograder.sandbox.remote import RemoteAnswer, has
 from autograder.sandbox.results import StudentEnded
-from autograder.sandbox.student_process import Student
+from autograder.sandbox.student_process import StudentProcess
 
 # The file that a test cell's code says it is from.
 TEST = "<test cell>"
@@ -31,7 +31,9 @@ class Examination:
     marks: float
 
 
-def examine(source: str, student: Student, written: StudentSource | None = None) -> Examination:
+def examine(
+    source: str, student: StudentProcess, written: StudentSource | None = None
+) -> Examination:
     """Run a test cell, whose last line is its marks.
 
     Args:

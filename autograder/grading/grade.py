@@ -30,7 +30,7 @@ from autograder.grading.job import ExerciseResult, Job, NotebookResult, State, e
 from autograder.grading.nbgrader_steps import IsolatedExecute, SaveMarks, files_of, show
 from autograder.grading.records import Records
 from autograder.sandbox.box import SandboxError
-from autograder.submissions.read import TIMESTAMP, HandIn, read
+from autograder.submissions.read import TIMESTAMP, Submission, read
 from autograder.submissions.repair import RepairSubmission
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class _Student:
 
     name: str
     folder: Path
-    hand_in: HandIn
+    hand_in: Submission
     jobs: dict[str, Job]
     keys: dict[str, str]
     results: dict[str, NotebookResult] = field(default_factory=dict)
@@ -312,7 +312,7 @@ class _Run:
         }
         self.outcome.marks[student.name] = self.book.entries(student.name)[student.name].marks
 
-    def _follow(self, steps: list[Any], student: str, hand_in: HandIn) -> None:
+    def _follow(self, steps: list[Any], student: str, hand_in: Submission) -> None:
         """Have steps look at, and change, the notebooks of a hand-in."""
         for book, notebook in hand_in.notebooks.items():
             about = {"assignment": self.assignment, "db_url": self.book.db_url}

@@ -23,7 +23,7 @@ from nbgrader.utils import compute_checksum, determine_grade, is_task
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SAWarning
 
-from autograder.course.folder import replacing
+from autograder.course.folder import atomic_write
 from autograder.course.late import LatePolicy
 from autograder.grading.job import EXAMINER_ERROR
 from autograder.submissions.repair import ReleasedCell, released_cells
@@ -197,7 +197,7 @@ def back_up(db_url: str, folder: Path) -> Path | None:
     folder.mkdir(exist_ok=True)
     target = folder / f"gradebook-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}.db"
     with (
-        replacing(target) as temporary,
+        atomic_write(target) as temporary,
         closing(sqlite3.connect(url.database)) as source,
         closing(sqlite3.connect(temporary)) as copy,
     ):

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from autograder.course.folder import replacing
+from autograder.course.folder import atomic_write
 from autograder.grading.job import Cell, ExerciseResult, Job, NotebookResult, versions
 
 
@@ -40,7 +40,7 @@ class Records:
     def keep(self, key: str, job: Job, result: NotebookResult) -> None:
         """Remember a result."""
         cells = [asdict(cell) for cell in job.cells]
-        with replacing(self._path(key)) as temporary:
+        with atomic_write(self._path(key)) as temporary:
             temporary.write_text(json.dumps({"cells": cells, "result": result.to_json()}), "utf-8")
 
     def cells(self, key: str) -> tuple[Cell, ...] | None:

@@ -21,8 +21,7 @@ from autograder.grading.job import (
 )
 from autograder.sandbox.box import SandboxError
 from autograder.sandbox.limits import Limits, Spent
-from autograder.sandbox.results import CellResult, StudentEnded
-from autograder.sandbox.results import State as Ending
+from autograder.sandbox.results import CellResult, Ending, StudentEnded
 from autograder.sandbox.session import Sandbox
 
 STATES = {
@@ -229,7 +228,7 @@ def _sandbox_for(job: Job) -> Sandbox:
 @cache
 def _sandbox(limits: Limits, isolated: bool, *hidden: Path) -> Sandbox:
     """A sandbox whose warm process serves all jobs of this process, and ends with it."""
-    return Sandbox(limits, hidden=hidden, walls=isolated)
+    return Sandbox(limits, hidden=hidden, isolated=isolated)
 
 
 def _left_to_a_person(sentence: str, seed: int) -> tuple[list[Output], ExerciseResult]:

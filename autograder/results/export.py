@@ -14,7 +14,7 @@ from typing import Any
 
 from nbgrader.api import Gradebook, MissingEntry
 
-from autograder.course.folder import Course, replacing
+from autograder.course.folder import Course, atomic_write
 from autograder.errors import CourseError
 
 # What starts a formula in Excel, LibreOffice or Google Sheets.
@@ -87,7 +87,7 @@ def export(course: Course, assignment: str, form: str, out: Path) -> int:
     if not found:
         raise CourseError(f"The gradebook of {course.root} has no students: grade first.")
     for name, text in FORMS[form](found).items():
-        with replacing(out / name if name else out) as temporary:
+        with atomic_write(out / name if name else out) as temporary:
             temporary.write_text(text, "utf-8", newline="")
     return sum(record.waits for record in found)
 

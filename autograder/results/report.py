@@ -17,7 +17,7 @@ from jinja2 import Environment, StrictUndefined
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from autograder.course.folder import Course, read_notebook, replacing
+from autograder.course.folder import Course, atomic_write, read_notebook
 from autograder.errors import CourseError
 from autograder.grading.job import State
 from autograder.grading.records import Records
@@ -67,7 +67,7 @@ def report(course: Course, assignment: str, out: Path) -> Path:
         "similar": similar(course, assignment),
     }
     for name, table in tables.items():
-        with replacing(out / f"{name}.csv") as temporary:
+        with atomic_write(out / f"{name}.csv") as temporary:
             table.map(defused).to_csv(temporary, index=False)
     page = Environment(autoescape=True, undefined=StrictUndefined).from_string(
         TEMPLATE.read_text("utf-8")
@@ -83,7 +83,7 @@ def report(course: Course, assignment: str, out: Path) -> Path:
         in_words=_in_words(made),
         tables={name: _rows(table) for name, table in tables.items()},
     )
-    with replacing(out / "report.html") as temporary:
+    with atomic_write(out / "report.html") as temporary:
         temporary.write_text(text, "utf-8")
     return out / "report.html"
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from autograder.course.folder import replacing
+from autograder.course.folder import atomic_write
 from autograder.grading.grade import Outcome
 from autograder.grading.gradebook import Marks
 from autograder.grading.job import State
@@ -76,7 +76,7 @@ def print_outcome(outcome: Outcome, console: Console) -> None:
 
 def write_details(outcome: Outcome, path: Path) -> None:
     """A CSV file with the marks of every exercise; what waits for marks by hand is empty."""
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         names = list(outcome.out_of)
         books = {name: book for book, points in outcome.notebooks.items() for name in points}

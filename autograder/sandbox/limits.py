@@ -1,6 +1,10 @@
 """What a submission may use."""
 
 from dataclasses import dataclass, fields
+from pathlib import Path
+
+# Where each submission has its files in the sandbox; `disk_mib` is its size.
+SCRATCH = Path("/tmp")
 
 
 @dataclass(frozen=True)

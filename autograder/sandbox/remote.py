@@ -13,7 +13,7 @@ from torch import Tensor
 from autograder.checks.static_analysis import StudentSource
 from autograder.checks.student import AnswerProxy, Block, Function, Layers, StudentError, labelled
 from autograder.sandbox.protocol import Handle, ProtocolError
-from autograder.sandbox.student_process import Student, expected
+from autograder.sandbox.student_process import StudentProcess, expected
 
 
 class RemoteAnswer(AnswerProxy):
@@ -27,7 +27,7 @@ class RemoteAnswer(AnswerProxy):
     """
 
     def __init__(
-        self, student: Student, name: str, written: StudentSource, handle: int | None = None
+        self, student: StudentProcess, name: str, written: StudentSource, handle: int | None = None
     ) -> None:
         self.student = student
         self.__name__ = name
@@ -80,7 +80,7 @@ class RemoteFunction(Function):
 
     def __init__(
         self,
-        student: Student,
+        student: StudentProcess,
         name: str,
         forbidden: frozenset[str] = frozenset(),
         written: StudentSource | None = None,
@@ -112,7 +112,7 @@ class RemoteBlock(Block):
 
     def __init__(
         self,
-        student: Student,
+        student: StudentProcess,
         name: str,
         *arguments: Any,
         handle: int | None = None,
@@ -213,7 +213,7 @@ class RemoteBlock(Block):
 class _Remote:
     """An object on the student's side, by its handle."""
 
-    def __init__(self, student: Student, action: str, **question: Any) -> None:
+    def __init__(self, student: StudentProcess, action: str, **question: Any) -> None:
         self.student = student
         answer = _asked(student, action, **question)
         with student.protocol():
@@ -249,14 +249,14 @@ class _Remote:
         return answer
 
 
-def has(student: Student, name: str) -> bool:
+def has(student: StudentProcess, name: str) -> bool:
     """Whether the cells of a student process defined a name."""
     answer = _asked(student, "has", name=name)
     with student.protocol():
         return bool(expected(answer, bool))
 
 
-def _asked(student: Student, action: str, **question: Any) -> Any:
+def _asked(student: StudentProcess, action: str, **question: Any) -> Any:
     """What the process answers; a ValueError is no answer but a failure like any other."""
     try:
         return student.ask(action, **question)

@@ -19,7 +19,7 @@ SENTENCES = {
 }
 
 
-class State(StrEnum):
+class Ending(StrEnum):
     """How a cell or a submission's process ended."""
 
     OK = "ok"
@@ -41,7 +41,7 @@ class StudentEnded(Exception):  # noqa: N818
         is_spent: whether a limit of the notebook was passed, and no fresh process helps.
     """
 
-    def __init__(self, state: State, sentence: str, *, is_spent: bool = False) -> None:
+    def __init__(self, state: Ending, sentence: str, *, is_spent: bool = False) -> None:
         super().__init__(sentence)
         self.state = state
         self.sentence = sentence
@@ -61,7 +61,7 @@ class CellResult:
     """
 
     outputs: list[Output]
-    state: State
+    state: Ending
     seconds: float
     sentence: str = ""
     alive: bool = True

@@ -27,10 +27,9 @@ from autograder.sandbox.box import (
     packages_to_hide,
     worker,
 )
-from autograder.sandbox.inside.fork_server import SCRATCH
-from autograder.sandbox.limits import Limits, Spent
-from autograder.sandbox.results import State
-from autograder.sandbox.student_process import Student
+from autograder.sandbox.limits import SCRATCH, Limits, Spent
+from autograder.sandbox.results import Ending
+from autograder.sandbox.student_process import StudentProcess
 
 # What notebooks of this course import; each costs the warm process its time once.
 PRELOAD = ("torch", "numpy", "matplotlib.pyplot")
@@ -46,8 +45,8 @@ class Sandbox:
         limits: for each submission.
         hidden: folders that no submission may see, should Python lie around them.
         preload: modules that the warm process imports.
-        walls: without, student code is trusted with all that this process may do; limits on time,
-            memory and output still hold, and tests still run here only.
+        isolated: if `False`, student code is trusted with everything that this process may do;
+            limits on time, memory and output still hold, and tests still run here only.
 
     Raises:
         SandboxError: it cannot run here; the message says why.
@@ -59,15 +58,14 @@ class Sandbox:
         *,
         hidden: Iterable[Path] = (),
         preload: Iterable[str] = PRELOAD,
-        walls: bool = True,
+        isolated: bool = True,
     ) -> None:
         if sys.platform != "linux":
             raise SandboxError(
-                "Student code is isolated, and without walls too limited and ended with all that "
-                "it started, by means that only Linux has; grade on Linux, such as in a container "
-                "or a virtual machine."
+                "Student code can be limited and isolated on Linux only: grade on Linux, for "
+                "instance in a container or a virtual machine."
             )
-        if walls and Path(sys.prefix).is_relative_to(SCRATCH):
+        if isolated and Path(sys.prefix).is_relative_to(SCRATCH):
             raise SandboxError(
                 f"Python lies in {sys.prefix}, but each hand-in has {SCRATCH} for itself: move the "
                 "project to another folder and set it up there."
@@ -78,10 +76,10 @@ class Sandbox:
         self._control, inside = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._folder = tempfile.TemporaryDirectory()
         hidden = (*hidden, ROOT / "assignments", *packages_to_hide(HIDDEN_PACKAGES))
-        arguments = [*map(json.dumps, (asdict(self.limits), list(preload), walls))]
+        arguments = [*map(json.dumps, (asdict(self.limits), list(preload), isolated))]
         try:
             with inside:
-                if walls:
+                if isolated:
                     line, environment = command(hidden, inside.fileno(), arguments), None
                 else:
                     line = worker(inside.fileno(), arguments)
@@ -105,7 +103,7 @@ class Sandbox:
                     "lets users make namespaces; a container may have to be started with fewer "
                     "restrictions. Or say --no-sandbox and trust the hand-ins."
                 )
-            if walls:
+            if isolated:
                 self._see_that_the_limit_on_processes_binds()
         except BaseException:
             self.close()
@@ -113,7 +111,7 @@ class Sandbox:
 
     def _see_that_the_limit_on_processes_binds(self) -> None:
         with self.start() as student:
-            if student.run_cell(_FORK_TOO_OFTEN).state is State.FAILED:
+            if student.run_cell(_FORK_TOO_OFTEN).state is Ending.FAILED:
                 raise SandboxError(
                     "The limit on processes does not bind here, so a fork bomb could stop this "
                     "machine; the sandbox needs Linux 5.14 or newer. Or say --no-sandbox and trust "
@@ -153,7 +151,7 @@ class Sandbox:
 
     def start(
         self, files: Mapping[str, bytes] | None = None, spent: Spent | None = None
-    ) -> Student:
+    ) -> StudentProcess:
         """A fresh student process.
 
         Args:
@@ -180,7 +178,7 @@ class Sandbox:
                 return signal.SIGKILL  # the box was closed, and took all with it
             return int(self._request({"do": "end", "pid": reply["pid"]})[0]["status"])
 
-        return Student(ours, pidfd, end, self.limits, dict(files or {}), spent or Spent())
+        return StudentProcess(ours, pidfd, end, self.limits, dict(files or {}), spent or Spent())
 
     def _request(
         self, request: dict[str, Any], channel: socket.socket | None = None

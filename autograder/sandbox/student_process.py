@@ -1,6 +1,6 @@
 """One student process, seen from the trusted side.
 
-Whatever the process does ends in a `State`, with a sentence for the student. What it answers is a
+Whatever the process does ends in an `Ending`, with a sentence for the student. What it answers is a
 claim: decoded, checked for its type, and never run.
 """
 
@@ -20,14 +20,14 @@ from autograder.sandbox.box import SandboxError
 from autograder.sandbox.limits import Limits, Spent
 from autograder.sandbox.outputs import Output, checked, errors_alone, length
 from autograder.sandbox.protocol import MIB, Message, ProtocolError, encode, receive
-from autograder.sandbox.results import CellResult, State, StudentEnded, sentence_for
+from autograder.sandbox.results import CellResult, Ending, StudentEnded, sentence_for
 from autograder.sandbox.watch import GRACE, Watch
 
 SETUP_SECONDS = 30.0
 SENTENCE = 2000  # characters of a sentence that a student process may write
 
 
-class Student:
+class StudentProcess:
     """A student process; made by `Sandbox.start`.
 
     Args:
@@ -57,7 +57,7 @@ class Student:
         #: Why the process is gone; `None` as long as it lives.
         self.ended: StudentEnded | None = None
         #: How each answer failed, and the sentence that says so.
-        self.failures: list[tuple[State, str]] = []
+        self.failures: list[tuple[Ending, str]] = []
         #: Whether it was sent right answers, which no later cell may find there.
         self.knows_answers = False
         self._channel = channel
@@ -86,7 +86,7 @@ class Student:
         # The watch ends whatever takes too long; this is for the case that it cannot.
         self._channel.settimeout(limits.cell_wall_seconds + GRACE + 30)
 
-    def __enter__(self) -> "Student":
+    def __enter__(self) -> "StudentProcess":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -111,10 +111,10 @@ class Student:
         outputs, cut = self._in_total(outputs)
         if self._watch.interrupted:
             sentence = self._over(self._watch.interrupted)
-            return CellResult(outputs, State.OUT_OF_TIME, seconds, sentence)
+            return CellResult(outputs, Ending.OUT_OF_TIME, seconds, sentence)
         if failure == "memory":
-            return CellResult(outputs, State.OUT_OF_MEMORY, seconds, self._over("memory_mib"))
-        state = State.FAILED if failure else State.OK
+            return CellResult(outputs, Ending.OUT_OF_MEMORY, seconds, self._over("memory_mib"))
+        state = Ending.FAILED if failure else Ending.OK
         return CellResult(outputs, state, seconds, cut or (self._over("output_kib") * is_cut))
 
     def _in_total(self, outputs: list[Output]) -> tuple[list[Output], str]:
@@ -151,10 +151,10 @@ class Student:
                     return value
                 case {"error": ["memory", str()]}:
                     refused: Exception = StudentError(self._over("memory_mib"))
-                    self.failures.append((State.OUT_OF_MEMORY, str(refused)))
+                    self.failures.append((Ending.OUT_OF_MEMORY, str(refused)))
                 case {"error": ["student", str(sentence)]}:
                     refused = StudentError(one_line(sentence[:SENTENCE]))
-                    self.failures.append((State.FAILED, str(refused)))
+                    self.failures.append((Ending.FAILED, str(refused)))
                 case {"error": ["value", str(sentence)]}:
                     refused = ValueError(one_line(sentence[:SENTENCE]))
                 case _:
@@ -168,7 +168,7 @@ class Student:
             yield
         except ProtocolError as error:
             raise self._over_with(
-                State.PROTOCOL_ERROR, f"Its process sent what is no answer. {error}"
+                Ending.PROTOCOL_ERROR, f"Its process sent what is no answer. {error}"
             ) from None
 
     def _ask(self, action: str, **question: Any) -> tuple[Message, float]:
@@ -191,7 +191,7 @@ class Student:
     def _over(self, limit: str) -> str:
         return sentence_for(limit, self.limits)
 
-    def _over_with(self, state: State, sentence: str, *, is_spent: bool = False) -> StudentEnded:
+    def _over_with(self, state: Ending, sentence: str, *, is_spent: bool = False) -> StudentEnded:
         self.close()
         self.ended = StudentEnded(state, sentence, is_spent=is_spent)
         return self.ended
@@ -202,25 +202,25 @@ class Student:
         limit = self._watch.killed
         status = self.close()
         if limit:
-            state = State.OUT_OF_MEMORY if limit == "memory_mib" else State.OUT_OF_TIME
+            state = Ending.OUT_OF_MEMORY if limit == "memory_mib" else Ending.OUT_OF_TIME
             is_spent = limit.startswith("notebook_")
             return self._over_with(state, self._over(limit), is_spent=is_spent)
         if not exited:
-            return self._over_with(State.CRASHED, "Its process closed the line to the examiner.")
+            return self._over_with(Ending.CRASHED, "Its process closed the line to the examiner.")
         if os.WIFEXITED(status):
-            return self._over_with(State.CRASHED, "It ended its own process.")
+            return self._over_with(Ending.CRASHED, "It ended its own process.")
         number = os.WTERMSIG(status)
         used_up = self.spent.cpu_seconds + 1 > self.limits.notebook_cpu_seconds
         if number == signal.SIGXCPU or (number == signal.SIGKILL and used_up):
             sentence = self._over("notebook_cpu_seconds")
-            return self._over_with(State.OUT_OF_TIME, sentence, is_spent=True)
+            return self._over_with(Ending.OUT_OF_TIME, sentence, is_spent=True)
         if number == signal.SIGKILL:  # which a namespace's first process cannot send itself
             return self._over_with(
-                State.KILLED,
+                Ending.KILLED,
                 "Its process was killed from outside, by a person or because this machine ran out "
                 "of memory.",
             )
-        return self._over_with(State.CRASHED, f"Its process crashed: {signal.strsignal(number)}.")
+        return self._over_with(Ending.CRASHED, f"Its process crashed: {signal.strsignal(number)}.")
 
 
 def expected(value: Any, *kinds: type) -> Any:

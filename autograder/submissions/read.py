@@ -25,7 +25,7 @@ Released = Mapping[str, list[ReleasedCell]]
 
 
 @dataclass(frozen=True)
-class HandIn:
+class Submission:
     """What a student handed in, as far as it can be graded.
 
     Args:
@@ -39,7 +39,7 @@ class HandIn:
     remarks: list[str]
 
 
-def read(folder: Path, released: Released) -> HandIn:
+def read(folder: Path, released: Released) -> Submission:
     """Read a folder with a student's notebooks.
 
     Raises:
@@ -54,7 +54,7 @@ def read(folder: Path, released: Released) -> HandIn:
         ) from None
 
 
-def _read(folder: Path, released: Released) -> HandIn:
+def _read(folder: Path, released: Released) -> Submission:
     _refuse_strange(folder)
     remarks, notebooks = [], {}
     paths, renamed = _paths(folder, released)
@@ -69,7 +69,7 @@ def _read(folder: Path, released: Released) -> HandIn:
     missing = [f"{name}.ipynb" for name in released if name not in notebooks]
     if missing:
         remarks.append(f"{', '.join(missing)} is not handed in and earns 0.")
-    return HandIn(notebooks, _timestamp(folder / TIMESTAMP), remarks)
+    return Submission(notebooks, _timestamp(folder / TIMESTAMP), remarks)
 
 
 def _refuse_strange(folder: Path) -> None:

@@ -2,10 +2,10 @@
 
 from types import SimpleNamespace
 
-from autograder.sandbox.inside.answers import Answers
+from autograder.sandbox.inside.answers import Responder
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.protocol import LENGTHS, decode, encode
-from autograder.sandbox.student_process import Student
+from autograder.sandbox.student_process import StudentProcess
 
 
 def _crossed(message, refer=None):
@@ -14,7 +14,7 @@ def _crossed(message, refer=None):
     return decode(frame[LENGTHS.size :][:header], frame[LENGTHS.size + header :])
 
 
-class Liar(Student):
+class Liar(StudentProcess):
     """A student without a process, whose replies pass through `change` on their way.
 
     Args:
@@ -24,7 +24,7 @@ class Liar(Student):
 
     def __init__(self, space, change=lambda question, reply: reply):
         self.limits, self.ended, self.failures, self.knows_answers = Limits(), None, [], False
-        self._answers = Answers(SimpleNamespace(user_ns=space), 1000)
+        self._responder = Responder(SimpleNamespace(user_ns=space), 1000)
         self._change = change
 
     def close(self):
@@ -34,5 +34,5 @@ class Liar(Student):
         if self.ended is not None:
             raise self.ended
         question = _crossed({"do": action, **question})
-        reply = _crossed(self._answers.to(question), self._answers.refer)
+        reply = _crossed(self._responder.answer(question), self._responder.refer)
         return self._change(question, reply), 0.0

@@ -26,7 +26,7 @@ METHODS = {
 }
 
 
-class Answers:
+class Responder:
     """Answers questions about what the cells defined.
 
     Args:
@@ -47,7 +47,7 @@ class Answers:
         self.objects.append(value)
         return Handle(len(self.objects) - 1, type(value).__name__)
 
-    def to(self, question: Message) -> Message:
+    def answer(self, question: Message) -> Message:
         """The answer, or {"error": [kind, sentence]} with kind "student" or "value"."""
         try:
             match question["do"]:

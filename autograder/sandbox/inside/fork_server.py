@@ -5,7 +5,7 @@ never runs student code: for each submission it forks a child with namespaces of
 it the channel that came with the request. It leaves when the control socket is closed, and the
 kernel then ends all processes in its process namespace.
 
-Without walls the children are ordinary processes: what they leave behind is looked for and ended.
+Without isolation the children are ordinary processes; what they leave running is found and ended.
 """
 
 import gc
@@ -25,13 +25,11 @@ from autograder.sandbox.inside.namespaces import (
     adopt_orphans,
     fork_into_new_processes,
     found_warm_process,
-    wall_in,
+    isolate,
 )
-from autograder.sandbox.limits import Limits
+from autograder.sandbox.limits import SCRATCH, Limits
 from autograder.sandbox.protocol import MIB, Message, encode, receive
 
-# With walls, the folder that each child has for itself.
-SCRATCH = Path("/tmp")
 # A question holds the inputs of a check.
 QUESTION_BYTES = 2**30
 # Address space that threads and allocators reserve and do not use.
@@ -63,22 +61,22 @@ def warm(preload: list[str]) -> Any:
     return shell
 
 
-def serve(control: socket.socket, limits: Limits, shell: Any, *, walls: bool) -> None:
+def serve(control: socket.socket, limits: Limits, shell: Any, *, isolated: bool) -> None:
     """Start and end student processes until the control socket is closed."""
-    own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC) if walls else -1
+    own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC) if isolated else -1
     while True:
         text, descriptors, _, _ = socket.recv_fds(control, 4096, 1)
         if not text:
             return
         request = json.loads(text)
         if request["do"] == "end":
-            control.send(json.dumps({"status": _end(request["pid"], walls=walls)}).encode())
+            control.send(json.dumps({"status": _end(request["pid"], isolated=isolated)}).encode())
             continue
         [channel] = descriptors
-        child = fork_into_new_processes(own) if walls else os.fork()
+        child = fork_into_new_processes(own) if isolated else os.fork()
         if not child:
             try:
-                student_process(socket.socket(fileno=channel), limits, shell, walls=walls)
+                student_process(socket.socket(fileno=channel), limits, shell, isolated=isolated)
             finally:
                 os._exit(1)
         os.close(channel)
@@ -87,12 +85,12 @@ def serve(control: socket.socket, limits: Limits, shell: Any, *, walls: bool) ->
         os.close(pidfd)
 
 
-def _end(pid: int, *, walls: bool) -> int:
+def _end(pid: int, *, isolated: bool) -> int:
     """End a student process, and what it left behind; its wait status."""
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
     status = os.waitpid(pid, 0)[1]
-    if not walls:
+    if not isolated:
         while children := Path("/proc/thread-self/children").read_text().split():
             for orphan in map(int, children):
                 os.kill(orphan, signal.SIGKILL)
@@ -100,16 +98,16 @@ def _end(pid: int, *, walls: bool) -> int:
     return status
 
 
-def student_process(channel: socket.socket, limits: Limits, shell: Any, *, walls: bool) -> None:
+def student_process(channel: socket.socket, limits: Limits, shell: Any, *, isolated: bool) -> None:
     """Run a submission's cells and answer questions, until the channel is closed."""
-    from autograder.sandbox.inside.answers import Answers, hide
+    from autograder.sandbox.inside.answers import Responder, hide
     from autograder.sandbox.inside.shell import record_streams
 
     channel = _alone_with(channel)
     try:
         scratch = SCRATCH
-        if walls:
-            wall_in(str(SCRATCH), limits.disk_mib * MIB, os.environ["HOME"])
+        if isolated:
+            isolate(str(SCRATCH), limits.disk_mib * MIB, os.environ["HOME"])
         else:
             os.setsid()
             scratch = Path(tempfile.mkdtemp())
@@ -119,12 +117,12 @@ def student_process(channel: socket.socket, limits: Limits, shell: Any, *, walls
         except (OSError, ValueError) as error:
             channel.sendall(encode({"unfit": f"{type(error).__name__}: {error}"}))
             return
-        _limit(limits, walls=walls)
+        _limit(limits, isolated=isolated)
     except Exception as error:
         channel.sendall(encode({"unavailable": f"{type(error).__name__}: {error}"}))
         return
     record_streams()
-    answers = Answers(shell, limits.output_kib * 1024)
+    responder = Responder(shell, limits.output_kib * 1024)
     hide()
     own = os.getpid()
     channel.sendall(encode({"ready": True}))
@@ -133,17 +131,17 @@ def student_process(channel: socket.socket, limits: Limits, shell: Any, *, walls
             question = receive(channel, QUESTION_BYTES)
         except EOFError:
             return
-        reply = _reply(answers, question)
+        reply = _reply(responder, question)
         if os.getpid() != own:
             return  # a cell forked, and this is its child
         channel.sendall(reply)
 
 
-def _reply(answers: Any, question: Message) -> bytes:
+def _reply(responder: Any, question: Message) -> bytes:
     number = question["number"]
-    answer = answers.to(question)
+    answer = responder.answer(question)
     try:
-        return encode({**answer, "number": number}, answers.refer)
+        return encode({**answer, "number": number}, responder.refer)
     except Exception as error:  # a value that is no data after all, or is too large to copy
         return encode({"error": ["student", f"It gave no data: {error}"], "number": number})
 
@@ -176,14 +174,14 @@ def _settle(scratch: Path, files: dict[str, bytes]) -> None:
     sys.path[0] = ""  # as in a notebook: the folder that we are in
 
 
-def _limit(limits: Limits, *, walls: bool) -> None:
+def _limit(limits: Limits, *, isolated: bool) -> None:
     Path("/proc/self/oom_score_adj").write_text("1000")  # should the machine need a victim
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     for kind, value in (
         (resource.RLIMIT_CPU, limits.notebook_cpu_seconds + 1),
         (resource.RLIMIT_AS, size + limits.memory_mib * MIB + RESERVED),
         # Without a user namespace it would count what else this user runs.
-        *([(resource.RLIMIT_NPROC, limits.processes)] if walls else []),
+        *([(resource.RLIMIT_NPROC, limits.processes)] if isolated else []),
         (resource.RLIMIT_FSIZE, limits.disk_mib * MIB),
         (resource.RLIMIT_NOFILE, 256),
         (resource.RLIMIT_CORE, 1),  # a byte; 0 would still start the machine's crash reporter
@@ -196,18 +194,18 @@ def _limit(limits: Limits, *, walls: bool) -> None:
 
 def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
-    limits, preload, walls = Limits(**json.loads(sys.argv[2])), *map(json.loads, sys.argv[3:])
+    limits, preload, isolated = Limits(**json.loads(sys.argv[2])), *map(json.loads, sys.argv[3:])
     for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:
         signal.signal(number, signal.SIG_DFL)
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_IGN)  # as Python does: they become exceptions
-    if walls:
+    if isolated:
         found_warm_process()
     else:
         adopt_orphans()
     shell = warm(preload)
     control.send(b'{"ready": true}')
-    serve(control, limits, shell, walls=walls)
+    serve(control, limits, shell, isolated=isolated)
 
 
 if __name__ == "__main__":

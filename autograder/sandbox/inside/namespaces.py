@@ -107,7 +107,7 @@ def fork_into_new_processes(own: int) -> int:
     return child
 
 
-def wall_in(scratch: str, disk_bytes: int, frozen: str) -> None:
+def isolate(scratch: str, disk_bytes: int, frozen: str) -> None:
     """Give the student process what is its own, and take away all else.
 
     Args:

@@ -1,6 +1,6 @@
 import pytest
 
-from autograder.course.folder import Course, read_notebook, replacing
+from autograder.course.folder import Course, atomic_write, read_notebook
 from autograder.errors import CourseError
 
 
@@ -57,7 +57,7 @@ def test_what_is_no_notebook_is_said_by_name(content, tmp_path):
 
 
 def write(path, text, failure=None):
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text)
         if failure:
             raise failure

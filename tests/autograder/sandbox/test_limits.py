@@ -273,12 +273,12 @@ def test_a_limit_is_a_number_above_zero(value):
 
 @pytest.fixture(scope="module")
 def open_box():
-    """Student code without walls."""
-    with Sandbox(replace(LIMITS, cell_cpu_seconds=1), preload=(), walls=False) as sandbox:
+    """A sandbox that trusts student code."""
+    with Sandbox(replace(LIMITS, cell_cpu_seconds=1), preload=(), isolated=False) as sandbox:
         yield sandbox
 
 
-WITHOUT_WALLS = {
+TRUSTED = {
     "while True: pass": ("out of time", "the limit of a cell"),
     "import time; time.sleep(60)": ("out of time", "more than 1.5 seconds"),
     "import signal, time; signal.pthread_sigmask(0, range(1, 65)); time.sleep(60)": (
@@ -296,8 +296,8 @@ WITHOUT_WALLS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("source", "end"), WITHOUT_WALLS.items())
-def test_limits_hold_without_walls_too(open_box, source, end):
+@pytest.mark.parametrize(("source", "end"), TRUSTED.items())
+def test_limits_hold_without_isolation_too(open_box, source, end):
     with open_box.start() as student:
         result = student.run_cell(source)
     state, sentence = end
@@ -308,7 +308,7 @@ def test_limits_hold_without_walls_too(open_box, source, end):
         assert other.run_cell("1").state == "ok"
 
 
-def test_without_walls_nothing_outlives_its_grading_either(open_box, tmp_path):
+def test_without_isolation_nothing_outlives_its_grading_either(open_box, tmp_path):
     """A double fork in a session of its own, which ignores what it can."""
     alive = tmp_path / "alive"
     with open_box.start() as student:
