@@ -32,5 +32,5 @@ def test_gradients_of_the_network_are_left_alone():
 
 
 def test_a_network_without_weights_is_refused():
-    with pytest.raises(ValueError, match="no convolution"):
+    with pytest.raises(ValueError, match="neither convolutions"):
         gradient_norms(nn.Flatten(), torch.randn(2, 1, 1, 2), torch.tensor([0, 1]))

@@ -82,7 +82,7 @@ def test_the_surface_holds_the_curve_of_its_first_direction():
 
 @pytest.mark.parametrize("look", [loss_along_direction, loss_surface])
 def test_what_has_no_loss_curve_is_refused(look):
-    with pytest.raises(ValueError, match="no convolution"):
+    with pytest.raises(ValueError, match="neither convolutions"):
         look(nn.Flatten(), IMAGES, LABELS)
     net = Chain("ReLU", depth=1, width=2)
     with pytest.raises(ValueError, match="6 images but labels of shape"):

@@ -139,7 +139,7 @@ def test_a_network_that_looks_at_values_is_refused():
         def forward(self, x):
             return x if x.sum() > 0 else -x
 
-    with pytest.raises(ValueError, match="depends on the values of the pixels"):
+    with pytest.raises(ValueError, match="depend on the values of the pixels"):
         trace(Gated(), 8)
 
 

@@ -1,5 +1,5 @@
-"""Measure networks: layers, shapes, costs, receptive fields; gradients, activations, dead and
-saturated units; the loss around the weights; what layers reuse, gate, share and look at."""
+"""Measure networks: layers, shapes, costs and receptive fields, gradients and activations, dead and
+saturated units, the loss around the weights, feature reuse, gates, similarity, Grad-CAM."""
 
 from convnets.analysis.activation_statistics import ActivationRow, activation_statistics
 from convnets.analysis.dead_units import UnitRow, dead_units

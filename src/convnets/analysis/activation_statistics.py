@@ -1,10 +1,10 @@
-"""What flows through a network: mean, spread and share of zeros behind each layer."""
+"""What flows through a network: mean, spread and share of zeros after each layer."""
 
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from convnets.analysis.watching import watch
+from convnets.analysis.observing import leaf_modules, observe
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class ActivationRow:
     name: str
     mean: float
     std: float
-    """Standard deviation of all values together, whatever their image, map and place."""
+    """Standard deviation over all values together: images, maps and places."""
     zeros: float
     """Share of the values that are exactly zero."""
 
@@ -23,29 +23,28 @@ def activation_statistics(net: nn.Module, images: Tensor) -> list[ActivationRow]
     """Mean, standard deviation and share of zeros of each layer's output.
 
     Glorot & Bengio (2010, section 4.2) look at networks in this way. Layers are the modules without
-    children; what a network does between them (an addition, a function in place of a module) has no
-    row. A module that is called twice has two rows. The network runs in the mode in which it is:
-    in training mode batch norm uses this batch. All else is left as it is.
+    children; what a network computes between them (an addition, a call of a function) has no row. A
+    module that is called twice has two rows. The network runs in its own mode, so that batch norm
+    in training mode uses this batch, and is unchanged afterwards.
 
     Args:
-        net: any network that takes images.
+        net: any network.
         images: a batch (N, C, H, W).
 
     Returns:
         A row for each layer, in the order in which they run. Values have no unit.
 
     Raises:
-        ValueError: there are no images, or a layer returns something else than a tensor.
+        ValueError: the batch is empty, or a layer returns something other than a tensor.
     """
     rows: list[ActivationRow] = []
 
-    def see(name: str, output: Tensor) -> None:
+    def leave(name: str, output: Tensor) -> None:
         zeros = (output == 0).float().mean().item()
         values = output.double()
         rows.append(
             ActivationRow(name, values.mean().item(), values.std(correction=0).item(), zeros)
         )
 
-    layers = {name: module for name, module in net.named_modules() if not any(module.children())}
-    watch(net, images, layers, see)
+    observe(net, images, leaf_modules(net), leave)
     return rows

@@ -2,16 +2,15 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
-_ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.SELU, nn.Sigmoid, nn.Tanh)
+from convnets.analysis.activation_calls import ActivationCall, observe_activations
+from convnets.layers import SqueezeExcite
 
 
 @dataclass(frozen=True)
 class UnitRow:
-    """The inputs of one activation layer over a batch of images."""
+    """The inputs of one activation over a batch of images."""
 
     name: str
     dead: float
@@ -21,42 +20,47 @@ class UnitRow:
 
 
 def dead_units(net: nn.Module, images: Tensor) -> list[UnitRow]:
-    """For each activation layer the share of dead maps and of inactive values.
+    """For each activation, the share of dead maps and of inactive values.
 
     A unit is a map (C in (N, C, H, W)) or a feature (C in (N, C)). What counts is the input of the
-    activation, so that ReLU and its variants compare: a ReLU whose input is never positive is
-    always zero and gets no gradient, an ELU there still gets one.
+    activation, so that ReLU and its variants can be compared: a ReLU whose input is never positive
+    is always zero and gets no gradient; an ELU there still gets one (lecture slide 11).
+
+    Activations are found as modules and as functions of PyTorch. The sigmoids of
+    squeeze-and-excitation do not count: they are gates, and one with a negative input still lets
+    up to half of the signal through. See `excitations` for those. The activation between the two
+    layers of squeeze-and-excitation does count. The network runs in its own mode and is unchanged
+    afterwards.
 
     Args:
-        net: any network with modules for its activations; it is left as it is.
+        net: any network.
         images: a batch (N, C, H, W).
 
+    Returns:
+        A row for each call of an activation, in the order in which they run, named after its
+        module. Shares are from 0 to 1.
+
     Raises:
-        ValueError: the network has no activation module, so its activations cannot be seen.
+        ValueError: the batch is empty, or the network calls no activation function of PyTorch.
     """
+    gates = {
+        ".".join(filter(None, (name, "gate")))
+        for name, module in net.named_modules()
+        if isinstance(module, SqueezeExcite)
+    }
     rows: list[UnitRow] = []
-    hooks = []
 
-    def watch(name: str) -> None:
-        def look(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            silent = inputs[0].detach() <= 0
+    def see(call: ActivationCall) -> None:
+        if call.name not in gates:
+            silent = call.input <= 0
             units = silent.transpose(0, 1).flatten(1)  # (C, N * H * W)
-            rows.append(
-                UnitRow(name, units.all(dim=1).float().mean().item(), silent.float().mean().item())
-            )
+            dead, inactive = units.all(dim=1).float().mean(), silent.float().mean()
+            rows.append(UnitRow(call.name, dead.item(), inactive.item()))
 
-        hooks.append(modules[name].register_forward_pre_hook(look))
-
-    modules = {n: m for n, m in net.named_modules() if isinstance(m, _ACTIVATIONS)}
-    if not modules:
-        raise ValueError("this network has no activation modules; write nn.ReLU(), not F.relu")
-    for name in modules:
-        watch(name)
-    statistics = {name: buffer.clone() for name, buffer in net.named_buffers()}
-    try:
-        with torch.no_grad(), torch.random.fork_rng():
-            functional_call(net, statistics, (images,))
-    finally:
-        for hook in hooks:
-            hook.remove()
+    observe_activations(net, images, see)
+    if not rows:
+        raise ValueError(
+            "this network calls no activation function of PyTorch; use a module such as nn.ReLU() "
+            "or a function such as torch.relu"
+        )
     return rows

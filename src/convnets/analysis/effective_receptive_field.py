@@ -1,4 +1,4 @@
-"""Receptive fields by differentiating: which pixels have an influence, and how much."""
+"""Receptive fields from derivatives: which pixels have an influence, and how much."""
 
 import copy
 from dataclasses import dataclass
@@ -7,48 +7,50 @@ import torch
 from torch import Tensor, nn
 
 from convnets.analysis.meta import image_for
+from convnets.analysis.observing import observe
 from convnets.analysis.receptive_field import field_of
-from convnets.analysis.watching import evaluating
 
 
 def numerical_receptive_field(
-    net: nn.Module, input_size: int = 224, layer: str | None = None
+    net: nn.Module, input_size: int | None = None, layer: str | None = None
 ) -> int:
-    """The side of the field of the central output, found by differentiating, in pixels.
+    """The side of the field of the central output in pixels, found by differentiating.
 
-    All weights of a copy are positive, batch norms do nothing, and max pools become average pools,
-    so that every path counts: the pixels with a gradient are the field.
+    In a copy of the network all weights are positive, batch norms are the identity, and max pools
+    become average pools, so that every path counts: the pixels with a gradient are the field.
 
     Args:
         net: any network that takes images (N, C, H, W).
-        input_size: side of the input in pixels, larger than the field.
+        input_size: side of the input in pixels, larger than the field; by default `net.input_size`,
+            or else 224.
         layer: as for `receptive_field`.
 
     Raises:
-        ValueError: the field reaches the border, so that it may be cut off.
+        ValueError: there is no such layer, no pixel has a gradient, or the field reaches the
+            border, so that it may be cut off.
     """
     twin = _every_path_counts(net)
     image = torch.ones_like(image_for(net, input_size), device="cpu", dtype=torch.float64)
     gradient = _central_gradient(twin, image, field_of(net, layer, input_size)[0])
     columns = gradient.sum(dim=(0, 1, 2)).nonzero().flatten()
-    low, high = int(columns.min()), int(columns.max())
-    if low == 0 or high == input_size - 1:
-        raise ValueError(f"the field reaches the border of {input_size} pixels; use a larger input")
+    low, high, side = int(columns.min()), int(columns.max()), image.shape[-1]
+    if low == 0 or high == side - 1:
+        raise ValueError(f"the field reaches the border of {side} pixels; use a larger input")
     return high - low + 1
 
 
 @dataclass(frozen=True)
 class EffectiveReceptiveField:
-    """How much each input pixel counts for the central output."""
+    """How much each input pixel influences the central output."""
 
     energy: Tensor
-    """(H, W), squared gradients; their sum is 1."""
+    """(H, W), mean squared gradients divided by their sum, so that the sum is 1."""
 
     @property
     def size(self) -> int:
-        """Side of the smallest square around the strongest half that holds 95.45% of the energy.
+        """Side in pixels of the smallest square around the median that holds 95.45% of the energy.
 
-        95.45% is what a normal distribution holds within two deviations (Luo et al., section 4).
+        A normal distribution holds 95.45% within two standard deviations (Luo et al., section 4).
         """
         rows, columns = self.energy.shape
         row = int((self.energy.sum(1).cumsum(0) < 0.5).sum())
@@ -63,23 +65,26 @@ class EffectiveReceptiveField:
 
 
 def effective_receptive_field(
-    net: nn.Module, layer: str | None = None, input_size: int = 224, images: Tensor | None = None
+    net: nn.Module,
+    layer: str | None = None,
+    input_size: int | None = None,
+    images: Tensor | None = None,
 ) -> EffectiveReceptiveField:
     """Gradient energy in the image for the central value of a layer's maps.
 
     Luo, Li, Urtasun, Zemel: "Understanding the effective receptive field in deep convolutional
     neural networks", 2016, section 3: the derivative of the central value, all channels weighted
-    alike, by each pixel; here squared and averaged over images and channels. In evaluation mode;
-    the network is left as it is.
+    equally, with respect to each pixel; here squared and averaged over images and channels. The
+    network runs in evaluation mode and is unchanged afterwards.
 
     Args:
         net: a network with random or trained weights.
         layer: as for `receptive_field`.
-        input_size: side of the images in pixels.
-        images: a batch (N, C, H, W); eight images of noise if `None`.
+        input_size: side of the images in pixels; by default `net.input_size`, or else 224.
+        images: a batch (N, C, H, W); by default eight images of Gaussian noise.
 
     Raises:
-        ValueError: there is no such layer, or no pixel has an influence.
+        ValueError: there is no such layer, the batch is empty, or no pixel has an influence.
     """
     name, _ = field_of(net, layer, input_size)
     if images is None:
@@ -87,8 +92,6 @@ def effective_receptive_field(
         images = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     gradient = _central_gradient(net, images, name)
     energy = gradient.double().square().mean(dim=(0, 1))
-    if not energy.sum() > 0:
-        raise ValueError("no pixel has an influence on the central output; are all its units dead?")
     return EffectiveReceptiveField(energy / energy.sum())
 
 
@@ -96,19 +99,21 @@ def _central_gradient(net: nn.Module, images: Tensor, layer: str) -> Tensor:
     """Derivative of the sum over channels of a layer's central values, shaped like `images`."""
     images = images.detach().clone().requires_grad_()
     outputs: list[Tensor] = []
-    hook = net.get_submodule(layer).register_forward_hook(lambda m, i, o: outputs.append(o.clone()))
-    try:
-        with evaluating(net):
-            net(images)
-    finally:
-        hook.remove()
+
+    def leave(name: str, output: Tensor) -> None:
+        outputs.append(output.clone())
+
+    observe(net, images, {layer: net.get_submodule(layer)}, leave, evaluate=True, gradients=True)
     maps = outputs[-1]
     middle = maps[:, :, maps.shape[-2] // 2, maps.shape[-1] // 2]
-    return torch.autograd.grad(middle.sum(), images)[0]
+    (gradient,) = torch.autograd.grad(middle.sum(), images)
+    if not gradient.abs().sum() > 0:  # NaN is refused as well
+        raise ValueError("no pixel has an influence on the central output; are all its units dead?")
+    return gradient
 
 
 def _every_path_counts(net: nn.Module) -> nn.Module:
-    """A copy in double precision whose output grows with every pixel that it sees."""
+    """A copy in double precision whose outputs grow with every pixel that they see."""
     twin = copy.deepcopy(net)
     if any(parameter.is_meta for parameter in twin.parameters()):
         twin.to_empty(device="cpu")

@@ -1,9 +1,9 @@
-"""How wide squeeze-and-excitation opens each channel, by class."""
+"""How far squeeze-and-excitation opens each channel, by class."""
 
 import torch
 from torch import Tensor, nn
 
-from convnets.analysis.watching import check_batch, watch
+from convnets.analysis.observing import check_batch, observe
 from convnets.layers import SqueezeExcite
 
 
@@ -11,8 +11,8 @@ def excitations(net: nn.Module, images: Tensor, labels: Tensor) -> dict[str, Ten
     """Mean gate of each channel, for each squeeze-and-excitation layer and class.
 
     Hu et al. (2018, section 6.4, "The role of excitation", and figure 5): early layers gate all
-    classes alike, late ones tell them apart. The network runs in evaluation mode and is left as it
-    was.
+    classes alike, late ones distinguish them. The network runs in evaluation mode and is unchanged
+    afterwards.
 
     Args:
         net: a network with `SqueezeExcite` layers: SENet, EfficientNet.
@@ -20,12 +20,13 @@ def excitations(net: nn.Module, images: Tensor, labels: Tensor) -> dict[str, Ten
         labels: its classes (N,), integers.
 
     Returns:
-        Name of each layer, from input to output (it tells stage and block), and its gates
-        (classes, channels), each from 0 to 1. Row k is for class `labels.unique()[k]`: the classes
-        of this batch in ascending order.
+        Name of each layer, in the order in which they run (a name contains stage and block), and
+        its gates (classes, channels), each from 0 to 1. Row k is for class `labels.unique()[k]`:
+        the classes of this batch in ascending order.
 
     Raises:
-        ValueError: the network has no such layer, or images and labels do not fit.
+        ValueError: the network has no such layer, the batch is empty, or images and labels do not
+            fit.
     """
     check_batch(images, labels)
     gates = {
@@ -35,14 +36,14 @@ def excitations(net: nn.Module, images: Tensor, labels: Tensor) -> dict[str, Ten
     }
     if not gates:
         raise ValueError(
-            "this network has no squeeze-and-excitation layer; take a SENet or an EfficientNet"
+            "this network has no squeeze-and-excitation layer; choose a SENet or an EfficientNet"
         )
     members = [labels == label for label in labels.unique()]
     means: dict[str, Tensor] = {}
 
-    def see(name: str, output: Tensor) -> None:
-        opened = output.flatten(1)  # N x channels
+    def leave(name: str, output: Tensor) -> None:
+        opened = output.flatten(1)  # (N, channels)
         means[name] = torch.stack([opened[own].mean(dim=0) for own in members])
 
-    watch(net, images, gates, see, evaluate=True)
+    observe(net, images, gates, leave, evaluate=True)
     return means

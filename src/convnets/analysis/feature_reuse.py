@@ -1,4 +1,4 @@
-"""Which earlier layers a DenseNet's layers read."""
+"""Which earlier layers the layers of a DenseNet read."""
 
 import torch
 from torch import Tensor, nn
@@ -7,39 +7,41 @@ from convnets.models.densenet import DenseLayer, DenseNet
 
 
 def feature_reuse(net: nn.Module, block: int, relative: bool = True) -> Tensor:
-    """Mean absolute weight by which each layer of a dense block reads each layer before it.
+    """Mean absolute weight with which each layer of a dense block reads each layer before it.
 
     Huang et al. (2017, section 5, "Feature reuse", and figure 5; lecture slide 59): "the average
     L1 norm (normalized by number of input feature-maps) of the weights connecting convolutional
-    layer s to l". Here that is the mean of the absolute weights between the two: over the maps
-    that s puts out, the maps that l makes, and the places of the kernel. A bottleneck layer reads
-    with its 1x1 convolution. The scale of batch norm before the convolution is not in it, nor is
-    it in the paper.
+    layer s to l". Here that is the mean of the absolute weights between the two, over the output
+    maps of s, the output maps of l and the places of the kernel. In a bottleneck layer the weights
+    are those of its 1x1 convolution. As in the paper, the scale of the batch norm before the
+    convolution is left out.
 
-    The paper's colours run from 0 to 1, and it does not say how it scales; means are far below 1.
-    Here, with `relative`, each target is divided by its largest source.
+    The colours of the paper run from 0 to 1, and the paper does not state how they are scaled; the
+    means are far below 1. Here, with `relative`, each target is divided by its largest source.
 
     Args:
         net: a DenseNet of this course.
         block: number of the dense block, from 1.
-        relative: the largest source of each target is 1; else the means themselves.
+        relative: scale the largest source of each target to 1; otherwise return the means.
 
     Returns:
-        (L + 1, L + 1) for L layers in the block. Row s is a source: 0 the block's input, then its
-        layers. Column l - 1 is a target: the layers 1 to L, then what follows the block (the
-        transition; behind the last block the classifier). Where s does not come before l: NaN.
+        (L + 1, L + 1) for the L layers of the block. Row s is a source: 0 is the block's input,
+        then its layers follow. Column l - 1 is a target: the layers 1 to L, then what follows the
+        block (the transition or, after the last block, the classifier). NaN where s does not come
+        before l.
 
     Raises:
-        ValueError: no DenseNet, no such block, or all weights of a target are zero.
+        ValueError: the network is not a DenseNet of this course, it has no such block, or, with
+            `relative`, all weights of a target are zero.
     """
     if not isinstance(net, DenseNet):
         raise ValueError(
             f"feature reuse is for a DenseNet of this course, got a {type(net).__name__}; "
-            "only there a layer's weights are sorted by the layer that they read"
+            "only there the weights of a layer are sorted by the layer that they read"
         )
     blocks = sum(name.startswith("block") for name, _ in net.features.named_children())
     if not 1 <= block <= blocks:
-        raise ValueError(f"this network has the dense blocks 1 to {blocks}, got {block}")
+        raise ValueError(f"this DenseNet has blocks 1 to {blocks}, got {block}")
     layers = list(net.features.get_submodule(f"block{block}").children())
     weights = [layer.conv1.weight for layer in layers if isinstance(layer, DenseLayer)]
     after = f"features.transition{block}.conv" if block < blocks else "classifier.fc"

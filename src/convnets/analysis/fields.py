@@ -1,7 +1,7 @@
 """Follow the receptive field of every map through the operations of a network.
 
-For each tensor that comes from the image, `FieldMode` knows which pixels its values see. It watches
-PyTorch's own operations, so it does not matter how a network is written.
+For each tensor that depends on the image, `FieldMode` records which pixels its values see. It
+intercepts PyTorch's operations, so it does not matter how a network is written.
 """
 
 from __future__ import annotations
@@ -27,33 +27,33 @@ aten = torch.ops.aten
 
 @dataclass(frozen=True)
 class Axis:
-    """Along one side of the image: the pixels that the values of a map see."""
+    """The pixels that the values of a map see, along one side of the image."""
 
     low: int
     """First pixel of the first value's field; below 0 where it lies in the padding."""
     high: int
     """Last pixel of the first value's field."""
     jump: int
-    """Pixels from one value's field to the next one's."""
+    """Pixels from one value's field to the next value's."""
     fixed: bool = False
-    """All values see the same pixels, as behind a global average."""
+    """All values see the same pixels, as after a global average."""
 
     def window(self, kernel: int, stride: int, padding: int, dilation: int = 1) -> Axis:
-        """Behind a convolution or a pool (Araujo, Norris, Sim, 2019, equations 1 and 2)."""
+        """After a convolution or a pooling layer (Araujo, Norris, Sim, 2019, equations 1 and 2)."""
         if self.fixed:
             return Axis(self.low, self.high, self.jump * stride, fixed=True)
         reach = (dilation * (kernel - 1) - padding) * self.jump
         return Axis(self.low - padding * self.jump, self.high + reach, self.jump * stride)
 
     def whole(self, length: int, pixels: int) -> Axis:
-        """Behind an operation that sees all `length` values, without the padding."""
+        """After an operation that sees all `length` values; padding is left out."""
         last = self.high if self.fixed else self.high + (length - 1) * self.jump
         return Axis(max(self.low, 0), min(last, pixels - 1), self.jump * length, fixed=True)
 
 
 @dataclass(frozen=True)
 class Unknown:
-    """Why no field can be given."""
+    """Why there is no field."""
 
     reason: str
 
@@ -63,7 +63,7 @@ Field = tuple[Axis, Axis] | Unknown
 
 
 class FieldMode(TorchDispatchMode):
-    """While it is active, it notes the field of every tensor that depends on `image`.
+    """While active, records the field of every tensor that depends on `image`.
 
     Args:
         image: (N, C, H, W), on any device.
@@ -73,7 +73,7 @@ class FieldMode(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]
         self.pixels: tuple[int, int] = (image.shape[-2], image.shape[-1])
         self._fields: dict[int, Field] = {}
-        self._alive: list[Tensor] = []  # so that no other tensor gets the number of a dead one
+        self._alive: list[Tensor] = []  # keeps every id() unique
         self._overwritten: set[int] = set()
         self._note(image, (Axis(0, 0, 1), Axis(0, 0, 1)))
 
@@ -91,14 +91,14 @@ class FieldMode(TorchDispatchMode):
         if inputs:
             for output in tree_leaves(result):
                 if isinstance(output, Tensor):
-                    field = self._behind(func, args, kwargs or {}, inputs, output)
+                    field = self._field_after(func, args, kwargs or {}, inputs, output)
                     if func._schema.is_mutable and field != self[output] and self._shared(output):
                         self._overwritten.add(output.untyped_storage()._cdata)
                     self._note(output, field)
         return result
 
     def _shared(self, tensor: Tensor) -> bool:
-        """Whether it is a part of another tensor, or others are parts of it."""
+        """Whether `tensor` shares its memory with other tensors."""
         storage = tensor.untyped_storage()
         return storage.nbytes() != tensor.numel() * tensor.element_size() or any(
             other is not tensor and other.untyped_storage()._cdata == storage._cdata
@@ -109,10 +109,10 @@ class FieldMode(TorchDispatchMode):
         self._fields[id(tensor)] = field
         self._alive.append(tensor)
 
-    def _behind(
+    def _field_after(
         self, func: Any, args: Any, kwargs: dict[str, Any], inputs: list[Tensor], output: Tensor
     ) -> Field:
-        """The field of `output`, which `func` makes of `inputs`."""
+        """The field of `output`, which `func` computes from `inputs`."""
         known: list[tuple[Axis, Axis]] = []
         for tensor in inputs:
             if isinstance(field := self[tensor], Unknown):
@@ -146,14 +146,14 @@ class FieldMode(TorchDispatchMode):
             return self._joined(inputs, known)
         if operation in (aten.view, aten._unsafe_view) and output.ndim <= 2:
             return self._whole(inputs[0], first)
-        return Unknown(f"what {func} sees is not known")
+        return Unknown(f"the field of {func} is unknown")
 
     def _whole(self, tensor: Tensor, field: tuple[Axis, Axis]) -> tuple[Axis, Axis]:
         rows, columns = tensor.shape[-2:]
         return field[0].whole(rows, self.pixels[0]), field[1].whole(columns, self.pixels[1])
 
     def _joined(self, inputs: list[Tensor], fields: list[tuple[Axis, Axis]]) -> Field:
-        """Where branches meet a value sees what any of them sees."""
+        """Where branches meet, a value sees what any of them sees."""
         sides = [tuple(tensor.shape[-2:]) for tensor in inputs]
         if any(field[0].fixed for field in fields) or len(set(sides)) > 1:
             wholes = [
@@ -164,7 +164,7 @@ class FieldMode(TorchDispatchMode):
             return _hull(wholes, (largest[0].jump, largest[1].jump))
         for side in (0, 1):
             if len(jumps := sorted({field[side].jump for field in fields})) > 1:
-                return Unknown(f"maps meet whose strides are {jumps} pixels")
+                return Unknown(f"maps with strides of {jumps} pixels meet")
         return _hull(fields, (fields[0][0].jump, fields[0][1].jump))
 
     def _adaptive(self, tensor: Tensor, field: tuple[Axis, Axis], output: Tensor) -> Field:
@@ -198,7 +198,7 @@ def _sliced(
     end: int | None = None,
     step: int = 1,
 ) -> Field:
-    """Every `step`-th row or column; a part of the channels sees what all of them see."""
+    """The field after slicing; slicing dimensions other than height and width keeps it."""
     axes = list(field)
     side = dim % tensor.ndim - (tensor.ndim - 2)
     if side >= 0:

@@ -9,30 +9,30 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from convnets.analysis.watching import check_batch, evaluating
+from convnets.analysis.observing import check_batch, observe
 from convnets.layers import ImageClassifier
 
 
 def grad_cam(net: nn.Module, images: Tensor, classes: Tensor | None = None) -> Tensor:
     """Places of each image that speak for a class.
 
-    The last maps (`net.features`) are added up, each with the mean gradient of the class's score
-    (before the softmax) by that map; what speaks against the class is set to 0. The result is
-    enlarged bilinearly from the last maps' size, so it is as coarse as they are. The network runs
-    in evaluation mode and is left as it was.
+    The last maps, the output of `net.features`, are added up, each weighted by the mean gradient of
+    the class's score (before the softmax) with respect to that map; negative sums, which speak
+    against the class, become 0. The result is enlarged bilinearly from the size of the last maps,
+    so it is as coarse as they are. The network runs in evaluation mode and is unchanged afterwards.
 
     Args:
         net: any network of the course (`convnets.layers.ImageClassifier`).
         images: a batch (N, C, H, W).
-        classes: the class to explain for each image, (N,); the predicted ones if none are given.
+        classes: the class to explain for each image, (N,), integers; by default the predicted ones.
 
     Returns:
-        (N, H, W) from 0 to 1: each image's largest value is 1, whatever its score, so maps of two
-        images do not compare. All 0 where nothing speaks for the class.
+        (N, H, W) from 0 to 1. The largest value of each image is 1, whatever the class's score, so
+        maps of different images cannot be compared. All 0 where nothing speaks for the class.
 
     Raises:
-        ValueError: no network of the course, last maps of a single place, a class that does not
-            exist, or images and classes that do not fit.
+        ValueError: the network is not an `ImageClassifier`, its last maps are 1x1, a class does not
+            exist, the batch is empty, or images and classes do not fit.
     """
     if not isinstance(net, ImageClassifier):
         raise ValueError(
@@ -41,28 +41,26 @@ def grad_cam(net: nn.Module, images: Tensor, classes: Tensor | None = None) -> T
         )
     check_batch(images, classes)
     net.check(images)
-    with evaluating(net):
-        with torch.no_grad():
-            maps = net.features(images)
-        if maps.ndim != 4 or maps.shape[-2:] == (1, 1):
-            raise ValueError(
-                f"the last maps have the shape {tuple(maps.shape)} and no places to tell apart; "
-                "use larger images, or a network whose features end in maps"
-            )
-        with torch.enable_grad():
-            maps = maps.detach().requires_grad_()
-            scores = net.classifier(maps.clone())  # a clone, which in-place layers may overwrite
-            chosen = _chosen(scores, classes)
-            (gradients,) = torch.autograd.grad(scores.gather(1, chosen).sum(), maps)
+    maps = observe(net.features, images, evaluate=True)
+    if maps.ndim != 4 or maps.shape[-2:] == (1, 1):
+        raise ValueError(
+            f"the last maps have the shape {tuple(maps.shape)} and no places to distinguish; "
+            "use larger images, or a network whose features end in maps"
+        )
+    with torch.enable_grad():
+        maps = maps.detach().requires_grad_()
+        # a clone, because an in-place layer may overwrite it
+        scores = observe(net.classifier, maps.clone(), evaluate=True, gradients=True)
+        (gradients,) = torch.autograd.grad(scores.gather(1, _chosen(scores, classes)).sum(), maps)
     weights = gradients.mean(dim=(2, 3), keepdim=True)
-    evidence = (weights * maps.detach()).sum(dim=1, keepdim=True).relu()  # N x 1 x H' x W'
+    evidence = (weights * maps.detach()).sum(dim=1, keepdim=True).relu()  # (N, 1, H', W')
     heat = interpolate(evidence, images.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
     largest = heat.amax(dim=(1, 2), keepdim=True)
     return heat / torch.where(largest > 0, largest, 1)
 
 
 def _chosen(scores: Tensor, classes: Tensor | None) -> Tensor:
-    """(N, 1)"""
+    """The class of each image, (N, 1)."""
     if classes is None:
         return scores.argmax(dim=1, keepdim=True)
     if classes.min() < 0 or classes.max() >= scores.shape[1]:

@@ -1,22 +1,32 @@
-"""Run a network on the meta device: shapes and operations without a single number."""
+"""Run a network on the meta device: shapes and operations without numbers."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
-from convnets.analysis.watching import evaluating
+from convnets.analysis.observing import observe
 
 Pair = tuple[int, int]
 
+INPUT_SIZE = 224
+"""Side of an image in pixels for networks that do not state theirs: the ImageNet crop."""
 
-def image_for(net: nn.Module, input_size: int | Pair) -> Tensor:
-    """One image (1, C, H, W) without numbers, of the channels that `net` takes.
+
+def image_for(net: nn.Module, input_size: int | Pair | None = None) -> Tensor:
+    """One image (1, C, H, W) on the meta device, with the channels that `net` takes.
+
+    Args:
+        net: C is its `in_channels`, or else that of its first module that has one.
+        input_size: side of the square image in pixels, or (height, width); by default
+            `net.input_size`, which the networks of this course have, or else 224.
 
     Raises:
-        ValueError: the size is below 1, or nothing says how many channels the network takes.
+        ValueError: the size is below 1, or the number of channels is unknown.
     """
+    if input_size is None:
+        input_size = getattr(net, "input_size", INPUT_SIZE)
     height, width = (input_size, input_size) if isinstance(input_size, int) else input_size
     if min(height, width) < 1:
         raise ValueError(f"input_size must be at least 1, got {input_size}")
@@ -24,24 +34,47 @@ def image_for(net: nn.Module, input_size: int | Pair) -> Tensor:
         if isinstance(channels := getattr(module, "in_channels", None), int):
             return torch.empty(1, channels, height, width, device="meta")
     raise ValueError(
-        "this network has neither in_channels nor a convolution; one of them must say how many "
-        "channels an image has"
+        "this network has neither in_channels nor a convolution; set in_channels to the number of "
+        "channels of its images"
     )
 
 
-def run(net: nn.Module, image: Tensor) -> Any:
-    """The output of `net`, in evaluation mode, with its weights replaced by empty ones.
+def observe_on_meta(
+    net: nn.Module,
+    image: Tensor,
+    layers: Mapping[str, nn.Module],
+    leave: Callable[[str, Any], None],
+    enter: Callable[[str], None] = lambda name: None,
+    *,
+    tensors_only: bool = True,
+) -> None:
+    """`observe`, in evaluation mode, with parameters and buffers replaced by empty ones.
+
+    Args:
+        net: any network, on any device.
+        image: what `image_for` returns, (1, C, H, W).
+        layers: as for `observe`, like the arguments after it.
 
     Raises:
-        ValueError: the network cannot run on an image of this size without looking at its values.
+        ValueError: the network cannot run on an image of this size without looking at its values,
+            or a layer returns something other than a tensor.
     """
     state = dict(net.named_parameters()) | dict(net.named_buffers())
-    weightless = {name: tensor.detach().to("meta") for name, tensor in state.items()}
+    weights = {name: tensor.detach().to("meta") for name, tensor in state.items()}
     try:
-        with evaluating(net), torch.device("meta"), torch.no_grad():
-            return functional_call(net, weightless, (image,))
+        with torch.device("meta"):
+            observe(
+                net,
+                image,
+                layers,
+                leave,
+                enter,
+                weights=weights,
+                evaluate=True,
+                tensors_only=tensors_only,
+            )
     except (RuntimeError, NotImplementedError) as error:
         raise ValueError(
             f"this network cannot take an image of {image.shape[-2]}x{image.shape[-1]} pixels, "
-            f"or what it does depends on the values of the pixels: {error}"
+            f"or its operations depend on the values of the pixels: {error}"
         ) from error

@@ -1,4 +1,4 @@
-"""Which input pixels one output value can see.
+"""Which input pixels one output value sees.
 
 The recurrence for a chain of layers is that of Araujo, Norris, Sim: "Computing receptive fields of
 convolutional neural networks", 2019, section "Single-path networks"; branches take the largest
@@ -7,22 +7,21 @@ field of their paths, as in its section "Arbitrary computation graphs". Lecture 
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 
 from convnets.analysis.fields import Axis, Field, FieldMode, Unknown
-from convnets.analysis.meta import image_for, run
+from convnets.analysis.meta import image_for, observe_on_meta
 from convnets.layers import ImageClassifier
 
 
 @dataclass(frozen=True)
 class ReceptiveField:
-    """The input pixels behind one output value, along one side, in input pixels."""
+    """The input pixels that one output value sees along one side, in input pixels."""
 
     size: int
-    """Side of the field, from its first pixel to its last, with those that lie in the padding."""
+    """Side of the field from its first pixel to its last, including those in the padding."""
     jump: int
     """Distance between the fields of two neighbouring outputs: the product of the strides."""
     start: float
@@ -31,7 +30,7 @@ class ReceptiveField:
 
 @dataclass(frozen=True)
 class Window:
-    """A convolution or a pool, along one side."""
+    """A convolution or a pooling layer, along one side."""
 
     kernel_size: int
     stride: int = 1
@@ -40,9 +39,13 @@ class Window:
 
 
 def receptive_field_of_chain(windows: Iterable[Window]) -> ReceptiveField:
-    """The field of the last of these layers, from input to output.
+    """The receptive field of the last layer of a chain, in input pixels.
 
-    A layer adds (kernel - 1) times the jump so far, and multiplies the jump by its stride.
+    A layer adds (kernel size - 1) times the jump so far, and multiplies the jump by its stride
+    (Araujo et al., equations 1 and 2; lecture slide 18).
+
+    Args:
+        windows: the layers, from input to output.
     """
     size, jump, start = 1, 1, 0.0
     for window in windows:
@@ -59,61 +62,53 @@ def along(axis: Axis) -> ReceptiveField:
 
 
 def receptive_field(
-    net: nn.Module, layer: str | None = None, input_size: int = 224
+    net: nn.Module, layer: str | None = None, input_size: int | None = None
 ) -> ReceptiveField:
-    """The receptive field of a layer's output, exact for networks with branches.
+    """The receptive field of a layer's output in input pixels, exact for networks with branches.
 
-    Where branches meet, the field is the largest of all paths; the field of one branch is that of
-    its last layer. Behind a gate or a global average every value sees the whole image: the field
-    is then as large as the image, and centred on it.
+    Where branches meet, the field is the largest of all paths. After a gate or a global average
+    every value sees the whole image: the field is then as large as the image, and centred on it.
 
     Args:
         net: any network that takes images (N, C, H, W).
-        layer: name of a module, such as "features.stage1" or the end of such a name, "conv3_1";
-            if `None`, `features` in a network of the course's contract, in others the last map.
-        input_size: side of the input in pixels.
+        layer: name of a module, such as "features.stage1", or the end of such a name, "conv3_1"; by
+            default `features` in networks of this course, in others the last map.
+        input_size: side of the input in pixels; by default `net.input_size`, or else 224.
 
     Raises:
-        ValueError: no module has this name, an operation on the way has no known field, maps of
-            different strides meet, or the field is not square.
+        ValueError: no module has this name, an operation before it has no known field, maps of
+            different strides meet, the field is not square, or the network cannot run on an image
+            of this size.
     """
     name, field = field_of(net, layer, input_size)
     label = f"layer {name!r}" if name else "the network"
     if field is None:
-        raise ValueError(f"{label} puts out no map that depends on the image")
+        raise ValueError(f"{label} returns no map that depends on the image")
     if isinstance(field, Unknown):
         raise ValueError(f"the receptive field of {label} cannot be given: {field.reason}")
     height, width = (along(axis) for axis in field)
     if height != width:
         raise ValueError(
-            f"the field of {label} is not square, {height.size}x{width.size} pixels; "
+            f"the receptive field of {label} is not square, {height.size}x{width.size} pixels; "
             "trace(net) gives both sides of every layer"
         )
     return height
 
 
-def field_of(net: nn.Module, layer: str | None, input_size: int) -> tuple[str, Field | None]:
-    """The full name of the layer that is meant, and its field."""
+def field_of(net: nn.Module, layer: str | None, input_size: int | None) -> tuple[str, Field | None]:
+    """The full name of the layer, and its field; arguments as for `receptive_field`."""
     image = image_for(net, input_size)
     seen: dict[str, set[Field | None]] = {}
     maps: list[str] = []
-    with FieldMode(image) as mode:
+    with FieldMode(image) as fields:
 
-        def leave(module: nn.Module, inputs: Any, output: Any, name: str) -> None:
-            field = mode[output] if isinstance(output, Tensor) else None
+        def leave(name: str, output: Any) -> None:
+            field = fields[output] if isinstance(output, Tensor) else None
             seen.setdefault(name, set()).add(field)
             if isinstance(field, Unknown) or (field and output.ndim == 4 and not field[0].fixed):
                 maps.append(name)
 
-        hooks = [
-            module.register_forward_hook(partial(leave, name=name))
-            for name, module in net.named_modules()
-        ]
-        try:
-            run(net, image)
-        finally:
-            for hook in hooks:
-                hook.remove()
+        observe_on_meta(net, image, dict(net.named_modules()), leave, tensors_only=False)
     name = _full_name(list(seen), layer)
     if layer is None:
         name = "features" if isinstance(net, ImageClassifier) else ["", *maps][-1]
@@ -123,7 +118,7 @@ def field_of(net: nn.Module, layer: str | None, input_size: int) -> tuple[str, F
 
 
 def _full_name(names: list[str], layer: str | None) -> str:
-    """The one of `names` that is `layer` or ends in it."""
+    """The one of `names` that is `layer` or ends in `.layer`; the network itself if `None`."""
     if layer is None or layer in names:
         return layer or ""
     matches = [name for name in names if name.endswith(f".{layer}")]

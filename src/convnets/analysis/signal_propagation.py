@@ -1,4 +1,4 @@
-"""How a signal grows or fades in a deep network before any training."""
+"""How a signal grows or fades in a deep network before training."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from convnets.layers import ACTIVATIONS
 
 SAMPLES = 256
+"""Number of inputs over which `signal_propagation` takes its statistics."""
 
 INITIALIZATIONS: dict[str, Callable[..., Tensor]] = {
     "LeCun": partial(nn.init.kaiming_normal_, nonlinearity="linear"),
@@ -24,38 +25,40 @@ et al., 2012, section 5)."""
 
 @dataclass(frozen=True)
 class SignalRow:
-    """The outputs of one activation, over all units and samples."""
+    """The outputs of one layer, after its activation, over all units and samples."""
 
     mean: float
     std: float
 
     @property
     def second_moment(self) -> float:
-        """Mean of the squares: what Kaiming's initialisation keeps for ReLU."""
+        """Mean of the squares, which Kaiming's initialisation preserves for ReLU."""
         return self.mean**2 + self.std**2
 
 
 def signal_propagation(
     depth: int, width: int, activation: str, init: str, seed: int = 0
 ) -> list[SignalRow]:
-    """Mean and standard deviation of the signal behind each layer of a fresh network.
+    """Mean and standard deviation of the signal after each layer of an untrained network.
 
-    The network is a stack of fully connected layers of `width` inputs and outputs with bias 0, each
-    followed by the activation. Its input is 256 samples of `width` independent values from N(0, 1).
-    Weights and samples come from `seed` alone, on the CPU.
+    The network is a stack of fully connected layers with `width` inputs and outputs and bias 0,
+    each followed by the activation. Its input is 256 samples of `width` independent values from
+    N(0, 1). Weights and samples are drawn on the CPU.
 
-    In a very wide stack: SELU with LeCun keeps mean 0 and std 1; ReLU with Kaiming keeps the second
-    moment at 1; ReLU with Xavier halves it in each layer; tanh with Xavier fades slowly. The
-    narrower and deeper, the further one draw is from this.
+    In a very wide stack, SELU with LeCun keeps mean 0 and standard deviation 1 (Klambauer et al.,
+    2017), ReLU with Kaiming keeps the second moment at 1 (He et al., 2015), ReLU with Xavier halves
+    it in each layer, and tanh with Xavier fades slowly. The narrower and deeper the stack, the more
+    a single draw deviates from this.
 
     Args:
         depth: number of layers, at least 1.
         width: units of each layer, at least 1.
         activation: a name in `convnets.layers.ACTIVATIONS`.
         init: a name in `INITIALIZATIONS`.
+        seed: determines weights and samples.
 
     Returns:
-        A row for each layer, behind its activation.
+        A row for each layer, after its activation. Values have no unit.
 
     Raises:
         ValueError: an unknown name, or a depth or width below 1.

@@ -1,6 +1,7 @@
-"""Follow one image through a network and write down every layer: shape, parameters, MACs, memory.
+"""Follow one image through a network and record every layer: shape, parameters, MACs, memory.
 
-The network runs on the meta device, so nothing is computed and even the largest takes a moment.
+The network runs on the meta device, where nothing is computed, so even the largest takes at most a
+few seconds.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from convnets.analysis.fields import Field, FieldMode, Unknown
-from convnets.analysis.meta import Pair, image_for, run
+from convnets.analysis.meta import Pair, image_for, observe_on_meta
+from convnets.analysis.observing import leaf_modules
 from convnets.analysis.receptive_field import along
 
 if TYPE_CHECKING:
@@ -32,22 +34,23 @@ class LayerRow:
     padding: Pair | None
     groups: int | None
     output: tuple[int, ...]
-    """(C, H, W) of a feature map, (features,) behind the last one."""
+    """(C, H, W) for feature maps, (features,) for a vector; without N."""
     weights: int
     biases: int
     macs: int
-    """Multiply-accumulates; a FLOP count is twice this."""
+    """Multiply-accumulate operations; a FLOP count is twice this."""
     activation_bytes: int
-    """Bytes of the output."""
+    """Bytes of the output of one image."""
     receptive_field: Pair | None
-    """Pixels that one value of the output sees along height and width; `None` if unknown."""
+    """Input pixels that one value of the output sees along height and width; `None` if unknown."""
     jump: Pair | None
-    """Pixels from the field of one value to that of the next, the product of the strides."""
+    """Input pixels from the field of one value to that of the next: the product of the strides."""
     start: tuple[float, float] | None
-    """Centre of the first value's field; the centre of the image's first pixel is 0."""
+    """Centre of the first value's field in input pixels; the centre of the first pixel is 0."""
 
     @property
     def parameters(self) -> int:
+        """Weights and biases."""
         return self.weights + self.biases
 
 
@@ -73,21 +76,25 @@ _COLUMNS: tuple[tuple[str, Callable[[LayerRow], str], Literal["left", "center", 
 
 @dataclass(frozen=True)
 class Trace:
-    """Every layer of a network, in the order in which an image passes it."""
+    """Every layer of a network, in the order in which they run."""
 
     rows: tuple[LayerRow, ...]
     input_shape: tuple[int, ...]
-    """(C, H, W)"""
+    """(C, H, W) of the image."""
     parameters: int
-    """Parameters of the whole network, each shared one counted once."""
+    """Parameters of the whole network; shared ones count once."""
     macs: int
-    """Multiply-accumulates of one image, with operations outside layers."""
+    """Multiply-accumulate operations for one image, including those outside layers."""
 
     def __iter__(self) -> Iterator[LayerRow]:
         return iter(self.rows)
 
     def __getitem__(self, name: str) -> LayerRow:
-        """The row of the layer `name`, or of the first whose name ends in `.name`."""
+        """The first row whose layer is `name` or ends in `.name`.
+
+        Raises:
+            KeyError: there is none; the message lists the names.
+        """
         for row in self.rows:
             if row.name == name or row.name.endswith(f".{name}"):
                 return row
@@ -95,11 +102,11 @@ class Trace:
 
     @property
     def activation_bytes(self) -> int:
-        """Bytes of all layers' outputs together."""
+        """Bytes of the outputs of all layers together, for one image."""
         return sum(row.activation_bytes for row in self.rows)
 
     def frame(self) -> pd.DataFrame:
-        """A pandas frame with a row for each layer."""
+        """The rows as a pandas DataFrame, with the fields of `LayerRow` as columns."""
         import pandas as pd
 
         columns = [*LayerRow.__dataclass_fields__]
@@ -109,7 +116,7 @@ class Trace:
         )
 
     def table(self, title: str | None = None) -> Table:
-        """A table for the terminal, with a line of totals."""
+        """The rows as a rich table for the terminal, with a line of totals."""
         totals = {
             "layer": "total",
             "parameters": f"{self.parameters:,}",
@@ -124,51 +131,45 @@ class Trace:
         return table
 
 
-def trace(net: nn.Module, input_size: int | Pair = 224) -> Trace:
-    """Every layer of `net` for one image.
+def trace(net: nn.Module, input_size: int | Pair | None = None) -> Trace:
+    """Record every layer of `net` for one image: shape, parameters, MACs, memory, receptive field.
 
-    Works on any module that takes images (N, C, H, W). Layers are the modules without children. A
-    module that is called twice has two rows; its parameters stand in the first. The network, its
-    mode and its weights are left as they are.
+    Layers are the modules without children. A module that is called twice has two rows; its
+    parameters count in the first. The network runs in evaluation mode on the meta device and is
+    unchanged afterwards.
 
     Args:
-        net: the network; the number of input channels is its `in_channels`, else its first
-            convolution's.
-        input_size: side of the square image in pixels, or (height, width).
+        net: any network that takes images (N, C, H, W); C is its `in_channels`, or else that of its
+            first convolution.
+        input_size: side of the square image in pixels, or (height, width); by default
+            `net.input_size`, which is the size of the card for networks of this course, or else
+            224.
+
+    Returns:
+        A row for each layer, and totals of the network.
 
     Raises:
-        ValueError: the network cannot run on an image of this size without looking at its values.
+        ValueError: the network cannot run on an image of this size without looking at its values,
+            a layer returns something other than a tensor, or the number of channels is unknown.
     """
     image = image_for(net, input_size)
-    layers = {module: name for name, module in net.named_modules() if not any(module.children())}
+    layers = leaf_modules(net)
     counter, fields = FlopCounterMode(display=False), FieldMode(image)
     rows: list[LayerRow] = []
     flops_before: list[int] = []
-    counted: set[nn.Module] = set()
+    counted: set[str] = set()
 
-    def enter(module: nn.Module, inputs: Any) -> None:
+    def enter(name: str) -> None:
         flops_before.append(counter.get_total_flops())
 
-    def leave(module: nn.Module, inputs: Any, output: Any) -> None:
+    def leave(name: str, output: Tensor) -> None:
         macs = (counter.get_total_flops() - flops_before.pop()) // 2
-        owned = {} if module in counted else dict(module.named_parameters())
-        counted.add(module)
-        name = layers[module]
-        if not isinstance(output, Tensor):
-            raise ValueError(
-                f"layer {name!r} returns a {type(output).__name__}, not a tensor; "
-                "trace follows tensors only"
-            )
-        rows.append(_row(name, module, output, macs, owned, fields[output]))
+        owned = {} if name in counted else dict(layers[name].named_parameters())
+        counted.add(name)
+        rows.append(_row(name, layers[name], output, macs, owned, fields[output]))
 
-    hooks = [module.register_forward_pre_hook(enter) for module in layers]
-    hooks += [module.register_forward_hook(leave) for module in layers]
-    try:
-        with counter, fields:
-            run(net, image)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with counter, fields:
+        observe_on_meta(net, image, layers, leave, enter)
     return Trace(
         rows=tuple(rows),
         input_shape=tuple(image.shape[1:]),

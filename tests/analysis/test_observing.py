@@ -10,7 +10,7 @@ from torch import nn
 
 import convnets
 from convnets import analysis
-from convnets.analysis.watching import evaluating, watch
+from convnets.analysis.observing import evaluating, observe
 
 IMAGES = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(4)
@@ -72,7 +72,7 @@ def test_a_failure_leaves_no_trace_either():
 
     net = nn.Sequential(nn.Dropout()).train()
     with pytest.raises(RuntimeError, match="on purpose"):
-        watch(net, torch.ones(1, 1, 1, 1), {"0": net[0]}, fail, evaluate=True)
+        observe(net, torch.ones(1, 1, 1, 1), {"0": net[0]}, fail, evaluate=True)
     assert net.training
     assert not net[0]._forward_hooks
 

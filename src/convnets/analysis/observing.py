@@ -1,0 +1,112 @@
+"""Run a network once, observe its layers on the way, and leave the network unchanged.
+
+Every analysis that runs a network does it through `observe`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+
+def observe(
+    net: nn.Module,
+    images: Tensor,
+    layers: Mapping[str, nn.Module] | None = None,
+    leave: Callable[[str, Any], None] = lambda name, output: None,
+    enter: Callable[[str], None] = lambda name: None,
+    *,
+    weights: Mapping[str, Tensor] | None = None,
+    evaluate: bool = False,
+    gradients: bool = False,
+    tensors_only: bool = True,
+) -> Any:
+    """Run `net` once and call `leave(name, output)` for each layer as soon as it has its output.
+
+    An in-place layer may overwrite an output later, so `leave` must copy what it wants to keep. The
+    parameters, the running statistics of batch norm, the state of the random number generators and
+    the mode of every module are the same afterwards.
+
+    Args:
+        net: any network.
+        images: a batch (N, C, H, W).
+        layers: the modules of `net` to observe, by name.
+        leave: called after each run of a layer with its name and its output, (N, ...).
+        enter: called before each run of a layer with its name.
+        weights: tensors that take the place of parameters or buffers of the same name.
+        evaluate: run in evaluation mode; otherwise each module stays in its own mode.
+        gradients: record the run for autograd.
+        tensors_only: refuse layers that return something other than a tensor.
+
+    Returns:
+        The output of the network.
+
+    Raises:
+        ValueError: the batch is empty, or a layer returns something other than a tensor.
+    """
+    check_batch(images)
+
+    def after(module: nn.Module, inputs: Any, output: Any, name: str) -> None:
+        if tensors_only and not isinstance(output, Tensor):
+            raise ValueError(
+                f"layer {name!r} returns a {type(output).__name__}, not a tensor; "
+                "choose layers that return one tensor"
+            )
+        leave(name, output)
+
+    def before(module: nn.Module, inputs: Any, name: str) -> None:
+        enter(name)
+
+    hooks = []
+    for name, module in (layers or {}).items():
+        hooks.append(module.register_forward_pre_hook(partial(before, name=name)))
+        hooks.append(module.register_forward_hook(partial(after, name=name)))
+    state = {name: buffer.clone() for name, buffer in net.named_buffers()} | dict(weights or {})
+    devices = [images.device] if images.is_cuda else []
+    mode = evaluating(net) if evaluate else nullcontext()
+    try:
+        with torch.set_grad_enabled(gradients), torch.random.fork_rng(devices), mode:
+            return functional_call(net, state, (images,))
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@contextmanager
+def evaluating(net: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside the block; afterwards every module has its own mode again."""
+    modes = {module: module.training for module in net.modules()}
+    net.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+def leaf_modules(net: nn.Module) -> dict[str, nn.Module]:
+    """The modules of `net` without children, by name: what the analyses call its layers."""
+    return {name: module for name, module in net.named_modules() if not any(module.children())}
+
+
+def check_batch(images: Tensor, labels: Tensor | None = None) -> None:
+    """Refuse an empty batch, and labels that do not fit the images.
+
+    Args:
+        images: (N, C, H, W).
+        labels: one class number for each image, (N,).
+
+    Raises:
+        ValueError: N is 0, or the labels have another shape.
+    """
+    if len(images) == 0:
+        raise ValueError("there are no images in this batch; give at least one")
+    if labels is not None and labels.shape != images.shape[:1]:
+        raise ValueError(
+            f"there are {len(images)} images but labels of shape {tuple(labels.shape)}; "
+            "give one class number for each image"
+        )
