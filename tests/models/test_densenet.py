@@ -11,16 +11,16 @@ from convnets.analysis import trace
 from convnets.models import checkpoints
 from convnets.models.checkpoints.pytorchcv import SMALL_DENSENET
 from convnets.models.densenet import (
-    ROWS,
+    CONFIGS,
     BottleneckLayer,
     DenseBlock,
     DenseLayer,
     DenseNet,
-    Row,
+    DenseNetConfig,
     small_stem,
 )
 
-TINY = Row((2, 3), 4, 8, stem=small_stem, smallest_input=2)
+TINY = DenseNetConfig((2, 3), 4, 8, stem=small_stem, smallest_input=2)
 
 
 def on_meta(name: str) -> nn.Module:
@@ -65,7 +65,7 @@ def test_a_block_hands_on_its_input_and_all_that_its_layers_wrote(layer):
 
 @pytest.mark.parametrize("layer", [DenseLayer, BottleneckLayer])
 def test_saving_memory_changes_neither_gradients_nor_statistics(layer):
-    row = Row((2, 3), 4, 8, layer=layer, stem=small_stem, smallest_input=2)
+    row = DenseNetConfig((2, 3), 4, 8, layer=layer, stem=small_stem, smallest_input=2)
     plain, saving = DenseNet(row, num_classes=3), DenseNet(row, save_memory=True, num_classes=3)
     saving.load_state_dict(plain.state_dict())
     images, labels = torch.randn(4, 3, 9, 11), torch.tensor([0, 1, 2, 0])
@@ -91,7 +91,7 @@ def test_saving_memory_keeps_fewer_bytes_for_the_backward_pass():
         del scores
         return sum(storages.values())
 
-    row = ROWS["densenet40_12"]
+    row = CONFIGS["densenet40_12"]
     assert kept(DenseNet(row, save_memory=True)) < 0.4 * kept(DenseNet(row))
 
 
@@ -127,7 +127,7 @@ def test_published_files_with_dots_before_the_number_load():
 @pytest.mark.slow
 def test_densenet_40_with_halved_transitions_is_pytorchcvs():
     theirs = get_pytorchcv_model("densenet40_k12_cifar10").eval()
-    row = Row((12, 12, 12), 12, 24, 0.5, DenseLayer, small_stem, 4)
+    row = DenseNetConfig((12, 12, 12), 12, 24, 0.5, DenseLayer, small_stem, 4)
     ours = DenseNet(row, num_classes=10).eval()
     rename = SMALL_DENSENET(ours)
     ours.load_state_dict({rename(key): value for key, value in theirs.state_dict().items()})

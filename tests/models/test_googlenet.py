@@ -7,7 +7,7 @@ from torch.nn.functional import cross_entropy
 import convnets
 from convnets.analysis import trace
 from convnets.models import checkpoints
-from convnets.models.googlenet import Inception, NaiveInception, Row
+from convnets.models.googlenet import InceptionModule, InceptionWidths, NaiveInception
 from convnets.models.googlenet_auxiliary import (
     AUXILIARY_WEIGHT,
     WithAuxiliaries,
@@ -96,7 +96,7 @@ def convolutions(module: nn.Module) -> int:
 def test_it_is_22_layers_deep():
     depth = 1  # the fully connected layer
     for part in on_meta("googlenet").features:
-        branches = part.children() if isinstance(part, Inception) else [part]
+        branches = part.children() if isinstance(part, InceptionModule) else [part]
         depth += max(convolutions(branch) for branch in branches)
     assert depth == 22
 
@@ -108,14 +108,17 @@ def test_the_naive_module_can_only_grow_as_on_the_slide():
 
 
 def test_reductions_save_two_thirds_as_on_the_slide():
-    module = Inception(256, Row(128, 64, 192, 64, 96, 64))
+    module = InceptionModule(256, InceptionWidths(128, 64, 192, 64, 96, 64))
     assert module(torch.randn(1, 256, 28, 28)).shape == (1, 480, 28, 28)
     assert weights(module) == 346_112  # the slide prints 33k
 
 
 def test_the_inception_module_without_reduction_is_the_naive_one():
     """Identity matrices as 1x1 reductions and as projection of the pool, on positive maps."""
-    naive, module = NaiveInception(4, 3, 5, 2), Inception(4, Row(3, 4, 5, 4, 2, 4))
+    naive, module = (
+        NaiveInception(4, 3, 5, 2),
+        InceptionModule(4, InceptionWidths(3, 4, 5, 4, 2, 4)),
+    )
     identities = (module.branch3x3.reduce, module.branch5x5.reduce, module.branch_pool.project)
     for layer in identities:
         nn.init.dirac_(layer.conv.weight)

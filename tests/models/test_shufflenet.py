@@ -103,7 +103,7 @@ def test_a_halving_unit_hands_on_the_pooled_input(size):
 
 
 def test_version_2_lets_half_of_the_channels_pass():
-    unit = shufflenet_v2.ShuffleUnit(8)
+    unit = shufflenet_v2.ShuffleUnitV2(8)
     x = torch.randn(2, 8, 5, 7)
     assert torch.equal(unit(x)[:, ::2], x[:, :4])
 

@@ -12,15 +12,14 @@ from torch import nn
 
 from convnets.models.densenet import BottleneckLayer, DenseBlock, DenseLayer
 from convnets.models.efficientnet import MBConv
-from convnets.models.googlenet import TABLE_1, Inception, NaiveInception
+from convnets.models.googlenet import TABLE_1, InceptionModule, NaiveInception
 from convnets.models.mobilenet import depthwise_separable
 from convnets.models.mobilenet_v2 import InvertedResidual
 from convnets.models.resnet import BasicBlock, Bottleneck
 from convnets.models.resnext import EarlyConcatenation, ResNeXtBlock
 from convnets.models.senet import basic_block, gated, gated_inception
 from convnets.models.shufflenet import HalvingShuffleUnit, ShuffleUnit
-from convnets.models.shufflenet_v2 import HalvingShuffleUnit as HalvingShuffleUnit2
-from convnets.models.shufflenet_v2 import ShuffleUnit as ShuffleUnit2
+from convnets.models.shufflenet_v2 import HalvingShuffleUnitV2, ShuffleUnitV2
 from convnets.plots import block_diagram
 
 
@@ -38,7 +37,7 @@ BLOCKS = {
     "se": (gated(basic_block)(64, 64, 1), (64, 28, 28), 1, "6: multiply, reads 2 and 5"),
     "se projection": (gated(Bottleneck)(64, 256, 2), (64, 28, 28), 2, "global average pool"),
     "naive": (NaiveInception(256, 128, 192, 96), (256, 28, 28), 4, "5: concat, reads 1 and 2 and"),
-    "inception": (Inception(256, TABLE_1["3b"]), (256, 28, 28), 4, "3x3 max pool, stride 1"),
+    "inception": (InceptionModule(256, TABLE_1["3b"]), (256, 28, 28), 4, "3x3 max pool, stride 1"),
     "se inception": (gated_inception(256, TABLE_1["3b"]), (256, 28, 28), 4, "12: multiply"),
     "dense layer": (dense_block(DenseLayer, 1), (24, 32, 32), 1, "1: batch norm, ReLU, reads the"),
     "dense block": (
@@ -63,8 +62,8 @@ BLOCKS = {
         2,
         "3x3 average pool, stride 2",
     ),
-    "shuffle v2": (ShuffleUnit2(116), (116, 28, 28), 1, "split, 58 + 58, reads the input"),
-    "halving v2": (HalvingShuffleUnit2(116, 232), (116, 28, 28), 2, "6: concat, reads 2 and 5"),
+    "shuffle v2": (ShuffleUnitV2(116), (116, 28, 28), 1, "split, 58 + 58, reads the input"),
+    "halving v2": (HalvingShuffleUnitV2(116, 232), (116, 28, 28), 2, "6: concat, reads 2 and 5"),
     "inverted": (InvertedResidual(24, 24), (24, 56, 56), 1, "1x1 conv, 144, batch norm, ReLU6"),
     "mbconv": (MBConv(40, 40, 1, 6, 5), (40, 28, 28), 1, "5x5 depthwise, 240, batch norm, SiLU"),
     "mbconv stride": (MBConv(24, 40, 2, 6, 5), (24, 56, 56), 1, "1x1 conv, 6, SiLU, reads 3"),

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import convnets
-from convnets.models.densenet import ROWS, DenseNet
+from convnets.models.densenet import CONFIGS, DenseNet
 from convnets.training import RECIPES, Recipe, evaluate, fit, load
 from convnets.training.data import Dataset, Split
 from convnets.training.run import split_off
@@ -219,7 +219,7 @@ def test_more_parts_than_images_are_refused(few):
 
 
 def test_densenet_can_save_memory_and_learns_the_same(few):
-    row = replace(ROWS["densenet40_12"], depths=(2, 2, 2))
+    row = replace(CONFIGS["densenet40_12"], depths=(2, 2, 2))
 
     def losses(save_memory):
         torch.manual_seed(0)

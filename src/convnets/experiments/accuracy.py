@@ -26,7 +26,7 @@ from convnets.experiments.networks import (
     stages,
     stem,
 )
-from convnets.models.densenet import DenseLayer, DenseNet, Row
+from convnets.models.densenet import DenseLayer, DenseNet, DenseNetConfig
 from convnets.models.preact import PreactBasicBlock, PreactResNet
 from convnets.models.resnet import BasicBlock, ResNet
 from convnets.models.resnext import ResNeXtBlock
@@ -99,7 +99,7 @@ CARDINALITY = Experiment(
 
 def dense(budget: Budget, growth_rate: int) -> nn.Module:
     """Three dense blocks of six layers, without bottlenecks and compression."""
-    row = Row(
+    row = DenseNetConfig(
         (6, 6, 6), growth_rate, 2 * growth_rate, 1.0, DenseLayer, partial(bare_stem, budget), 8
     )
     return DenseNet(row, num_classes=CLASSES, in_channels=CHANNELS)

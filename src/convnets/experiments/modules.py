@@ -26,9 +26,9 @@ from convnets.experiments.networks import (
 from convnets.layers import ImageClassifier, conv_norm_act
 from convnets.models.googlenet import (
     TABLE_1,
-    Inception,
+    InceptionModule,
+    InceptionWidths,
     NaiveInception,
-    Row,
     conv_relu,
     init_googlenet_,
     max_pool,
@@ -81,10 +81,10 @@ def naive(budget: Budget) -> nn.Module:
 def reduced(budget: Budget, percent: int) -> nn.Module:
     """Modules with reductions, `percent` of GoogLeNet's module 3a."""
     widths = (max(1, round(width * percent / 100)) for width in vars(TABLE_1["3a"]).values())
-    row = Row(*widths)
+    row = InceptionWidths(*widths)
 
     def module(in_channels: int) -> tuple[nn.Module, int]:
-        return Inception(in_channels, row), row.out_channels
+        return InceptionModule(in_channels, row), row.out_channels
 
     return inception_net(module, budget)
 

@@ -13,7 +13,7 @@ class SqueezeExcite(nn.Module):
 
     Args:
         channels: maps in and out, the paper's C.
-        hidden: width between the two layers, the paper's C / r.
+        squeeze_channels: width between the two layers, the paper's C / r.
         activation: makes the activation between them.
 
     Raises:
@@ -21,20 +21,20 @@ class SqueezeExcite(nn.Module):
     """
 
     def __init__(
-        self, channels: int, hidden: int, activation: Callable[[], nn.Module] = nn.ReLU
+        self, channels: int, squeeze_channels: int, activation: Callable[[], nn.Module] = nn.ReLU
     ) -> None:
         super().__init__()
-        if hidden < 1:
+        if squeeze_channels < 1:
             raise ValueError(
-                f"squeeze-and-excitation needs at least 1 hidden channel, got {hidden}; "
+                f"squeeze-and-excitation needs at least 1 hidden channel, got {squeeze_channels}; "
                 f"reduce {channels} channels by a smaller ratio"
             )
         self.squeeze = nn.AdaptiveAvgPool2d(1)
-        self.reduce = nn.Conv2d(channels, hidden, kernel_size=1)
+        self.reduce = nn.Conv2d(channels, squeeze_channels, kernel_size=1)
         self.activation = activation()
-        self.expand = nn.Conv2d(hidden, channels, kernel_size=1)
+        self.expand = nn.Conv2d(squeeze_channels, channels, kernel_size=1)
         self.gate = nn.Sigmoid()
 
     def forward(self, x: Tensor) -> Tensor:
-        scale = self.activation(self.reduce(self.squeeze(x)))  # N x hidden x 1 x 1
+        scale = self.activation(self.reduce(self.squeeze(x)))  # N x squeeze_channels x 1 x 1
         return x * self.gate(self.expand(scale))

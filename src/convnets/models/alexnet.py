@@ -21,7 +21,7 @@ from convnets.registry import register
 
 
 @dataclass(frozen=True)
-class Row:
+class ConvRow:
     """One convolution and what follows it."""
 
     out_channels: int
@@ -38,20 +38,20 @@ POOL = ("pool", partial(nn.MaxPool2d, kernel_size=3, stride=2))
 # Figure 2: CONV2, CONV4 and CONV5 see only the maps of their own GPU, hence two groups.
 TWO_GROUPS = (
     # channels kernel stride padding groups then
-    Row(96, 11, 4, 0, 1, (NORM, POOL)),
-    Row(256, 5, 1, 2, 2, (NORM, POOL)),
-    Row(384, 3, 1, 1, 1),
-    Row(384, 3, 1, 1, 2),
-    Row(256, 3, 1, 1, 2, (POOL,)),
+    ConvRow(96, 11, 4, 0, 1, (NORM, POOL)),
+    ConvRow(256, 5, 1, 2, 2, (NORM, POOL)),
+    ConvRow(384, 3, 1, 1, 1),
+    ConvRow(384, 3, 1, 1, 2),
+    ConvRow(256, 3, 1, 1, 2, (POOL,)),
 )
 # Krizhevsky: "One weird trick for parallelizing convolutional neural networks", 2014, as
 # torchvision builds it: one tower, no normalisation, 224 pixels with padding.
 ONE_TOWER = (
-    Row(64, 11, 4, 2, then=(POOL,)),
-    Row(192, 5, 1, 2, then=(POOL,)),
-    Row(384, 3, 1, 1),
-    Row(256, 3, 1, 1),
-    Row(256, 3, 1, 1, then=(POOL,)),
+    ConvRow(64, 11, 4, 2, then=(POOL,)),
+    ConvRow(192, 5, 1, 2, then=(POOL,)),
+    ConvRow(384, 3, 1, 1),
+    ConvRow(256, 3, 1, 1),
+    ConvRow(256, 3, 1, 1, then=(POOL,)),
 )
 
 
@@ -66,7 +66,7 @@ class AlexNet(ImageClassifier):
 
     def __init__(
         self,
-        rows: tuple[Row, ...],
+        rows: tuple[ConvRow, ...],
         smallest_input: int,
         dropout_first: bool = False,
         num_classes: int = 1000,
@@ -82,7 +82,7 @@ class AlexNet(ImageClassifier):
         init_alexnet_(self)
 
 
-def _features(rows: tuple[Row, ...], in_channels: int) -> nn.Sequential:
+def _features(rows: tuple[ConvRow, ...], in_channels: int) -> nn.Sequential:
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     made: Counter[str] = Counter()
     for number, row in enumerate(rows, start=1):

@@ -120,7 +120,7 @@ def small_stem(in_channels: int, width: int) -> nn.Module:
 
 
 @dataclass(frozen=True)
-class Row:
+class DenseNetConfig:
     """One network, a column of table 1 or a row of table 2."""
 
     depths: tuple[int, ...]
@@ -136,44 +136,48 @@ class Row:
     """Each transition halves and rounds down, each step of the ImageNet stem rounds up."""
 
 
-ROWS = {
-    # Table 1.
-    "densenet121": Row((6, 12, 24, 16), 32, 64),
-    "densenet161": Row((6, 12, 36, 24), 48, 96),  # not in the table, but among the authors' weights
-    "densenet169": Row((6, 12, 32, 32), 32, 64),
-    "densenet201": Row((6, 12, 48, 32), 32, 64),
+CONFIGS = {
+    # Table 1. DenseNet-161 is not in the table, but among the authors' weights.
+    "densenet121": DenseNetConfig((6, 12, 24, 16), 32, 64),
+    "densenet161": DenseNetConfig((6, 12, 36, 24), 48, 96),
+    "densenet169": DenseNetConfig((6, 12, 32, 32), 32, 64),
+    "densenet201": DenseNetConfig((6, 12, 48, 32), 32, 64),
     # Table 2, and "Implementation details" in section 3. L is 40 = 3 * 12 + 4, 100 = 6 * 16 + 4.
-    "densenet40_12": Row((12, 12, 12), 12, 16, 1.0, DenseLayer, small_stem, 4),
-    "densenet_bc100_12": Row((16, 16, 16), 12, 24, stem=small_stem, smallest_input=4),
+    "densenet40_12": DenseNetConfig((12, 12, 12), 12, 16, 1.0, DenseLayer, small_stem, 4),
+    "densenet_bc100_12": DenseNetConfig((16, 16, 16), 12, 24, stem=small_stem, smallest_input=4),
 }
 
 
 class DenseNet(ImageClassifier):
     """Stem, dense blocks with transitions between them, global average pool, a linear layer.
 
-    (N, in_channels, H, W), H and W at least `row.smallest_input` -> (N, num_classes).
+    (N, in_channels, H, W), H and W at least `config.smallest_input` -> (N, num_classes).
 
     Args:
-        row: what the network is made of, as in `ROWS`.
+        config: what the network is made of, as in `CONFIGS`.
         save_memory: make concatenated maps again in the backward pass rather than keep them: the
             same gradients for less memory and more time. torch.compile decides itself what to
             keep, and is left to it.
     """
 
     def __init__(
-        self, row: Row, save_memory: bool = False, num_classes: int = 1000, in_channels: int = 3
+        self,
+        config: DenseNetConfig,
+        save_memory: bool = False,
+        num_classes: int = 1000,
+        in_channels: int = 3,
     ) -> None:
-        channels = row.stem_width
-        features = OrderedDict(stem=row.stem(in_channels, channels))
-        for number, depth in enumerate(row.depths, start=1):
+        channels = config.stem_width
+        features = OrderedDict(stem=config.stem(in_channels, channels))
+        for number, depth in enumerate(config.depths, start=1):
             if number > 1:
-                kept = int(row.compression * channels)
+                kept = int(config.compression * channels)
                 features[f"transition{number - 1}"] = transition(channels, kept)
                 channels = kept
             layers = []
             for _ in range(depth):
-                layers.append(row.layer(channels, row.growth_rate, save_memory))
-                channels += row.growth_rate
+                layers.append(config.layer(channels, config.growth_rate, save_memory))
+                channels += config.growth_rate
             features[f"block{number}"] = DenseBlock(layers)
         features["norm"] = nn.BatchNorm2d(channels)
         features["relu"] = nn.ReLU(inplace=True)
@@ -185,7 +189,7 @@ class DenseNet(ImageClassifier):
             nn.Sequential(classifier),
             num_classes=num_classes,
             in_channels=in_channels,
-            smallest_input=row.smallest_input,
+            smallest_input=config.smallest_input,
         )
         init_he_normal_(self)
 
@@ -193,34 +197,34 @@ class DenseNet(ImageClassifier):
 @register
 def densenet121(num_classes: int = 1000, in_channels: int = 3) -> DenseNet:
     """DenseNet-121 (table 1)."""
-    return DenseNet(ROWS["densenet121"], num_classes=num_classes, in_channels=in_channels)
+    return DenseNet(CONFIGS["densenet121"], num_classes=num_classes, in_channels=in_channels)
 
 
 @register
 def densenet161(num_classes: int = 1000, in_channels: int = 3) -> DenseNet:
     """DenseNet-161, which is among the authors' weights but not in table 1."""
-    return DenseNet(ROWS["densenet161"], num_classes=num_classes, in_channels=in_channels)
+    return DenseNet(CONFIGS["densenet161"], num_classes=num_classes, in_channels=in_channels)
 
 
 @register
 def densenet169(num_classes: int = 1000, in_channels: int = 3) -> DenseNet:
     """DenseNet-169 (table 1)."""
-    return DenseNet(ROWS["densenet169"], num_classes=num_classes, in_channels=in_channels)
+    return DenseNet(CONFIGS["densenet169"], num_classes=num_classes, in_channels=in_channels)
 
 
 @register
 def densenet201(num_classes: int = 1000, in_channels: int = 3) -> DenseNet:
     """DenseNet-201 (table 1)."""
-    return DenseNet(ROWS["densenet201"], num_classes=num_classes, in_channels=in_channels)
+    return DenseNet(CONFIGS["densenet201"], num_classes=num_classes, in_channels=in_channels)
 
 
 @register
 def densenet40_12(num_classes: int = 10, in_channels: int = 3) -> DenseNet:
     """DenseNet of 40 layers and growth rate 12 for CIFAR-10 (table 2)."""
-    return DenseNet(ROWS["densenet40_12"], num_classes=num_classes, in_channels=in_channels)
+    return DenseNet(CONFIGS["densenet40_12"], num_classes=num_classes, in_channels=in_channels)
 
 
 @register
 def densenet_bc100_12(num_classes: int = 10, in_channels: int = 3) -> DenseNet:
     """DenseNet-BC of 100 layers and growth rate 12 for CIFAR-10 (table 2)."""
-    return DenseNet(ROWS["densenet_bc100_12"], num_classes=num_classes, in_channels=in_channels)
+    return DenseNet(CONFIGS["densenet_bc100_12"], num_classes=num_classes, in_channels=in_channels)

@@ -32,7 +32,7 @@ from convnets.registry import register
 
 
 @dataclass(frozen=True)
-class Row:
+class MBConvStage:
     """Blocks of one size, a line of table 1."""
 
     expansion: int
@@ -46,13 +46,13 @@ class Row:
 # Table 1: B0, between the first convolution of 32 channels and the last of 1280.
 TABLE_1 = (
     # MBConv, k, stride, #channels, #layers
-    Row(1, 3, 1, 16, 1),  # 112
-    Row(6, 3, 2, 24, 2),  # 56
-    Row(6, 5, 2, 40, 2),  # 28
-    Row(6, 3, 2, 80, 3),  # 14
-    Row(6, 5, 1, 112, 3),
-    Row(6, 5, 2, 192, 4),  # 7
-    Row(6, 3, 1, 320, 1),
+    MBConvStage(1, 3, 1, 16, 1),  # 112
+    MBConvStage(6, 3, 2, 24, 2),  # 56
+    MBConvStage(6, 5, 2, 40, 2),  # 28
+    MBConvStage(6, 3, 2, 80, 3),  # 14
+    MBConvStage(6, 5, 1, 112, 3),
+    MBConvStage(6, 5, 2, 192, 4),  # 7
+    MBConvStage(6, 3, 1, 320, 1),
 )
 STEM_WIDTH, LAST_WIDTH = 32, 1280
 

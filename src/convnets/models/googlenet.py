@@ -27,7 +27,7 @@ from convnets.registry import register
 
 
 @dataclass(frozen=True)
-class Row:
+class InceptionWidths:
     """Widths of one Inception module, a line of table 1."""
 
     conv1x1: int
@@ -46,15 +46,15 @@ class Row:
 TABLE_1 = {
     #          #1x1  #3x3  #3x3  #5x5 #5x5 pool
     #              reduce      reduce      proj
-    "3a": Row(64, 96, 128, 16, 32, 32),
-    "3b": Row(128, 128, 192, 32, 96, 64),
-    "4a": Row(192, 96, 208, 16, 48, 64),
-    "4b": Row(160, 112, 224, 24, 64, 64),
-    "4c": Row(128, 128, 256, 24, 64, 64),
-    "4d": Row(112, 144, 288, 32, 64, 64),
-    "4e": Row(256, 160, 320, 32, 128, 128),
-    "5a": Row(256, 160, 320, 32, 128, 128),
-    "5b": Row(384, 192, 384, 48, 128, 128),
+    "3a": InceptionWidths(64, 96, 128, 16, 32, 32),
+    "3b": InceptionWidths(128, 128, 192, 32, 96, 64),
+    "4a": InceptionWidths(192, 96, 208, 16, 48, 64),
+    "4b": InceptionWidths(160, 112, 224, 24, 64, 64),
+    "4c": InceptionWidths(128, 128, 256, 24, 64, 64),
+    "4d": InceptionWidths(112, 144, 288, 32, 64, 64),
+    "4e": InceptionWidths(256, 160, 320, 32, 128, 128),
+    "5a": InceptionWidths(256, 160, 320, 32, 128, 128),
+    "5b": InceptionWidths(384, 192, 384, 48, 128, 128),
 }
 
 
@@ -92,38 +92,42 @@ class NaiveInception(nn.Module):
         return torch.cat([self.conv1x1(x), self.conv3x3(x), self.conv5x5(x), self.pool(x)], dim=1)
 
 
-class Inception(nn.Module):
+class InceptionModule(nn.Module):
     """The module with 1x1 reductions (figure 2b).
 
-    (N, in_channels, H, W) -> (N, row.out_channels, H, W)
+    (N, in_channels, H, W) -> (N, widths.out_channels, H, W)
 
     Args:
-        row: widths of its convolutions.
+        widths: of its convolutions.
         conv: makes a convolution.
         large_kernel: side of the largest convolution, 5 in the paper.
     """
 
     def __init__(
-        self, in_channels: int, row: Row, conv: Convolution = conv_relu, large_kernel: int = 5
+        self,
+        in_channels: int,
+        widths: InceptionWidths,
+        conv: Convolution = conv_relu,
+        large_kernel: int = 5,
     ) -> None:
         super().__init__()
-        self.branch1x1 = conv(in_channels, row.conv1x1, 1)
+        self.branch1x1 = conv(in_channels, widths.conv1x1, 1)
         self.branch3x3 = nn.Sequential(
             OrderedDict(
-                reduce=conv(in_channels, row.reduce3x3, 1),
-                conv=conv(row.reduce3x3, row.conv3x3, 3),
+                reduce=conv(in_channels, widths.reduce3x3, 1),
+                conv=conv(widths.reduce3x3, widths.conv3x3, 3),
             )
         )
         self.branch5x5 = nn.Sequential(
             OrderedDict(
-                reduce=conv(in_channels, row.reduce5x5, 1),
-                conv=conv(row.reduce5x5, row.conv5x5, large_kernel),
+                reduce=conv(in_channels, widths.reduce5x5, 1),
+                conv=conv(widths.reduce5x5, widths.conv5x5, large_kernel),
             )
         )
         self.branch_pool = nn.Sequential(
             OrderedDict(
                 pool=nn.MaxPool2d(kernel_size=3, stride=1, padding=1),
-                project=conv(in_channels, row.pool_projection, 1),
+                project=conv(in_channels, widths.pool_projection, 1),
             )
         )
 
@@ -178,7 +182,7 @@ class GoogLeNet(ImageClassifier):
     def __init__(
         self,
         stem: Callable[[int], nn.Module] = paper_stem,
-        module: Callable[[int, Row], nn.Module] = Inception,
+        module: Callable[[int, InceptionWidths], nn.Module] = InceptionModule,
         last_pool: int = 3,
         dropout: float = 0.4,
         num_classes: int = 1000,
@@ -186,9 +190,9 @@ class GoogLeNet(ImageClassifier):
     ) -> None:
         features = OrderedDict(stem=stem(in_channels))
         channels = 192
-        for name, row in TABLE_1.items():
-            features[f"inception{name}"] = module(channels, row)  # 28, 14, 7 in stages 3, 4, 5
-            channels = row.out_channels
+        for name, widths in TABLE_1.items():
+            features[f"inception{name}"] = module(channels, widths)  # 28, 14, 7 in stages 3, 4, 5
+            channels = widths.out_channels
             if name == "3b":
                 features["pool3"] = max_pool()
             elif name == "4e":
@@ -227,5 +231,5 @@ def googlenet(num_classes: int = 1000, in_channels: int = 3) -> GoogLeNet:
 @register
 def googlenet_bn(num_classes: int = 1000, in_channels: int = 3) -> GoogLeNet:
     """GoogLeNet with batch norm, which is torchvision's `googlenet`."""
-    module = partial(Inception, conv=conv_bn_relu, large_kernel=3)
+    module = partial(InceptionModule, conv=conv_bn_relu, large_kernel=3)
     return GoogLeNet(bn_stem, module, 2, 0.2, num_classes, in_channels)

@@ -98,9 +98,9 @@ STEM_2: Branches = (
     (Conv(64, 1), Conv(96, 3, 1, V)),
     (Conv(64, 1), Conv(64, (1, 7)), Conv(64, (7, 1)), Conv(96, 3, 1, V)),
 )
-# Figure 9, with the stem of figure 3 in its first six rows.
-Row: TypeAlias = tuple[str, Step, int]
-INCEPTION_V4: tuple[Row, ...] = (
+# Figure 9, with the stem of figure 3 in its first six stages.
+Stage: TypeAlias = tuple[str, Step, int]
+INCEPTION_V4: tuple[Stage, ...] = (
     # name, step, how often in a row
     ("conv1", Conv(32, 3, 2, V), 1),  # 149
     ("conv2", Conv(32, 3, 1, V), 1),  # 147
@@ -143,21 +143,21 @@ def make_layer(step: Step, in_channels: int) -> tuple[nn.Module, int]:
     return step(in_channels)
 
 
-class Inception(ImageClassifier):
+class InceptionNet(ImageClassifier):
     """Steps, global average pool, dropout, one fully connected layer.
 
     (N, in_channels, H, W), H and W at least 75 -> (N, num_classes).
 
     Args:
-        rows: name, step and repetitions of each part, as `INCEPTION_V4`.
+        stages: name, step and repetitions of each part, as `INCEPTION_V4`.
     """
 
     def __init__(
-        self, rows: tuple[Row, ...], num_classes: int = 1000, in_channels: int = 3
+        self, stages: tuple[Stage, ...], num_classes: int = 1000, in_channels: int = 3
     ) -> None:
         features: OrderedDict[str, nn.Module] = OrderedDict()
         channels = in_channels
-        for name, step, times in rows:
+        for name, step, times in stages:
             layers = []
             for _ in range(times):
                 layer, channels = make_layer(step, channels)
@@ -180,6 +180,6 @@ class Inception(ImageClassifier):
 
 
 @register
-def inception_v4(num_classes: int = 1000, in_channels: int = 3) -> Inception:
+def inception_v4(num_classes: int = 1000, in_channels: int = 3) -> InceptionNet:
     """Inception-v4 (figure 9)."""
-    return Inception(INCEPTION_V4, num_classes, in_channels)
+    return InceptionNet(INCEPTION_V4, num_classes, in_channels)

@@ -22,8 +22,8 @@ from convnets.models.inception import (
     Branches,
     Concatenation,
     Conv,
-    Inception,
-    Row,
+    InceptionNet,
+    Stage,
     V,
     average_pool,
     max_pool,
@@ -94,7 +94,7 @@ REDUCTION_B: Branches = (
     (Conv(256, 1), Conv(288, 3), Conv(320, 3, 2, V)),
     (max_pool,),
 )
-INCEPTION_RESNET_V2: tuple[Row, ...] = (
+INCEPTION_RESNET_V2: tuple[Stage, ...] = (
     # name, step, how often in a row
     ("conv1", Conv(32, 3, 2, V), 1),  # 149
     ("conv2", Conv(32, 3, 1, V), 1),  # 147
@@ -115,6 +115,6 @@ INCEPTION_RESNET_V2: tuple[Row, ...] = (
 
 
 @register
-def inception_resnet_v2(num_classes: int = 1000, in_channels: int = 3) -> Inception:
+def inception_resnet_v2(num_classes: int = 1000, in_channels: int = 3) -> InceptionNet:
     """Inception-ResNet-v2, as the authors released it (figure 15)."""
-    return Inception(INCEPTION_RESNET_V2, num_classes, in_channels)
+    return InceptionNet(INCEPTION_RESNET_V2, num_classes, in_channels)

@@ -23,7 +23,7 @@ from convnets.registry import register
 
 
 @dataclass(frozen=True)
-class Row:
+class InvertedResidualStage:
     """Blocks of one width, a line of table 2."""
 
     expansion: int
@@ -39,13 +39,13 @@ class Row:
 # Table 2, between the first convolution and the last.
 TABLE_2 = (
     #   t,   c, n, s
-    Row(1, 16, 1, 1),  # 112
-    Row(6, 24, 2, 2),  # 56
-    Row(6, 32, 3, 2),  # 28
-    Row(6, 64, 4, 2),  # 14
-    Row(6, 96, 3, 1),
-    Row(6, 160, 3, 2),  # 7
-    Row(6, 320, 1, 1),
+    InvertedResidualStage(1, 16, 1, 1),  # 112
+    InvertedResidualStage(6, 24, 2, 2),  # 56
+    InvertedResidualStage(6, 32, 3, 2),  # 28
+    InvertedResidualStage(6, 64, 4, 2),  # 14
+    InvertedResidualStage(6, 96, 3, 1),
+    InvertedResidualStage(6, 160, 3, 2),  # 7
+    InvertedResidualStage(6, 320, 1, 1),
 )
 
 conv_norm_relu6 = partial(conv_norm_act, activation=partial(nn.ReLU6, inplace=True))
@@ -63,7 +63,7 @@ class InvertedResidual(nn.Module):
     (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride))
 
     Args:
-        expansion: width inside, as a multiple of `in_channels`; with 1 there is no 1x1 up.
+        expansion: width mid_channels, as a multiple of `in_channels`; with 1 there is no 1x1 up.
         kernel_size: side of the depthwise convolution.
         conv: makes a convolution with norm and activation, as `convnets.layers.conv_norm_act`.
     """
@@ -78,10 +78,10 @@ class InvertedResidual(nn.Module):
         conv: Callable[..., nn.Module] = conv_norm_relu6,
     ) -> None:
         super().__init__()
-        inside = expansion * in_channels
-        self.expand = conv(in_channels, inside, 1) if expansion > 1 else nn.Identity()
-        self.depthwise = conv(inside, inside, kernel_size, stride, groups=inside)
-        self.project = conv(inside, out_channels, 1, activation=None)
+        mid_channels = expansion * in_channels
+        self.expand = conv(in_channels, mid_channels, 1) if expansion > 1 else nn.Identity()
+        self.depthwise = conv(mid_channels, mid_channels, kernel_size, stride, groups=mid_channels)
+        self.project = conv(mid_channels, out_channels, 1, activation=None)
         self.has_shortcut = stride == 1 and in_channels == out_channels
 
     def residual(self, x: Tensor) -> Tensor:

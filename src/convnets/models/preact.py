@@ -65,15 +65,15 @@ class PreactBottleneck(PreactBlock):
     """1x1 down to a quarter of the channels, 3x3, 1x1 up, each behind batch norm and ReLU."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
-        inner = out_channels // 4
+        mid_channels = out_channels // 4
         residual = OrderedDict(
-            conv1=nn.Conv2d(in_channels, inner, 1, bias=False),
-            norm2=nn.BatchNorm2d(inner),
+            conv1=nn.Conv2d(in_channels, mid_channels, 1, bias=False),
+            norm2=nn.BatchNorm2d(mid_channels),
             relu2=nn.ReLU(inplace=True),
-            conv2=nn.Conv2d(inner, inner, 3, stride, padding=1, bias=False),
-            norm3=nn.BatchNorm2d(inner),
+            conv2=nn.Conv2d(mid_channels, mid_channels, 3, stride, padding=1, bias=False),
+            norm3=nn.BatchNorm2d(mid_channels),
             relu3=nn.ReLU(inplace=True),
-            conv3=nn.Conv2d(inner, out_channels, 1, bias=False),
+            conv3=nn.Conv2d(mid_channels, out_channels, 1, bias=False),
         )
         super().__init__(in_channels, out_channels, stride, nn.Sequential(residual))
 

@@ -156,7 +156,7 @@ class Bottleneck(ResidualBlock):
     (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride))
 
     Args:
-        inner: channels of the 3x3 convolution; `None` for the paper's quarter of `out_channels`.
+        mid_channels: channels of the 3x3 convolution; `None` for a quarter of `out_channels`.
         stride_first: stride on the first 1x1 convolution, as in the paper, and not on the 3x3.
         option: of the shortcut, "A", "B" or "C".
     """
@@ -166,20 +166,20 @@ class Bottleneck(ResidualBlock):
         in_channels: int,
         out_channels: int,
         stride: int = 1,
-        inner: int | None = None,
+        mid_channels: int | None = None,
         stride_first: bool = False,
         option: str = "B",
     ) -> None:
-        inner = out_channels // 4 if inner is None else inner
+        mid_channels = out_channels // 4 if mid_channels is None else mid_channels
         first, second = (stride, 1) if stride_first else (1, stride)
         residual = OrderedDict(
-            conv1=nn.Conv2d(in_channels, inner, 1, first, bias=False),
-            norm1=nn.BatchNorm2d(inner),
+            conv1=nn.Conv2d(in_channels, mid_channels, 1, first, bias=False),
+            norm1=nn.BatchNorm2d(mid_channels),
             relu1=nn.ReLU(inplace=True),
-            conv2=nn.Conv2d(inner, inner, 3, second, padding=1, bias=False),
-            norm2=nn.BatchNorm2d(inner),
+            conv2=nn.Conv2d(mid_channels, mid_channels, 3, second, padding=1, bias=False),
+            norm2=nn.BatchNorm2d(mid_channels),
             relu2=nn.ReLU(inplace=True),
-            conv3=nn.Conv2d(inner, out_channels, 1, bias=False),
+            conv3=nn.Conv2d(mid_channels, out_channels, 1, bias=False),
             norm3=nn.BatchNorm2d(out_channels),
         )
         super().__init__(

@@ -70,10 +70,10 @@ class ResNeXtBlock(Bottleneck):
         cardinality: int = 32,
         base_width: int = 4,
     ) -> None:
-        inner = cardinality * path_width(out_channels, cardinality, base_width)
-        super().__init__(in_channels, out_channels, stride, inner)
+        mid_channels = cardinality * path_width(out_channels, cardinality, base_width)
+        super().__init__(in_channels, out_channels, stride, mid_channels)
         self.residual.conv2 = nn.Conv2d(
-            inner, inner, 3, stride, padding=1, groups=cardinality, bias=False
+            mid_channels, mid_channels, 3, stride, padding=1, groups=cardinality, bias=False
         )
 
 

@@ -18,7 +18,13 @@ from collections.abc import Callable
 from torch import nn
 
 from convnets.layers import SqueezeExcite
-from convnets.models.googlenet import GoogLeNet, Inception, Row, bn_stem, conv_bn_relu
+from convnets.models.googlenet import (
+    GoogLeNet,
+    InceptionModule,
+    InceptionWidths,
+    bn_stem,
+    conv_bn_relu,
+)
 from convnets.models.resnet import (
     TABLE_1,
     BasicBlock,
@@ -57,10 +63,10 @@ def basic_block(in_channels: int, out_channels: int, stride: int) -> BasicBlock:
     return block
 
 
-def gated_inception(in_channels: int, row: Row) -> nn.Module:
+def gated_inception(in_channels: int, widths: InceptionWidths) -> nn.Module:
     """An Inception module of GoogLeNet with batch norm, and a gate behind it (figure 2)."""
-    module = Inception(in_channels, row, conv=conv_bn_relu, large_kernel=3)
-    return nn.Sequential(OrderedDict(inception=module, gate=gate(row.out_channels)))
+    module = InceptionModule(in_channels, widths, conv=conv_bn_relu, large_kernel=3)
+    return nn.Sequential(OrderedDict(inception=module, gate=gate(widths.out_channels)))
 
 
 def stem(in_channels: int, width: int) -> nn.Module:

@@ -39,14 +39,14 @@ STEM_WIDTH = 24
 
 
 def residual(
-    in_channels: int, inside: int, out_channels: int, groups: tuple[int, int], stride: int = 1
+    in_channels: int, mid_channels: int, out_channels: int, groups: tuple[int, int], stride: int = 1
 ) -> nn.Module:
     """Grouped 1x1 down, shuffle, depthwise 3x3 without ReLU, grouped 1x1 up (figure 2b and c).
 
     (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride))
 
     Args:
-        inside: width of the depthwise convolution.
+        mid_channels: width of the depthwise convolution.
         groups: of the first and of the last convolution; the shuffle mixes those of the last.
 
     Raises:
@@ -54,16 +54,18 @@ def residual(
     """
     for channels, parts in (
         (in_channels, groups[0]),
-        (inside, groups[0]),
+        (mid_channels, groups[0]),
         (out_channels, groups[1]),
     ):
         check_groups(channels, parts)
     return nn.Sequential(
         OrderedDict(
-            compress=conv_norm_act(in_channels, inside, 1, groups=groups[0]),
-            shuffle=ChannelShuffle(inside, groups[1]),
-            depthwise=conv_norm_act(inside, inside, 3, stride, groups=inside, activation=None),
-            expand=conv_norm_act(inside, out_channels, 1, groups=groups[1], activation=None),
+            compress=conv_norm_act(in_channels, mid_channels, 1, groups=groups[0]),
+            shuffle=ChannelShuffle(mid_channels, groups[1]),
+            depthwise=conv_norm_act(
+                mid_channels, mid_channels, 3, stride, groups=mid_channels, activation=None
+            ),
+            expand=conv_norm_act(mid_channels, out_channels, 1, groups=groups[1], activation=None),
         )
     )
 

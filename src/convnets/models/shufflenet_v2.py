@@ -50,7 +50,7 @@ def branch(in_channels: int, out_channels: int, stride: int = 1) -> nn.Module:
     )
 
 
-class ShuffleUnit(nn.Module):
+class ShuffleUnitV2(nn.Module):
     """Half of the channels pass, half are worked on (figure 3c): (N, channels, H, W) -> the same.
 
     Raises:
@@ -68,7 +68,7 @@ class ShuffleUnit(nn.Module):
         return self.shuffle(torch.cat([passed, self.branch(worked_on)], dim=1))
 
 
-class HalvingShuffleUnit(nn.Module):
+class HalvingShuffleUnitV2(nn.Module):
     """Both branches work on all channels, with stride 2 (figure 3d).
 
     (N, in_channels, H, W) -> (N, out_channels, ceil(H / 2), ceil(W / 2))
@@ -113,8 +113,8 @@ class ShuffleNetV2(ImageClassifier):
         features["stem"] = conv_norm_act(in_channels, channels, 3, stride=2)  # 112
         features["pool"] = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)  # 56
         for stage, (depth, width) in enumerate(zip(DEPTHS, widths[:3], strict=True), start=2):
-            units: list[nn.Module] = [HalvingShuffleUnit(channels, width)]
-            units += [ShuffleUnit(width) for _ in range(depth - 1)]
+            units: list[nn.Module] = [HalvingShuffleUnitV2(channels, width)]
+            units += [ShuffleUnitV2(width) for _ in range(depth - 1)]
             features[f"stage{stage}"] = nn.Sequential(*units)
             channels = width
         features["conv5"] = conv_norm_act(channels, widths[3], 1)

@@ -54,7 +54,7 @@ def wide_bottleneck(
 
     (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride))
     """
-    return Bottleneck(in_channels, out_channels, stride, inner=factor * out_channels // 4)
+    return Bottleneck(in_channels, out_channels, stride, mid_channels=factor * out_channels // 4)
 
 
 @register

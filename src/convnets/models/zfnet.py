@@ -17,7 +17,7 @@ from functools import partial
 
 from torch import nn
 
-from convnets.models.alexnet import NORM, AlexNet, Row
+from convnets.models.alexnet import NORM, AlexNet, ConvRow
 from convnets.registry import register
 
 # 110 -> 55, 26 -> 13 and 13 -> 6 only if the last window may reach over the edge.
@@ -26,11 +26,11 @@ POOL = ("pool", partial(nn.MaxPool2d, kernel_size=3, stride=2, ceil_mode=True))
 # Figure 3. It pools before it normalises; AlexNet does the reverse.
 FIGURE_3 = (
     # channels kernel stride padding groups then
-    Row(96, 7, 2, 1, 1, (POOL, NORM)),  # 110, 55
-    Row(256, 5, 2, 0, 1, (POOL, NORM)),  # 26, 13
-    Row(384, 3, 1, 1, 1),  # 13
-    Row(384, 3, 1, 1, 1),  # 13
-    Row(256, 3, 1, 1, 1, (POOL,)),  # 13, 6
+    ConvRow(96, 7, 2, 1, 1, (POOL, NORM)),  # 110, 55
+    ConvRow(256, 5, 2, 0, 1, (POOL, NORM)),  # 26, 13
+    ConvRow(384, 3, 1, 1, 1),  # 13
+    ConvRow(384, 3, 1, 1, 1),  # 13
+    ConvRow(256, 3, 1, 1, 1, (POOL,)),  # 13, 6
 )
 # Table 2, network (b): layers 3, 4 and 5 with 512, 1024 and 512 maps.
 WIDER = (
@@ -50,7 +50,7 @@ class ZFNet(AlexNet):
     """
 
     def __init__(
-        self, rows: tuple[Row, ...], num_classes: int = 1000, in_channels: int = 3
+        self, rows: tuple[ConvRow, ...], num_classes: int = 1000, in_channels: int = 3
     ) -> None:
         super().__init__(rows, 47, num_classes=num_classes, in_channels=in_channels)
         init_zfnet_(self)

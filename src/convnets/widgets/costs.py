@@ -10,7 +10,7 @@ from convnets.analysis import Trace, trace
 from convnets.layers import conv_norm_act
 from convnets.models.compound_scaling import compound_scaling
 from convnets.models.efficientnet import EfficientNet, MBConv
-from convnets.models.googlenet import TABLE_1, Inception, NaiveInception
+from convnets.models.googlenet import TABLE_1, InceptionModule, NaiveInception
 from convnets.plots import CourseFigure, block_skyline, figure, layer_bars, stacked_bars
 from convnets.widgets.explorer import Explorer
 
@@ -28,7 +28,7 @@ def inception_cost() -> Explorer:
         row = replace(MODULE, reduce3x3=reduce3x3, reduce5x5=reduce5x5)
         with torch.device("meta"):
             naive = NaiveInception(MODULE_CHANNELS, row.conv1x1, row.conv3x3, row.conv5x5)
-            reduced = Inception(MODULE_CHANNELS, row)
+            reduced = InceptionModule(MODULE_CHANNELS, row)
         return {"naive": trace(naive, MODULE_SIDE), "reduced": trace(reduced, MODULE_SIDE)}
 
     def draw(reduce3x3: int, reduce5x5: int) -> CourseFigure:

@@ -2,7 +2,7 @@
 
 from convnets.lecture.measure import depth, network, top1_error
 from convnets.lecture.rows import Claim, Value
-from convnets.models.densenet import ROWS, DenseBlock, DenseLayer
+from convnets.models.densenet import CONFIGS, DenseBlock, DenseLayer
 from convnets.models.resnet import ResidualBlock
 from convnets.registry import card, list_models
 
@@ -74,7 +74,7 @@ CLAIMS = (
     Claim(
         57,
         "DenseNet: L layers have L(L + 1)/2 connections, for the blocks of DenseNet-121",
-        tuple(str(layers * (layers + 1) // 2) for layers in ROWS["densenet121"].depths),
+        tuple(str(layers * (layers + 1) // 2) for layers in CONFIGS["densenet121"].depths),
         lambda: connections("densenet121"),
         "L is the number of layers in a block, not in the network.",
     ),
@@ -97,7 +97,7 @@ CLAIMS = (
         58,
         "Layers of the shallow network that was compared",
         "50",
-        lambda: depth(min(on_imagenet(), key=lambda name: sum(ROWS[name].depths))),
+        lambda: depth(min(on_imagenet(), key=lambda name: sum(CONFIGS[name].depths))),
         "The paper has no DenseNet of 50 layers; the sentence fits the wide ResNet of slide 54.",
     ),
     Claim(

@@ -13,13 +13,13 @@ from convnets.lecture.measure import (
 )
 from convnets.lecture.rows import Claim, Value
 from convnets.models.chain import Chain
-from convnets.models.googlenet import Inception, NaiveInception, Row
+from convnets.models.googlenet import InceptionModule, InceptionWidths, NaiveInception
 
 SIDE, DEPTH = 28, 256
 """Of the input of the modules on slides 28 and 31."""
 NAIVE = (128, 192, 96)
 """Filters of 1x1, 3x3 and 5x5."""
-REDUCED = Row(128, 64, 192, 64, 96, 64)
+REDUCED = InceptionWidths(128, 64, 192, 64, 96, 64)
 """The same behind 1x1 convolutions of 64 filters."""
 
 
@@ -27,7 +27,7 @@ REDUCED = Row(128, 64, 192, 64, 96, 64)
 def module(reduced: bool) -> tuple[Trace, int]:
     """Layers of slide 28's or 31's module, and the channels of its output."""
     with torch.device("meta"):
-        net = Inception(DEPTH, REDUCED) if reduced else NaiveInception(DEPTH, *NAIVE)
+        net = InceptionModule(DEPTH, REDUCED) if reduced else NaiveInception(DEPTH, *NAIVE)
         return trace(net, SIDE), net(torch.empty(1, DEPTH, SIDE, SIDE)).shape[1]
 
 
