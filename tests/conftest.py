@@ -1,15 +1,31 @@
 """What all tests share."""
 
+from functools import cache
+
 import pytest
 import torch
 
 import convnets
+from convnets.analysis import Trace, trace
+from convnets.layers import ImageClassifier
 
 
 @pytest.fixture(autouse=True)
 def seeded() -> None:
     """Every test starts from the same random numbers."""
     torch.manual_seed(0)
+
+
+def on_meta(name: str) -> ImageClassifier:
+    """The network as published, without numbers."""
+    with torch.device("meta"):
+        return convnets.create_model(name)
+
+
+@cache
+def traced(name: str) -> Trace:
+    """Its layers at the input size of its card, traced once in each test process."""
+    return trace(on_meta(name))
 
 
 def lightest_of_each_family() -> list[str]:

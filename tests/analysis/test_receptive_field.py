@@ -3,13 +3,8 @@ import torch
 import torchvision
 from torch import nn
 
-import convnets
 from convnets.analysis import Window, receptive_field, receptive_field_of_chain
-
-
-def on_meta(name: str) -> nn.Module:
-    with torch.device("meta"):
-        return convnets.create_model(name)
+from tests.conftest import on_meta
 
 
 def conv(kernel_size: int, stride: int = 1, padding: int = 0, dilation: int = 1) -> nn.Conv2d:

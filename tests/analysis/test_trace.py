@@ -2,10 +2,10 @@ import pytest
 import torch
 import torchinfo
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 import convnets
 from convnets.analysis import receptive_field, trace
+from tests.conftest import on_meta, traced
 
 
 def conv_net() -> nn.Sequential:
@@ -22,30 +22,12 @@ def test_a_convolutions_row_follows_the_formulas():
     assert row.activation_bytes == 8 * 16 * 16 * 4
 
 
-def on_meta(name: str) -> tuple[nn.Module, torch.Tensor]:
-    """A network without numbers, and an image of its size."""
-    card = convnets.card(name)
-    with torch.device("meta"):
-        net = convnets.create_model(name).eval()
-        return net, torch.empty(1, card.in_channels, card.input_size, card.input_size)
-
-
-@pytest.mark.parametrize("name", convnets.list_models())
-def test_totals_agree_with_pytorchs_own_counter(name):
-    net, image = on_meta(name)
-    with FlopCounterMode(display=False) as counter:
-        net(image)
-    result = trace(net, image.shape[-1])
-    assert 2 * result.macs == counter.get_total_flops()
-    assert sum(row.macs for row in result) == result.macs
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", convnets.list_models())
 def test_totals_agree_with_torchinfo(name):
     """It counts the biases too, at each place of a map, and a batch norm's parameters once."""
-    net, image = on_meta(name)
-    result = trace(net, image.shape[-1])
+    net, result = on_meta(name), traced(name)
+    image = torch.empty(1, *result.input_shape, device="meta")
     theirs = torchinfo.summary(net, input_data=image, device="meta", verbose=0)
     places = [row.output[1] * row.output[2] if row.kind == "Conv2d" else 1 for row in result]
     assert theirs.total_params == result.parameters
@@ -60,17 +42,26 @@ def test_totals_agree_with_torchinfo(name):
 
 
 @pytest.mark.parametrize("name", convnets.list_models())
-def test_every_map_of_every_network_has_a_receptive_field(name):
-    net, image = on_meta(name)
-    rows = [row for row in trace(net, image.shape[-1]) if len(row.output) == 3]
-    assert all(row.receptive_field and row.jump and row.start for row in rows)
-    assert rows[0].receptive_field == rows[0].kernel
+def test_layers_of_every_network_have_all_its_costs_and_a_receptive_field(name):
+    result = traced(name)
+    assert sum(row.macs for row in result) == result.macs
+    assert sum(row.parameters for row in result) == result.parameters
+    maps = [row for row in result if len(row.output) == 3]
+    assert all(row.receptive_field and row.jump and row.start for row in maps)
+    assert maps[0].receptive_field == maps[0].kernel
+
+
+def test_the_input_size_is_the_networks_own_by_default():
+    assert traced("alexnet").input_shape == (3, 227, 227)
+    assert traced("lenet5").input_shape == (1, 32, 32)
+    small = convnets.create_model("resnet18", 10, 1, small_input=True)
+    assert trace(small).input_shape == (1, small.input_size, small.input_size)
+    assert trace(conv_net()).input_shape == (3, 224, 224)
 
 
 def test_field_jump_and_centre_of_a_row_are_those_of_receptive_field():
-    net, _ = on_meta("resnet50")
-    field = receptive_field(net, "features.stage3.2.relu")
-    row = trace(net)["features.stage3.2.relu"]
+    field = receptive_field(on_meta("resnet50"), "features.stage3.2.relu")
+    row = traced("resnet50")["features.stage3.2.relu"]
     assert row.receptive_field == (field.size, field.size)
     assert row.jump == (field.jump, field.jump)
     assert row.start == (field.start, field.start)

@@ -5,19 +5,19 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 import convnets
-from convnets.analysis import trace
 from convnets.layers import LocalResponseNorm
+from tests.conftest import traced
 
 LAYERS = ("conv1", "pool1", "conv2", "pool2", "conv3", "conv4", "conv5", "pool3")
 
 
 def test_the_maps_have_the_lectures_sizes():
-    rows = trace(convnets.create_model("alexnet"), 227)
+    rows = traced("alexnet")
     assert [rows[name].output[-1] for name in LAYERS] == [55, 27, 27, 13, 13, 13, 13, 6]
 
 
 def test_conv1_has_34_848_weights_and_96_biases():
-    row = trace(convnets.create_model("alexnet"), 227)["conv1"]
+    row = traced("alexnet")["conv1"]
     assert (row.weights, row.biases, row.parameters) == (34_848, 96, 34_944)
 
 

@@ -7,18 +7,12 @@ import torch
 from torch import nn
 
 import convnets
-from convnets.analysis import trace
-from convnets.layers import ImageClassifier
+from tests.conftest import on_meta, traced
 
 NAMES = convnets.list_models()
 SMALL = [name for name in NAMES if convnets.card(name).is_small_image]
 # Plain networks of more than 20 layers are hard to train; that is the lecture's point about them.
 TRAINABLE = [name for name in SMALL if name not in ("plain32", "plain44", "plain56")]
-
-
-def on_meta(name: str) -> ImageClassifier:
-    with torch.device("meta"):
-        return convnets.create_model(name)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -34,8 +28,7 @@ def test_the_network_keeps_the_contract(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_parameters_and_macs_are_those_of_the_card(name):
-    card = convnets.card(name)
-    measured = trace(on_meta(name), card.input_size)
+    card, measured = convnets.card(name), traced(name)
     assert (measured.parameters, measured.macs) == (card.parameters, card.macs)
 
 

@@ -7,7 +7,6 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 import convnets
-from convnets.analysis import trace
 from convnets.models import checkpoints
 from convnets.models.checkpoints.pytorchcv import SMALL_DENSENET
 from convnets.models.densenet import (
@@ -19,13 +18,9 @@ from convnets.models.densenet import (
     DenseNetConfig,
     small_stem,
 )
+from tests.conftest import on_meta, traced
 
 TINY = DenseNetConfig((2, 3), 4, 8, stem=small_stem, smallest_input=2)
-
-
-def on_meta(name: str) -> nn.Module:
-    with torch.device("meta"):
-        return convnets.create_model(name)
 
 
 # Table 2 of the paper, column "Params", in millions.
@@ -48,7 +43,7 @@ def test_a_networks_number_counts_its_weighted_layers(name, layers):
 
 
 def test_blocks_have_the_sizes_of_table_1():
-    rows = trace(on_meta("densenet121"), 224)
+    rows = traced("densenet121")
     pools = [row.output for row in rows if row.name.endswith("pool")]
     assert pools == [(64, 56, 56), (128, 28, 28), (256, 14, 14), (512, 7, 7), (1024, 1, 1)]
 

@@ -6,11 +6,7 @@ import convnets
 from convnets.layers import SqueezeExcite, StochasticDepth
 from convnets.models.compound_scaling import Scaling, compound_scaling, grid_search
 from convnets.models.efficientnet import VARIANTS, MBConv
-
-
-def on_meta(name: str) -> nn.Module:
-    with torch.device("meta"):
-        return convnets.create_model(name)
+from tests.conftest import on_meta
 
 
 # Table 2: millions of parameters, as the paper rounds them, and billions of FLOPS, which it counts

@@ -5,7 +5,6 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 import convnets
-from convnets.analysis import trace
 from convnets.models import checkpoints
 from convnets.models.googlenet import InceptionModule, InceptionWidths, NaiveInception
 from convnets.models.googlenet_auxiliary import (
@@ -15,6 +14,7 @@ from convnets.models.googlenet_auxiliary import (
     auxiliary_head_bn,
     loss_with_auxiliaries,
 )
+from tests.conftest import on_meta, traced
 
 # Table 1, columns "output size" and "params", the latter in units of 1024 weights without biases.
 OUTPUTS = {
@@ -49,11 +49,6 @@ def weights(*modules: nn.Module) -> int:
     )
 
 
-def on_meta(name: str) -> nn.Module:
-    with torch.device("meta"):
-        return convnets.create_model(name)
-
-
 @pytest.mark.parametrize("name", ["googlenet", "googlenet_bn"])
 def test_the_maps_have_the_sizes_of_table_1(name):
     net, sizes = on_meta(name), {}
@@ -86,7 +81,7 @@ def test_all_parameters_are_those_of_caffes_googlenet():
 
 
 def test_it_multiplies_about_one_and_a_half_billion_times():
-    assert trace(on_meta("googlenet"), 224).macs == pytest.approx(1.5e9, rel=0.06)
+    assert traced("googlenet").macs == pytest.approx(1.5e9, rel=0.06)
 
 
 def convolutions(module: nn.Module) -> int:

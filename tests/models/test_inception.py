@@ -3,9 +3,9 @@ import torch
 from torch import nn
 
 import convnets
-from convnets.analysis import trace
 from convnets.models.inception import Concatenation, Conv, max_pool
 from convnets.models.inception_resnet import ScaledResidual
+from tests.conftest import traced
 
 # Figure 9 and figure 15, the latter with the released network's channels.
 SIZES = {
@@ -103,6 +103,5 @@ def test_inception_v4_repeats_its_modules_4_7_and_3_times():
 
 @pytest.mark.parametrize("name", SIZES)
 def test_trace_prints_every_branch(name):
-    with torch.device("meta"):
-        rows = trace(convnets.create_model(name), 299)
+    rows = traced(name)
     assert rows["reduction_a.branches.0.0.conv"].stride == (2, 2)

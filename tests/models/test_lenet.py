@@ -1,8 +1,8 @@
 import torch
 
 import convnets
-from convnets.analysis import trace
 from convnets.models.lenet import C3_INPUTS, Subsample
+from tests.conftest import traced
 
 
 def parameters(*modules: torch.nn.Module) -> int:
@@ -23,7 +23,7 @@ def test_all_but_the_output_layer_is_the_papers_60_000():
 
 
 def test_the_maps_have_the_papers_sizes():
-    rows = trace(convnets.create_model("lenet5"), 32)
+    rows = traced("lenet5")
     assert [rows[name].output[-1] for name in ("c1", "s2", "s4", "c5")] == [28, 14, 5, 1]
 
 

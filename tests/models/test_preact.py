@@ -3,16 +3,11 @@ import torch
 from torch import nn
 
 import convnets
-from convnets.analysis import trace
 from convnets.models.preact import PreactBasicBlock, PreactBottleneck
+from tests.conftest import on_meta, traced
 
 DEPTHS = (18, 34, 50, 101, 152)
 BLOCKS = pytest.mark.parametrize("make", [PreactBasicBlock, PreactBottleneck])
-
-
-def on_meta(name: str) -> nn.Module:
-    with torch.device("meta"):
-        return convnets.create_model(name)
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
@@ -33,7 +28,7 @@ def test_projections_have_no_batch_norm_and_the_last_addition_has_an_activation(
     net = on_meta("preact_resnet50")
     assert isinstance(net.features.stage1[0].shortcut, nn.Conv2d)
     assert [name for name, _ in net.features.named_children()][-2:] == ["norm", "relu"]
-    assert trace(net, 224)["features.relu"].output == (2048, 7, 7)
+    assert traced("preact_resnet50")["features.relu"].output == (2048, 7, 7)
 
 
 @BLOCKS

@@ -6,7 +6,6 @@ from pytorchcv.model_provider import get_model as get_pytorchcv_model
 from torch import nn
 
 import convnets
-from convnets.analysis import trace
 from convnets.models.checkpoints.pytorchcv import RESNET
 from convnets.models.resnet import (
     TABLE_6,
@@ -18,6 +17,7 @@ from convnets.models.resnet import (
     shortcut,
     small_stem,
 )
+from tests.conftest import traced
 
 BOTTLENECKS = (50, 101, 152)
 
@@ -68,8 +68,7 @@ def test_stages_have_the_sizes_of_table_1(name):
 
 
 def test_layers_are_named_after_the_paper():
-    with torch.device("meta"):
-        rows = trace(convnets.create_model("resnet50"), 224)
+    rows = traced("resnet50")
     assert rows["stage1.0.residual.conv1"].output == (64, 56, 56)
     assert rows["stage1.0.shortcut.conv"].output == (256, 56, 56)
 

@@ -3,20 +3,15 @@ import torch
 from torch import nn
 
 import convnets
-from convnets.analysis import trace
 from convnets.layers import SqueezeExcite
 from convnets.models.googlenet import TABLE_1
 from convnets.models.resnet import BasicBlock, Bottleneck
 from convnets.models.resnext import ResNeXtBlock
 from convnets.models.senet import basic_block, gated, gated_inception
+from tests.conftest import on_meta, traced
 
 BLOCKS = pytest.mark.parametrize("make", [BasicBlock, basic_block, Bottleneck, ResNeXtBlock])
 MEMBERS = (*(f"se_resnet{depth}" for depth in (18, 34, 50, 101, 152)), "se_resnext50_32x4d")
-
-
-def on_meta(name: str) -> nn.Module:
-    with torch.device("meta"):
-        return convnets.create_model(name)
 
 
 def gates(net: nn.Module) -> list[SqueezeExcite]:
@@ -71,8 +66,8 @@ def test_every_block_has_one_gate_that_is_sixteen_times_narrower(name):
 
 
 def test_the_pool_without_padding_gives_the_same_sizes_as_resnets():
-    assert trace(on_meta("se_resnet50"), 224)["stem.pool"].output == (64, 56, 56)
-    assert trace(on_meta("resnet50"), 224)["stem.pool"].output == (64, 56, 56)
+    assert traced("se_resnet50")["stem.pool"].output == (64, 56, 56)
+    assert traced("resnet50")["stem.pool"].output == (64, 56, 56)
 
 
 @BLOCKS

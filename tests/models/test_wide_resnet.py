@@ -4,11 +4,11 @@ from pytorchcv.model_provider import get_model as get_pytorchcv_model
 from torch import nn
 
 import convnets
-from convnets.analysis import trace
 from convnets.models.checkpoints.pytorchcv import WIDE_RESNET
 from convnets.models.preact import PreactBasicBlock, PreactResNet, small_stem
 from convnets.models.resnet import SMALL_WIDTHS, Bottleneck
 from convnets.models.wide_resnet import wide_bottleneck, wide_resnet
+from tests.conftest import traced
 
 
 # Tables 5 and 8, in millions.
@@ -27,8 +27,7 @@ def test_depth_counts_convolutions_with_those_of_the_shortcuts(depth, factor):
 
 
 def test_groups_have_the_sizes_of_table_1():
-    with torch.device("meta"):
-        rows = trace(convnets.create_model("wide_resnet28_10"), 32)
+    rows = traced("wide_resnet28_10")
     shapes = [rows["features.stem.conv"].output]
     shapes += [rows[f"stage{stage}.3.residual.conv2"].output for stage in (1, 2, 3)]
     assert shapes == [(16, 32, 32), (160, 32, 32), (320, 16, 16), (640, 8, 8)]

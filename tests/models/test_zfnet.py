@@ -3,19 +3,19 @@ import torch
 from torch import nn
 
 import convnets
-from convnets.analysis import trace
+from tests.conftest import on_meta, traced
 
 LAYERS = ("conv1", "pool1", "conv2", "pool2", "conv3", "conv4", "conv5", "pool3")
 
 
 @pytest.fixture(params=["zfnet", "zfnet_paper"])
 def net(request) -> nn.Module:
-    with torch.device("meta"):
-        return convnets.create_model(request.param)
+    return on_meta(request.param)
 
 
-def test_the_maps_have_the_sizes_of_figure_3(net):
-    rows = trace(net, 224)
+@pytest.mark.parametrize("name", ["zfnet", "zfnet_paper"])
+def test_the_maps_have_the_sizes_of_figure_3(name):
+    rows = traced(name)
     assert [rows[name].output[-1] for name in LAYERS] == [110, 55, 26, 13, 13, 13, 13, 6]
 
 

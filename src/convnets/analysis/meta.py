@@ -20,13 +20,13 @@ def image_for(net: nn.Module, input_size: int | Pair | None = None) -> Tensor:
     Args:
         net: C is its `in_channels`, or else that of its first module that has one.
         input_size: side of the square image in pixels, or (height, width); by default
-            `net.input_size`, which the networks of this course have, or else 224.
+            `net.input_size`, which registered networks have from their card, or else 224.
 
     Raises:
         ValueError: the size is below 1, or the number of channels is unknown.
     """
     if input_size is None:
-        input_size = getattr(net, "input_size", INPUT_SIZE)
+        input_size = getattr(net, "input_size", None) or INPUT_SIZE
     height, width = (input_size, input_size) if isinstance(input_size, int) else input_size
     if min(height, width) < 1:
         raise ValueError(f"input_size must be at least 1, got {input_size}")

@@ -142,8 +142,7 @@ def trace(net: nn.Module, input_size: int | Pair | None = None) -> Trace:
         net: any network that takes images (N, C, H, W); C is its `in_channels`, or else that of its
             first convolution.
         input_size: side of the square image in pixels, or (height, width); by default
-            `net.input_size`, which is the size of the card for networks of this course, or else
-            224.
+            `net.input_size`, which registered networks have from their card, or else 224.
 
     Returns:
         A row for each layer, and totals of the network.
