@@ -45,6 +45,7 @@ def copy(tmp_path):
         ("src/convnets/layers/activations.py", "autograder.errors", "The package knows nothing"),
         ("src/convnets/models/resnet.py", "convnets.models.senet", "No loops"),
         ("autograder/course/late.py", "autograder.grading.job", "Folders of the autograder"),
+        ("autograder/sandbox/session.py", "autograder.sandbox.inside.shell", "Nothing outside"),
     ],
 )
 def test_an_import_in_the_wrong_direction_breaks_a_contract(file, wrong, contract, copy):
