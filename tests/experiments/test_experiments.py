@@ -1,4 +1,4 @@
-"""The lecture's experiments: what they compare, what it costs, and that they run."""
+"""The lecture's experiments: their arms, the costs of the arms, training them, the command."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,13 +13,13 @@ from convnets.experiments import (
     EXPERIMENTS,
     Budget,
     Experiment,
-    Result,
+    ExperimentResult,
+    command,
     experiment,
     plain_networks,
     run,
     running,
 )
-from convnets.experiments import __main__ as experiments_command
 from convnets.experiments.accuracy import Ensemble
 from convnets.experiments.core import closest, images_of, seeded
 from convnets.experiments.depth import deepened
@@ -44,22 +44,22 @@ def tiny(entry: Experiment, **options) -> Budget:
     return replace(entry.cpu, **({"epochs": 2, "images": 80, "recipe": recipe} | options))
 
 
-def test_every_experiment_of_the_lecture_is_there():
+def test_every_question_of_the_lecture_has_an_experiment():
     assert set(EXPERIMENTS) >= ASKED_FOR
 
 
-def test_they_are_in_the_lectures_order():
+def test_experiments_are_in_the_order_of_the_slides():
     slides = [entry.slides for entry in EXPERIMENTS.values()]
     assert slides == sorted(slides)
     assert all(list(group) == sorted(group) for group in slides)
 
 
 @each
-def test_an_experiment_is_complete(entry):
+def test_an_experiment_has_a_question_arms_hypotheses_and_slides(entry):
     names = [arm.name for arm in entry.arms]
     assert len(set(names)) == len(names) >= 2
-    assert entry.claims
-    assert {arm for claim in entry.claims for arm in (claim.better, claim.worse)} <= set(names)
+    assert entry.hypotheses
+    assert {arm for one in entry.hypotheses for arm in (one.better, one.worse)} <= set(names)
     assert entry.question.endswith("?")
     assert all(1 <= slide <= 69 for slide in entry.slides)
     assert entry.gpu.data == "fashion-mnist"
@@ -67,7 +67,7 @@ def test_an_experiment_is_complete(entry):
 
 @pytest.mark.slow
 @each
-def test_every_arm_learns_from_one_batch(entry):
+def test_every_parameter_of_every_arm_has_a_gradient(entry):
     images = torch.randn(4, 1, 28, 28)
     for arm in entry.arms:
         net = seeded(arm.build, entry.cpu, seed=0).train()
@@ -89,7 +89,7 @@ def test_arms_of_equal_cost_cost_the_same_within_the_stated_tolerance(entry, bud
     assert max(spent) <= (1 + entry.equal.tolerance) * min(spent)
 
 
-def test_the_seed_decides_the_weights_and_leaves_the_callers_stream_alone():
+def test_the_seed_decides_the_weights_and_the_global_random_state_is_left_alone():
     entry = experiment("shortcuts")
     torch.manual_seed(1)
     expected = torch.rand(2)
@@ -101,7 +101,7 @@ def test_the_seed_decides_the_weights_and_leaves_the_callers_stream_alone():
     assert not torch.equal(first.get_parameter(weight), other.get_parameter(weight))
 
 
-def test_the_closest_size_is_found_and_impossible_ones_are_refused():
+def test_the_size_of_the_closest_cost_is_found_and_targets_out_of_range_raise_errors():
     def linear(size):
         return nn.Sequential(nn.Conv2d(1, size, 1, bias=False))
 
@@ -114,7 +114,7 @@ def test_the_closest_size_is_found_and_impossible_ones_are_refused():
 
 @pytest.mark.parametrize("mode", [True, False])
 @pytest.mark.parametrize("depth", [2, 8])
-def test_a_chain_that_identities_make_deeper_computes_exactly_the_same(depth, mode):
+def test_a_chain_deepened_by_identities_has_exactly_the_same_outputs(depth, mode):
     shallow = Chain("ReLU", depth, width=6).train(mode)
     for parameter in shallow.parameters():
         nn.init.normal_(parameter, std=0.3)  # biases too
@@ -125,13 +125,13 @@ def test_a_chain_that_identities_make_deeper_computes_exactly_the_same(depth, mo
     assert deep(images).std() > 0
 
 
-def test_what_identities_cannot_make_deeper_is_refused():
+def test_a_chain_that_identities_cannot_deepen_raises_an_error():
     for chain in (Chain("ReLU", 3), Chain("tanh", 4), Chain("ReLU", 4, batch_norm=True)):
         with pytest.raises(ValueError, match="even depth"):
             deepened(chain)
 
 
-def test_the_arms_of_momentum_differ_in_nothing_but_the_steps(monkeypatch):
+def test_the_arms_of_momentum_differ_only_in_momentum_and_learning_rate(monkeypatch):
     entry = experiment("momentum")
     recipes = []
     monkeypatch.setattr(
@@ -147,7 +147,7 @@ def test_the_arms_of_momentum_differ_in_nothing_but_the_steps(monkeypatch):
     assert len({arm.build for arm in entry.arms}) == 1
 
 
-def test_a_net_of_1x1_sees_a_bag_of_pixels_and_one_of_3x3_does_not():
+def test_only_networks_without_3x3_convolutions_ignore_the_order_of_pixels():
     entry = experiment("one-by-one")
     images = torch.randn(2, 1, 28, 28)
     shuffled = images.flatten(2)[..., torch.randperm(28 * 28)].view_as(images)
@@ -165,7 +165,7 @@ def test_an_ensemble_averages_probabilities():
     torch.testing.assert_close(Ensemble(members)(x).exp(), expected)
 
 
-def test_without_the_shuffle_the_weights_are_the_same_and_the_outputs_are_not():
+def test_removing_shuffles_changes_the_outputs_but_not_the_weights():
     budget = experiment("shuffle").cpu
     nets = [seeded(build, budget, 0).eval() for build in (shuffle_net, without_shuffle)]
     states = [net.state_dict() for net in nets]
@@ -174,7 +174,7 @@ def test_without_the_shuffle_the_weights_are_the_same_and_the_outputs_are_not():
     assert not torch.allclose(nets[0](images), nets[1](images))
 
 
-def test_a_budget_takes_the_first_images_and_no_more_than_there_are():
+def test_a_budget_takes_the_first_training_images_and_not_more_than_exist():
     budget = Budget(epochs=1, seeds=1, width=8, recipe=NORMALISED, images=50)
     assert len(images_of(budget).train) == 50
     assert len(images_of(budget).test) == 2_000
@@ -198,49 +198,49 @@ def test_a_tiny_run_measures_every_arm_with_every_seed(name):
         assert "PyTorch" in row.machine
         assert row.commit == commit_of(Path(running.__file__))
         assert row.losses == [rounded(loss) for loss in row.losses]
-    assert len(result.verdict().splitlines()) == len(entry.claims)
+    assert len(result.verdict().splitlines()) == len(entry.hypotheses)
 
 
 def few_arms(name: str, count: int = 2) -> Experiment:
     entry = experiment(name)
     arms = entry.arms[:count]
     names = {arm.name for arm in arms}
-    claims = tuple(claim for claim in entry.claims if {claim.better, claim.worse} <= names)
-    return replace(entry, arms=arms, claims=claims)
+    hypotheses = tuple(one for one in entry.hypotheses if {one.better, one.worse} <= names)
+    return replace(entry, arms=arms, hypotheses=hypotheses)
 
 
-def test_a_run_that_was_stopped_goes_on_where_it_was(tmp_path):
+def test_an_interrupted_experiment_continues_where_it_stopped(tmp_path):
     entry = few_arms("activations")
     path = tmp_path / "result.json"
     first = run(entry, tiny(entry), seeds=1, path=path, progress=False)
     both = run(entry, tiny(entry), seeds=2, path=path, progress=False)
     assert both.runs[:2] == first.runs
     assert [run.seed for run in both.runs] == [0, 0, 1, 1]
-    assert Result.load(path) == both
+    assert ExperimentResult.load(path) == both
 
 
-def test_a_file_of_another_budget_is_not_mixed_in(tmp_path):
+def test_a_file_with_another_budget_raises_an_error(tmp_path):
     entry = few_arms("activations")
     path = tmp_path / "result.json"
     run(entry, tiny(entry), seeds=1, path=path, progress=False)
-    with pytest.raises(ValueError, match="another budget or other networks; name another file"):
+    with pytest.raises(ValueError, match="another budget or other networks; choose another file"):
         run(entry, tiny(entry, epochs=1), seeds=1, path=path, progress=False)
 
 
-def test_the_same_seed_gives_the_same_run_of_an_arm():
+def test_an_arm_that_is_run_again_with_the_same_seed_has_the_same_losses():
     entry = few_arms("inception")
     first, second = (run(entry, tiny(entry), seeds=1, progress=False) for _ in range(2))
     assert [run.losses for run in first.runs] == [run.losses for run in second.runs]
 
 
-def test_an_arm_that_diverges_is_named():
+def test_the_error_for_a_diverging_loss_names_the_arm():
     entry = few_arms("inception")
     wild = replace(entry.cpu.recipe, learning_rate=1e12, clip_norm=None, batch_size=32)
     with pytest.raises(FloatingPointError, match=r"^naive with seed 0: the loss is"):
         run(entry, tiny(entry, recipe=wild), seeds=1, progress=False)
 
 
-def test_unknown_experiments_budgets_and_seeds_are_refused():
+def test_unknown_experiments_budgets_and_seeds_raise_errors():
     with pytest.raises(ValueError, match="did you mean degradation"):
         experiment("degredation")
     with pytest.raises(ValueError, match="unknown budget 'tpu'; choose cpu or gpu"):
@@ -249,27 +249,25 @@ def test_unknown_experiments_budgets_and_seeds_are_refused():
         run(experiment("dense"), "cpu", seeds=0)
 
 
-def command(*arguments: str):
+def invoke(*arguments: str):
     app = typer.Typer()
-    app.command()(experiments_command.main)
+    app.command()(command.run_experiments)
     return CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
 
 
-def test_the_command_lists_the_experiments_and_refuses_others():
-    listed = command("list")
+def test_the_command_lists_the_experiments_and_rejects_unknown_ones():
+    listed = invoke("list")
     assert listed.exit_code == 0
     assert all(name in listed.stdout for name in EXPERIMENTS)
-    refused = command("nonsense")
+    refused = invoke("nonsense")
     assert refused.exit_code == 2
     assert "unknown experiment" in refused.output
 
 
-def test_the_command_prints_the_verdict_and_keeps_the_result(tmp_path, monkeypatch):
+def test_the_command_prints_the_verdict_and_saves_the_result(tmp_path, monkeypatch):
     entry = few_arms("inception")
-    monkeypatch.setattr(
-        experiments_command, "experiment", lambda name: replace(entry, cpu=tiny(entry))
-    )
-    out = command("inception", "--budget", "cpu", "--seeds", "1", "--out", str(tmp_path))
+    monkeypatch.setattr(command, "experiment", lambda name: replace(entry, cpu=tiny(entry)))
+    out = invoke("inception", "--budget", "cpu", "--seeds", "1", "--output-dir", str(tmp_path))
     assert out.exit_code == 0, out.output
-    assert "One seed says nothing of chance" in out.stdout
-    assert len(Result.load(tmp_path / "inception-cpu.json").runs) == 2
+    assert "One seed does not show how much results vary" in out.stdout
+    assert len(ExperimentResult.load(tmp_path / "inception-cpu.json").runs) == 2

@@ -1,4 +1,4 @@
-"""What a result says of fabricated runs: no more than they show."""
+"""The verdicts on fabricated runs, the files of results, and the recorded results."""
 
 import json
 import re
@@ -8,15 +8,17 @@ from importlib import resources
 
 import pytest
 
-from convnets.experiments import EXPERIMENTS, Claim, Cost, Result, Run, recorded
+from convnets.experiments import EXPERIMENTS, ArmRun, Cost, ExperimentResult, Hypothesis, recorded
 from convnets.experiments.running import commit_of, means, rounded
 
 RECORDED = resources.files("convnets.experiments") / "recorded"
 
 
-def result(better: list[float], worse: list[float], metric: str = "test accuracy") -> Result:
+def result(
+    better: list[float], worse: list[float], metric: str = "test accuracy"
+) -> ExperimentResult:
     runs = [
-        Run(
+        ArmRun(
             arm=arm,
             seed=seed,
             test_accuracy=value if metric == "test accuracy" else 0.5,
@@ -32,51 +34,58 @@ def result(better: list[float], worse: list[float], metric: str = "test accuracy
     ]
     costs = {"new": Cost(100, 2_000), "old": Cost(110, 2_100)}
     budget = {"epochs": 1, "images": 5_000, "data": "fashion-mnist-small", "children": 0}
-    return Result("test", "Is it better?", metric, budget, costs, [Claim("new", "old")], runs)
+    return ExperimentResult(
+        "test", "Is it better?", metric, budget, costs, [Hypothesis("new", "old")], runs
+    )
 
 
-def test_a_difference_beyond_the_spread_shows():
+def test_a_claim_holds_if_the_difference_exceeds_the_margin():
     found = result([0.90, 0.91, 0.92], [0.80, 0.81, 0.82])
-    assert found.finding(found.claims[0]).shows is True
+    assert found.compare(found.hypotheses[0]).supported is True
     # Pooled standard deviation 0.01; t for 4 degrees of freedom; two means of three.
-    assert found.finding(found.claims[0]).margin == pytest.approx(2.78 * 0.01 * (2 / 3) ** 0.5)
+    assert found.compare(found.hypotheses[0]).margin == pytest.approx(2.78 * 0.01 * (2 / 3) ** 0.5)
     assert "91.0% against 81.0%" in found.verdict()
-    assert "At this budget the claim shows: a difference of 10.0 points" in found.verdict()
+    assert "At this budget the claim holds: the difference of 10.0 points" in found.verdict()
 
 
-def test_a_difference_within_the_spread_does_not_show():
+def test_a_difference_within_the_margin_is_not_significant():
     found = result([0.80, 0.85, 0.90], [0.79, 0.84, 0.89])
-    assert found.finding(found.claims[0]).shows is None
-    assert "It does not show at this budget: a difference of 1.0 points" in found.verdict()
+    assert found.compare(found.hypotheses[0]).supported is None
+    assert "At this budget the difference of 1.0 points is not significant" in found.verdict()
 
 
-def test_two_seeds_of_either_arm_ask_for_a_large_difference():
+def test_a_difference_and_a_margin_that_round_to_the_same_number_get_another_digit():
+    found = result([0.8964, 0.9011, 0.9058], [0.8853, 0.8900, 0.8947])
+    assert "of 1.11 points is larger than the 1.07 points" in found.verdict()
+
+
+def test_with_two_seeds_only_a_large_difference_is_significant():
     found = result([0.90, 0.92], [0.86, 0.88])  # ranges that do not overlap
-    assert found.finding(found.claims[0]).shows is None
+    assert found.compare(found.hypotheses[0]).supported is None
 
 
-def test_the_opposite_is_called_the_opposite():
+def test_a_significant_difference_of_the_other_sign_supports_the_opposite():
     found = result([0.80, 0.81, 0.82], [0.90, 0.91, 0.92])
-    assert found.finding(found.claims[0]).shows is False
-    assert "the opposite of the claim shows" in found.verdict()
+    assert found.compare(found.hypotheses[0]).supported is False
+    assert "At this budget the opposite of the claim holds" in found.verdict()
 
 
-def test_of_losses_the_lower_is_better():
+def test_a_lower_loss_is_better():
     found = result([0.30, 0.31, 0.32], [0.90, 0.91, 0.92], "training loss")
-    finding = found.finding(found.claims[0])
-    assert finding.lead == pytest.approx(0.6)
-    assert finding.shows is True
+    comparison = found.compare(found.hypotheses[0])
+    assert comparison.difference == pytest.approx(0.6)
+    assert comparison.supported is True
     assert "training loss 0.310 against 0.910" in found.verdict()
 
 
-def test_one_seed_says_nothing_however_large_the_difference():
+def test_one_seed_supports_nothing_however_large_the_difference():
     found = result([0.9], [0.1])
-    assert found.finding(found.claims[0]).shows is None
-    assert "One seed says nothing of chance; run at least two." in found.verdict()
+    assert found.compare(found.hypotheses[0]).supported is None
+    assert "One seed does not show how much results vary; run at least two." in found.verdict()
     assert found.summary("new").standard_error is None
 
 
-def test_an_arm_is_summarised_by_mean_range_and_standard_error():
+def test_the_summary_of_an_arm_has_mean_range_and_standard_error():
     row = result([0.90, 0.91, 0.92], [0.8, 0.8, 0.8]).summary("new")
     assert (row.runs, row.lowest, row.highest) == (3, 0.90, 0.92)
     assert row.mean == pytest.approx(0.91)
@@ -84,7 +93,7 @@ def test_an_arm_is_summarised_by_mean_range_and_standard_error():
     assert (row.parameters, row.macs) == (100, 2_000)
 
 
-def test_an_arm_without_runs_is_explained():
+def test_a_verdict_without_runs_raises_an_error_that_says_what_to_do():
     with pytest.raises(ValueError, match="no run of 'new'; run the experiment first"):
         result([], [0.5]).verdict()
 
@@ -96,15 +105,15 @@ def test_the_frame_has_a_row_for_each_arm():
     assert {"parameters", "macs", "mean", "lowest", "highest", "standard_error"} <= set(frame)
 
 
-def test_a_result_comes_back_from_its_file_with_machine_and_date(tmp_path):
+def test_a_result_that_is_saved_and_loaded_is_equal(tmp_path):
     found = result([0.9, 0.91], [0.8, 0.81])
     path = found.save(tmp_path / "deep" / "result.json")
-    assert Result.load(path) == found
-    assert Result.load(path).verdict() == found.verdict()
+    assert ExperimentResult.load(path) == found
+    assert ExperimentResult.load(path).verdict() == found.verdict()
     assert [entry.name for entry in path.parent.iterdir()] == ["result.json"]
 
 
-def test_a_result_says_what_it_cost_and_where_it_is_from():
+def test_the_origin_lists_the_effort_the_machines_and_the_dates():
     found = result([0.9, 0.91], [0.8, 0.81])
     machine = "a machine; PyTorch 2.11, 2025-01-01"
     assert found.origin() == f"5,000 images, 1 epoch, 2 seeds; {machine}"
@@ -115,19 +124,19 @@ def test_a_result_says_what_it_cost_and_where_it_is_from():
     del found.runs[-1]
     found.budget |= {"images": None, "epochs": 4, "children": 12}
     assert found.effort() == (
-        "all images of fashion-mnist-small, 12 networks a search, 4 epochs, 1 to 2 seeds"
+        "all images of fashion-mnist-small, 12 networks per search, 4 epochs, 1 to 2 seeds"
     )
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", json.dumps({"costs": 3})])
-def test_a_file_that_is_no_result_is_refused(text, tmp_path):
+def test_a_file_that_holds_no_result_raises_an_error(text, tmp_path):
     path = tmp_path / "other.json"
     path.write_text(text)
-    with pytest.raises(ValueError, match=r"other\.json is no result of an experiment"):
-        Result.load(path)
+    with pytest.raises(ValueError, match=r"other\.json does not hold the result of an experiment"):
+        ExperimentResult.load(path)
 
 
-def test_a_long_curve_is_kept_as_means_that_miss_no_value():
+def test_a_long_curve_is_averaged_over_all_its_values():
     values = [float(number) for number in range(1_003)]
     short = means(values, 200)
     assert len(short) == 200
@@ -137,16 +146,16 @@ def test_a_long_curve_is_kept_as_means_that_miss_no_value():
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_a_recorded_run_comes_with_the_package_and_asks_what_is_asked_today(name):
+def test_a_recorded_result_has_the_question_and_the_arms_of_its_experiment(name):
     found, entry = recorded(name), EXPERIMENTS[name]
     assert (found.experiment, found.question, found.metric) == (name, entry.question, entry.metric)
-    assert found.claims == list(entry.claims)
+    assert found.hypotheses == list(entry.hypotheses)
     assert list(found.costs) == [arm.name for arm in entry.arms]
     assert found.origin()
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_a_recorded_run_is_complete_and_the_command_would_make_it_again(name):
+def test_a_recorded_result_has_every_seed_of_every_arm_at_the_budget_of_today(name):
     found, entry = recorded(name), EXPERIMENTS[name]
     seeds = {
         arm.name: [run.seed for run in found.runs if run.arm == arm.name] for arm in entry.arms
@@ -160,13 +169,13 @@ def test_a_recorded_run_is_complete_and_the_command_would_make_it_again(name):
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_a_recorded_file_is_reproduced_byte_for_byte_when_it_is_loaded_and_saved(name, tmp_path):
+def test_a_recorded_file_that_is_loaded_and_saved_stays_the_same_to_the_byte(name, tmp_path):
     path = RECORDED / f"{name}-cpu.json"
-    assert Result.load(path).save(tmp_path / path.name).read_bytes() == path.read_bytes()
+    assert ExperimentResult.load(path).save(tmp_path / path.name).read_bytes() == path.read_bytes()
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_a_recorded_run_is_one_line_with_rounded_curves_and_its_commit(name):
+def test_a_recorded_run_is_one_line_with_rounded_curves_and_a_commit(name):
     found = recorded(name)
     lines = (RECORDED / f"{name}-cpu.json").read_text("utf-8").splitlines()
     assert sum(line.startswith('  {"arm": ') for line in lines) == len(found.runs)
@@ -199,12 +208,13 @@ def test_the_commit_of_a_file_is_marked_if_tracked_files_have_changed(tmp_path):
     assert commit() == f"{clean}-dirty"
 
 
-def test_every_recording_is_of_an_experiment():
+def test_every_recorded_file_belongs_to_an_experiment():
     assert {file.name for file in RECORDED.iterdir()} == {
         f"{name}-cpu.json" for name in EXPERIMENTS
     }
 
 
-def test_a_budget_that_was_not_recorded_is_answered_with_the_command_that_runs_it():
-    with pytest.raises(ValueError, match=r"python -m convnets\.experiments"):
+def test_the_error_for_a_budget_that_was_not_recorded_names_the_command_that_runs_it():
+    command = "python -m convnets.experiments degradation --budget never --output-dir results"
+    with pytest.raises(ValueError, match=re.escape(command)):
         recorded("degradation", "never")

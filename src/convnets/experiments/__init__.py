@@ -16,21 +16,21 @@ from convnets.experiments import (
     modules,
     plain_networks,
 )
-from convnets.experiments.core import Arm, Budget, Claim, Cost, EqualCost, Experiment
-from convnets.experiments.result import Finding, Result, Run, Summary
+from convnets.experiments.core import Arm, Budget, Cost, EqualCost, Experiment, Hypothesis
+from convnets.experiments.result import ArmRun, Comparison, ExperimentResult, Summary
 from convnets.experiments.running import run
 
 __all__ = [
     "EXPERIMENTS",
     "Arm",
+    "ArmRun",
     "Budget",
-    "Claim",
+    "Comparison",
     "Cost",
     "EqualCost",
     "Experiment",
-    "Finding",
-    "Result",
-    "Run",
+    "ExperimentResult",
+    "Hypothesis",
     "Summary",
     "experiment",
     "recorded",
@@ -48,33 +48,39 @@ EXPERIMENTS: dict[str, Experiment] = {
         key=lambda entry: entry.slides,
     )
 }
-"""In the lecture's order."""
+"""All experiments by name, in the order of the lecture."""
 
 
 def experiment(name: str) -> Experiment:
-    """The experiment called `name`.
+    """Look up an experiment by its name.
 
     Raises:
-        ValueError: unknown name; the sentence lists the nearest ones.
+        ValueError: There is no such experiment; the message suggests similar names.
     """
     if name not in EXPERIMENTS:
         near = difflib.get_close_matches(name, EXPERIMENTS, n=3, cutoff=0.4)
-        hint = f"did you mean {', '.join(near)}?" if near else f"there are {', '.join(EXPERIMENTS)}"
+        hint = (
+            f"did you mean {', '.join(near)}?" if near else f"choose from {', '.join(EXPERIMENTS)}"
+        )
         raise ValueError(f"unknown experiment {name!r}; {hint}")
     return EXPERIMENTS[name]
 
 
-def recorded(name: str, budget: str = "cpu") -> Result:
-    """The larger run of an experiment that comes with the package.
+def recorded(name: str, budget: str = "cpu") -> ExperimentResult:
+    """Load the result of an experiment that is distributed with the package.
+
+    Args:
+        name: Name of the experiment.
+        budget: Name of the budget with which it was run.
 
     Raises:
-        ValueError: no such experiment, or it was not recorded with this budget.
+        ValueError: There is no such experiment, or it was not recorded with this budget.
     """
     file = resources.files(__name__) / "recorded" / f"{experiment(name).name}-{budget}.json"
     if not file.is_file():
         raise ValueError(
-            f"{name} was not recorded with the budget {budget!r}; run it: "
-            f"python -m convnets.experiments {name} --budget {budget} --out results"
+            f"{name} was not recorded with the budget {budget!r}; to run it, type "
+            f"`python -m convnets.experiments {name} --budget {budget} --output-dir results`"
         )
     with resources.as_file(file) as path:
-        return Result.load(path)
+        return ExperimentResult.load(path)

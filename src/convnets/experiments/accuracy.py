@@ -1,4 +1,4 @@
-"""Wider, in paths, dense, or several at once: lecture slides 47 and 54 to 59."""
+"""Ensembles, wide networks, parallel paths, dense connections: lecture slides 47 and 54 to 59."""
 
 from functools import partial
 
@@ -6,14 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from convnets.experiments.core import (
-    CHANNELS,
-    CLASSES,
+    IN_CHANNELS,
+    NUM_CLASSES,
     Arm,
     Budget,
     Build,
-    Claim,
     EqualCost,
     Experiment,
+    Hypothesis,
     train_once,
 )
 from convnets.experiments.networks import (
@@ -35,22 +35,26 @@ from convnets.training.evaluation import evaluate
 from convnets.training.record import RunRecord
 
 DEEP, SHALLOW = 6, 1
-"""Blocks in each stage; WRN-40 and WRN-10."""
+"""Blocks in each stage, as in WRN-40 and WRN-10."""
 
 
 def preact(budget: Budget, width: int, blocks: int = SHALLOW) -> nn.Module:
-    """A wide residual network: only the stages, not the stem, take `width`."""
+    """A wide residual network: (N, 1, 28, 28) -> (N, 10).
+
+    The stages have 1, 2 and 4 times `width` channels, the stem has the budget's width.
+    """
     return PreactResNet(
         PreactBasicBlock,
         (blocks,) * 3,
         (budget.width, width, 2 * width, 4 * width),
         partial(bare_stem, budget),
-        CLASSES,
-        CHANNELS,
+        NUM_CLASSES,
+        IN_CHANNELS,
     )
 
 
 def deep(budget: Budget) -> nn.Module:
+    """A deep, narrow network to which the wide one is compared."""
     return preact(budget, budget.width, DEEP)
 
 
@@ -63,7 +67,7 @@ WIDTH = Experiment(
         Arm("deep", deep),
         Arm("wide", matched(preact, deep, "parameters", range(4, 512))),
     ),
-    claims=(Claim("wide", "deep"),),
+    hypotheses=(Hypothesis("wide", "deep"),),
     cpu=Budget(epochs=7, seeds=3, width=8, recipe=SHORT, images=4_000, stem_stride=2),
     gpu=Budget(epochs=30, seeds=5, width=16, recipe=NORMALISED, data="fashion-mnist"),
     equal=EqualCost("parameters", ("deep", "wide")),
@@ -71,26 +75,29 @@ WIDTH = Experiment(
 
 
 def paths(cardinality: int, base_width: int, budget: Budget) -> nn.Module:
-    """Two blocks a stage; the stem has the budget's width, the stages 4, 8 and 16 times that."""
+    """A ResNeXt of three stages with two blocks each: (N, 1, 28, 28) -> (N, 10).
+
+    The stem has the budget's width, the stages 4, 8 and 16 times that.
+    """
     return ResNet(
         partial(ResNeXtBlock, cardinality=cardinality, base_width=base_width),
         (2, 2, 2),
         tuple(budget.width * factor for factor in (1, 4, 8, 16)),
         partial(stem, budget),
-        CLASSES,
-        CHANNELS,
+        NUM_CLASSES,
+        IN_CHANNELS,
     )
 
 
-# Xie et al. (2017), table 2: so many paths of so many channels cost the same.
+# Cardinality and width of each path; Xie et al. (2017), table 2, where these cost the same.
 PATHS = {"1x64d": (1, 64), "4x24d": (4, 24), "32x4d": (32, 4)}
 CARDINALITY = Experiment(
     name="cardinality",
-    question="At the same cost, are many narrow paths better than one wide?",
+    question="At the same cost, are many narrow paths better than one wide path?",
     slides=(55,),
     metric="test accuracy",
     arms=tuple(Arm(name, partial(paths, *sizes)) for name, sizes in PATHS.items()),
-    claims=(Claim("32x4d", "1x64d"), Claim("4x24d", "1x64d")),
+    hypotheses=(Hypothesis("32x4d", "1x64d"), Hypothesis("4x24d", "1x64d")),
     cpu=Budget(epochs=3, seeds=3, width=16, recipe=SHORT, images=4_000, stem_stride=2),
     gpu=Budget(epochs=30, seeds=5, width=64, recipe=NORMALISED, data="fashion-mnist"),
     equal=EqualCost("parameters", tuple(PATHS)),
@@ -98,11 +105,14 @@ CARDINALITY = Experiment(
 
 
 def dense(budget: Budget, growth_rate: int) -> nn.Module:
-    """Three dense blocks of six layers, without bottlenecks and compression."""
+    """Three dense blocks of six layers, without bottlenecks or compression.
+
+    (N, 1, 28, 28) -> (N, 10).
+    """
     row = DenseNetConfig(
         (6, 6, 6), growth_rate, 2 * growth_rate, 1.0, DenseLayer, partial(bare_stem, budget), 8
     )
-    return DenseNet(row, num_classes=CLASSES, in_channels=CHANNELS)
+    return DenseNet(row, num_classes=NUM_CLASSES, in_channels=IN_CHANNELS)
 
 
 DENSE = Experiment(
@@ -114,7 +124,7 @@ DENSE = Experiment(
         Arm("ResNet-20", stages(option_a)),
         Arm("DenseNet-22", matched(dense, stages(option_a), "parameters", range(2, 128))),
     ),
-    claims=(Claim("DenseNet-22", "ResNet-20"),),
+    hypotheses=(Hypothesis("DenseNet-22", "ResNet-20"),),
     cpu=Budget(epochs=5, seeds=3, width=12, recipe=SHORT, images=4_000, stem_stride=2),
     gpu=Budget(epochs=30, seeds=5, width=16, recipe=NORMALISED, data="fashion-mnist"),
     equal=EqualCost("parameters", ("ResNet-20", "DenseNet-22"), 0.1),
@@ -124,26 +134,32 @@ MEMBERS = 3
 
 
 class Ensemble(nn.Module):
-    """The mean of its members' probabilities, as logarithms: (N, C, H, W) -> (N, classes)."""
+    """Averages the probabilities of its members: (N, C, H, W) -> (N, num_classes), logarithms.
+
+    Args:
+        members: Networks that return logits, (N, C, H, W) -> (N, num_classes).
+    """
 
     def __init__(self, members: list[nn.Module]) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
 
     def forward(self, x: Tensor) -> Tensor:
-        votes = torch.stack([member(x).softmax(dim=1) for member in self.members])
-        return votes.mean(dim=0).log()
+        """Logarithms of the mean probabilities: (N, C, H, W) -> (N, num_classes)."""
+        probabilities = torch.stack([member(x).softmax(dim=1) for member in self.members])
+        return probabilities.mean(dim=0).log()  # (members, N, num_classes) -> (N, num_classes)
 
 
 small = stages(BasicBlock, 1)
 
 
 def ensemble(budget: Budget) -> nn.Module:
+    """Three small networks whose probabilities are averaged."""
     return Ensemble([small(budget) for _ in range(MEMBERS)])
 
 
 def train_members(build: Build, data: Dataset, budget: Budget, seed: int) -> RunRecord:
-    """Train each member with a seed of its own; the loss is the mean of theirs."""
+    """Train each member with a different seed. The losses are the members' means."""
     seeds = [seed + 1_000 * number for number in range(MEMBERS)]
     members = [train_once(small, data, budget, own) for own in seeds]
     together = members[0]
@@ -156,7 +172,7 @@ def train_members(build: Build, data: Dataset, budget: Budget, seed: int) -> Run
 
 ENSEMBLE = Experiment(
     name="ensemble",
-    question="How much do the mean votes of three networks gain, and would one larger gain it?",
+    question="How much is gained by averaging three networks, and would one larger network do?",
     slides=(47,),
     metric="test accuracy",
     arms=(
@@ -172,7 +188,7 @@ ENSEMBLE = Experiment(
             ),
         ),
     ),
-    claims=(Claim("three", "one"), Claim("three", "one as large as three")),
+    hypotheses=(Hypothesis("three", "one"), Hypothesis("three", "one as large as three")),
     cpu=Budget(epochs=6, seeds=3, width=12, recipe=SHORT, images=4_000, stem_stride=2),
     gpu=Budget(epochs=30, seeds=5, width=16, recipe=NORMALISED, data="fashion-mnist"),
     equal=EqualCost("macs", ("three", "one as large as three"), 0.1),

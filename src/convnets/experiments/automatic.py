@@ -1,4 +1,4 @@
-"""Search and scaling: lecture slides 64 and 65."""
+"""Architecture search and compound scaling: lecture slides 64 and 65."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -7,14 +7,14 @@ from functools import partial
 from torch import nn
 
 from convnets.experiments.core import (
-    CHANNELS,
-    CLASSES,
+    IN_CHANNELS,
+    NUM_CLASSES,
     Arm,
     Budget,
     Build,
-    Claim,
     EqualCost,
     Experiment,
+    Hypothesis,
     train_once,
 )
 from convnets.experiments.networks import NORMALISED, SHORT, matched
@@ -33,27 +33,33 @@ from convnets.search import (
 from convnets.training.data import Dataset
 from convnets.training.record import RunRecord
 
-BASE_SIDE = 0.5
-"""Of the image, so that the base sees 14 pixels and a network of twice its resolution all 28."""
+BASE_RESOLUTION = 0.5
+"""Share of the image's side: the base network sees 14x14 pixels, a network of twice its resolution
+28x28."""
 BASE_DEPTH = 2
+"""Blocks in each stage of the base network."""
 
 
 def scaled(budget: Budget, width: int, scaling: Scaling) -> nn.Module:
-    """Three stages of residual blocks on a smaller image; `width` takes the place of w."""
+    """Three stages of residual blocks on a resized image: (N, 1, 28, 28) -> (N, 10).
+
+    Depth and resolution come from `scaling`, the channels of the stem from `width`.
+    """
 
     def stem(in_channels: int, out_channels: int) -> nn.Module:
         layers = OrderedDict(
-            resize=Resize(BASE_SIDE * scaling.resolution),
+            resize=Resize(BASE_RESOLUTION * scaling.resolution),
             conv=conv_norm_act(in_channels, out_channels, 3),
         )
         return nn.Sequential(layers)
 
     depth = round(BASE_DEPTH * scaling.depth)
     widths = (width, width, 2 * width, 4 * width)
-    return ResNet(BasicBlock, (depth,) * 3, widths, stem, CLASSES, CHANNELS)
+    return ResNet(BasicBlock, (depth,) * 3, widths, stem, NUM_CLASSES, IN_CHANNELS)
 
 
 def base(budget: Budget, scaling: Scaling = Scaling()) -> nn.Module:  # noqa: B008
+    """The network that the others scale up, with `scaling` applied to all three dimensions."""
     return scaled(budget, round(budget.width * scaling.width), scaling)
 
 
@@ -61,20 +67,24 @@ finer = partial(base, scaling=Scaling(resolution=2))
 
 
 def as_costly_as_finer(scaling: Scaling) -> Build:
-    """With the width at which it costs four times the base: small networks round coarsely."""
+    """A scaled network with the width at which it costs as much as `finer`, four times the base.
+
+    The width is searched for, because rounding changes the cost of small networks a great deal.
+    """
     return matched(
         lambda budget, width: scaled(budget, width, scaling), finer, "macs", range(6, 64)
     )
 
 
 def deeper(budget: Budget, depth: int) -> nn.Module:
+    """The base network with `depth` blocks in each stage."""
     return base(budget, Scaling(depth=depth / BASE_DEPTH))
 
 
 SCALING = Experiment(
     name="scaling",
-    question="At four times the cost, is a network that grows in all respects better than one "
-    "that grows in one?",
+    question="At four times the cost, is a network that is scaled in depth, width and resolution "
+    "better than one that is scaled in only one of them?",
     slides=(65,),
     metric="test accuracy",
     arms=(
@@ -84,11 +94,11 @@ SCALING = Experiment(
         Arm("finer", finer),
         Arm("compound", as_costly_as_finer(compound_scaling(2))),
     ),
-    claims=(
-        Claim("compound", "deeper"),
-        Claim("compound", "wider"),
-        Claim("compound", "finer"),
-        Claim("compound", "base"),
+    hypotheses=(
+        Hypothesis("compound", "deeper"),
+        Hypothesis("compound", "wider"),
+        Hypothesis("compound", "finer"),
+        Hypothesis("compound", "base"),
     ),
     cpu=Budget(epochs=3, seeds=3, width=8, recipe=SHORT, images=4_000),
     gpu=Budget(epochs=30, seeds=5, width=16, recipe=NORMALISED, data="fashion-mnist"),
@@ -100,33 +110,36 @@ Search = Callable[..., list[Trial]]
 
 
 def largest(budget: Budget) -> nn.Module:
-    """A child that no other of the space exceeds: what a search may have to train."""
+    """The largest network of the search space, which bounds the cost of those that are searched.
+
+    (N, 1, 28, 28) -> (N, 10).
+    """
     decisions = [options.index(max(options)) for options in SPACE.options]
     decisions[2::3] = [SPACE.strides.index(1)] * SPACE.depth
-    return SPACE.architecture(decisions).build(CLASSES, CHANNELS)
+    return SPACE.architecture(decisions).build(NUM_CLASSES, IN_CHANNELS)
 
 
 def train_winner(
     search: Search, build: Build, data: Dataset, budget: Budget, seed: int
 ) -> RunRecord:
-    """Let `search` train its children for one epoch each; train the best one as long as any arm."""
+    """Search with one epoch for each child, then train the best one for the budget's epochs."""
     reward = train_and_validate(data, budget.recipe, epochs=1)
     trials = search(SPACE, reward, budget.children, seed=seed)
     best: Architecture = max(trials, key=lambda trial: trial.reward).architecture
-    return train_once(lambda budget: best.build(CLASSES, CHANNELS), data, budget, seed)
+    return train_once(lambda budget: best.build(NUM_CLASSES, IN_CHANNELS), data, budget, seed)
 
 
 SEARCH = Experiment(
     name="search",
-    question="Does a controller that learns find a better network than chance, at the same number "
-    "of networks tried?",
+    question="Does a controller that learns find a better network than random search does, at the "
+    "same number of networks tried?",
     slides=(64,),
     metric="test accuracy",
     arms=(
         Arm("REINFORCE", largest, partial(train_winner, reinforce)),
         Arm("random", largest, partial(train_winner, random_search)),
     ),
-    claims=(Claim("REINFORCE", "random"),),
+    hypotheses=(Hypothesis("REINFORCE", "random"),),
     cpu=Budget(epochs=4, seeds=3, width=8, recipe=SHORT, images=2_000, children=12),
     gpu=Budget(epochs=20, seeds=5, width=8, recipe=NORMALISED, data="fashion-mnist", children=200),
     equal=EqualCost("macs", ("REINFORCE", "random"), tolerance=0),

@@ -1,4 +1,4 @@
-"""What an experiment is: a question, networks that differ in one thing, and what may be spent."""
+"""The parts of an experiment: a question, networks that differ in one thing, and a budget."""
 
 from bisect import bisect_left
 from collections.abc import Callable
@@ -15,8 +15,8 @@ from convnets.training.engine import fit
 from convnets.training.recipes import Recipe
 from convnets.training.record import RunRecord
 
-CLASSES, CHANNELS, SIDE = 10, 1, 28
-"""Of Fashion-MNIST, which all experiments use."""
+NUM_CLASSES, IN_CHANNELS, IMAGE_SIZE = 10, 1, 28
+"""All experiments use Fashion-MNIST."""
 
 Quantity = Literal["parameters", "macs"]
 Metric = Literal["test accuracy", "training loss"]
@@ -24,29 +24,35 @@ Metric = Literal["test accuracy", "training loss"]
 
 @dataclass(frozen=True)
 class Budget:
-    """What each run of an experiment may cost."""
+    """The effort that goes into each run of an experiment."""
 
     epochs: int
     seeds: int
-    """Runs of each arm, if the caller does not say."""
+    """Runs of each arm, unless the caller asks for another number."""
     width: int
-    """Channels of the first stage, from which the arms take their sizes."""
+    """Channels of the stem, from which the arms derive their widths."""
     recipe: Recipe
-    """Its own number of epochs does not count."""
+    """How to train. Its number of epochs is not used; `epochs` is."""
     images: int | None = None
-    """First images of the training split, a tenth of which validates; `None` for all."""
+    """Number of training images, the first of the training split; a tenth of them validates.
+    `None` for all."""
     data: str = "fashion-mnist-small"
     stem_stride: int = 1
-    """2 makes the maps of the whole network smaller, and each step four times cheaper."""
+    """A stride of 2 halves all feature maps, which makes each step about four times cheaper."""
     children: int = 0
-    """Networks that a search may train."""
+    """Networks that each architecture search may train."""
 
 
 Build = Callable[[Budget], nn.Module]
+"""Makes a network for a budget: (N, 1, 28, 28) -> (N, 10)."""
 
 
 def train_once(build: Build, data: Dataset, budget: Budget, seed: int) -> RunRecord:
-    """Build a network and train it: what most arms do."""
+    """Build a network and train it, as most arms do.
+
+    Raises:
+        FloatingPointError: The loss diverges.
+    """
     return fit(
         seeded(build, budget, seed), data, budget.recipe, budget.epochs, seed, progress=False
     )
@@ -54,19 +60,17 @@ def train_once(build: Build, data: Dataset, budget: Budget, seed: int) -> RunRec
 
 @dataclass(frozen=True)
 class Arm:
-    """One of the networks that an experiment compares.
-
-    `build` makes it for a budget: (N, 1, 28, 28) -> (N, 10). `train` makes a trained one of it.
-    """
+    """One of the networks that an experiment compares, as in the arms of a clinical trial."""
 
     name: str
     build: Build
     train: Callable[[Build, Dataset, Budget, int], RunRecord] = train_once
+    """Trains a network of this arm, given `build`, the data, the budget and a seed."""
 
 
 @dataclass(frozen=True)
-class Claim:
-    """The arm that the lecture or the paper says is better, and the one that it beats."""
+class Hypothesis:
+    """A claim of the lecture or a paper: the arm `better` has better values of the metric."""
 
     better: str
     worse: str
@@ -74,64 +78,72 @@ class Claim:
 
 @dataclass(frozen=True)
 class EqualCost:
-    """These arms cost the same, but for a share of at most `tolerance`."""
+    """Arms that cost the same: the largest cost exceeds the smallest by at most `tolerance`."""
 
     quantity: Quantity
     arms: tuple[str, ...]
     tolerance: float = 0.05
+    """As a share of the smallest cost."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Parameters, and multiply-accumulates (MACs) for one image."""
+
+    parameters: int
+    macs: int
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A question of the lecture that training can answer."""
+    """A question from the lecture that can be answered by training networks."""
 
     name: str
     question: str
     slides: tuple[int, ...]
     metric: Metric
     arms: tuple[Arm, ...]
-    claims: tuple[Claim, ...]
+    hypotheses: tuple[Hypothesis, ...]
     cpu: Budget
     gpu: Budget
     equal: EqualCost | None = None
+    """Arms that are built to cost the same, so that the comparison is fair."""
 
     def budget(self, name: str) -> Budget:
-        """The budget called "cpu" (some minutes on two cores) or "gpu" (the real thing)."""
+        """The budget called "cpu" (minutes on two cores) or "gpu" (longer training on all images).
+
+        Raises:
+            ValueError: Another name.
+        """
         if name not in ("cpu", "gpu"):
             raise ValueError(f"unknown budget {name!r}; choose cpu or gpu")
         return self.cpu if name == "cpu" else self.gpu
 
-    def costs(self, budget: Budget) -> dict[str, "Cost"]:
-        """What each arm costs, by its name."""
+    def costs(self, budget: Budget) -> dict[str, Cost]:
+        """The cost of each arm at a budget, by the arm's name."""
         return {arm.name: cost(partial(arm.build, budget)) for arm in self.arms}
 
 
-@dataclass(frozen=True)
-class Cost:
-    """Parameters, and multiply-accumulates for one image."""
-
-    parameters: int
-    macs: int
-
-
 def cost(make: Callable[[], nn.Module]) -> Cost:
-    """What the network that `make` makes costs."""
+    """The cost of the network that `make` returns. The global random state is left alone."""
     with torch.random.fork_rng():
-        traced = trace(make(), SIDE)
+        traced = trace(make(), IMAGE_SIZE)
     return Cost(traced.parameters, traced.macs)
 
 
 def closest(
     make: Callable[[int], nn.Module], target: nn.Module, quantity: Quantity, sizes: range
 ) -> int:
-    """The size for which `make(size)` costs most nearly what `target` costs.
+    """The size for which the cost of `make(size)` is closest to the cost of `target`.
 
     Args:
-        make: a network that costs the more, the larger the size.
-        sizes: where to look, from small to large.
+        make: Returns a network whose cost grows with the size.
+        target: The network whose cost is to be matched.
+        quantity: The cost to match, "parameters" or "macs".
+        sizes: The candidates, in increasing order.
 
     Raises:
-        ValueError: even the smallest costs more, or the largest less.
+        ValueError: The smallest size already costs more than `target`, or the largest costs less.
     """
 
     def spent(size: int) -> int:
@@ -147,17 +159,20 @@ def closest(
 
 
 def seeded(build: Build, budget: Budget, seed: int) -> nn.Module:
-    """The network, with initial weights that `seed` decides; the caller's stream is left alone."""
+    """A network whose initial weights are drawn with `seed`.
+
+    The global random state is left alone.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return build(budget)
 
 
 def images_of(budget: Budget) -> Dataset:
-    """The images that the budget allows; all of the test split.
+    """The training images that the budget allows, and the whole test split.
 
     Raises:
-        ValueError: the data set has fewer images.
+        ValueError: The data set has fewer training images.
     """
     data = load(budget.data)
     if budget.images is None:

@@ -6,14 +6,14 @@ import torch
 from torch import nn
 
 from convnets.experiments.core import (
-    CHANNELS,
-    CLASSES,
+    IN_CHANNELS,
+    NUM_CLASSES,
     Arm,
     Budget,
     Build,
-    Claim,
     EqualCost,
     Experiment,
+    Hypothesis,
     seeded,
 )
 from convnets.experiments.networks import (
@@ -41,10 +41,10 @@ DEGRADATION = Experiment(
         Arm("ResNet-20", stages(option_a, 3)),
         Arm("ResNet-56", stages(option_a, 9)),
     ),
-    claims=(
-        Claim("plain-20", "plain-56"),
-        Claim("ResNet-56", "plain-56"),
-        Claim("ResNet-56", "ResNet-20"),
+    hypotheses=(
+        Hypothesis("plain-20", "plain-56"),
+        Hypothesis("ResNet-56", "plain-56"),
+        Hypothesis("ResNet-56", "ResNet-20"),
     ),
     cpu=Budget(epochs=6, seeds=2, width=8, recipe=NORMALISED, images=10_000, stem_stride=2),
     gpu=Budget(epochs=60, seeds=5, width=16, recipe=NORMALISED, data="fashion-mnist"),
@@ -53,7 +53,7 @@ DEGRADATION = Experiment(
 
 SHORTCUTS = Experiment(
     name="shortcuts",
-    question="Which shortcut is best where shapes change: zeros (A), projections (B), or "
+    question="Which shortcut is best where shapes change: zero padding (A), projections (B), or "
     "projections everywhere (C)?",
     slides=(42,),
     metric="test accuracy",
@@ -62,7 +62,7 @@ SHORTCUTS = Experiment(
         Arm("B", stages(BasicBlock)),
         Arm("C", stages(partial(BasicBlock, option="C"))),
     ),
-    claims=(Claim("B", "A"), Claim("C", "B")),
+    hypotheses=(Hypothesis("B", "A"), Hypothesis("C", "B")),
     cpu=Budget(epochs=6, seeds=3, width=8, recipe=SHORT, images=5_000, stem_stride=2),
     gpu=Budget(epochs=30, seeds=5, width=16, recipe=NORMALISED, data="fashion-mnist"),
     equal=EqualCost("macs", ("A", "B", "C"), 0.1),
@@ -72,27 +72,30 @@ SHALLOW = 8
 
 
 def chain(depth: int) -> Build:
-    """So many convolutions with ReLU and without batch norm."""
+    """`depth` 3x3 convolutions with ReLU, without batch norm."""
     return lambda budget: Chain(
-        "ReLU", depth, budget.width, num_classes=CLASSES, in_channels=CHANNELS
+        "ReLU", depth, budget.width, num_classes=NUM_CLASSES, in_channels=IN_CHANNELS
     )
 
 
 def deepened(shallow: Chain) -> Chain:
-    """A chain of twice the depth that computes the same: slide 39's deep counterpart.
+    """A chain of twice the depth that computes the same function: slide 39's deeper counterpart.
 
-    Each half of `shallow`, up to a change of size, is copied and followed by as many identities:
-    3x3 convolutions that are 1 in the middle of their own map and 0 elsewhere. ReLU leaves their
-    input alone, since it has been through a ReLU. Equal to the last bit in float32 on a CPU.
+    The convolutions of each half of `shallow` are copied, followed by as many identities: 3x3
+    kernels that are 1 at the centre for their own channel and 0 elsewhere. Their input is not
+    negative, so ReLU does not change it. The outputs are bitwise equal in float32 on a CPU.
+
+    Args:
+        shallow: A chain of even depth with ReLU and without batch norm.
 
     Raises:
-        ValueError: an odd depth, which has no halves, or an activation other than ReLU.
+        ValueError: The depth is odd, or `shallow` has another activation or batch norm.
     """
     old = [layer for layer in shallow.features.children() if isinstance(layer, nn.Conv2d)]
     others = [layer for layer in shallow.features.children() if not isinstance(layer, nn.Conv2d)]
     if len(old) % 2 or not all(isinstance(layer, nn.ReLU) for layer in others):
         raise ValueError(
-            f"only a chain of ReLU, without batch norm and of even depth, can be made deeper by "
+            "only a chain of even depth with ReLU and without batch norm can be deepened by "
             f"identities; got {len(old)} convolutions with {type(others[0]).__name__}"
         )
     deep = Chain(
@@ -116,7 +119,7 @@ def deepened(shallow: Chain) -> Chain:
 
 
 def train_then_deepen(build: Build, data: Dataset, budget: Budget, seed: int) -> RunRecord:
-    """Half of the epochs for a chain of half the depth, the other half for what comes of it."""
+    """Train a chain of half the depth for half of the epochs, deepen it, and train the result."""
     half = budget.epochs // 2
     first = fit(
         seeded(chain(SHALLOW), budget, seed), data, budget.recipe, half, seed, progress=False
@@ -132,7 +135,7 @@ def train_then_deepen(build: Build, data: Dataset, budget: Budget, seed: int) ->
 IDENTITY = Experiment(
     name="identity",
     question="Is a deep network that is built from a shallow one and identities better than one "
-    "of the same depth that is trained from the start?",
+    "of the same depth that is trained from scratch?",
     slides=(39, 41),
     metric="training loss",
     arms=(
@@ -140,10 +143,10 @@ IDENTITY = Experiment(
         Arm("deep", chain(2 * SHALLOW)),
         Arm("deep, from shallow and identities", chain(2 * SHALLOW), train_then_deepen),
     ),
-    claims=(
-        Claim("shallow", "deep"),
-        Claim("deep, from shallow and identities", "deep"),
-        Claim("deep, from shallow and identities", "shallow"),
+    hypotheses=(
+        Hypothesis("shallow", "deep"),
+        Hypothesis("deep, from shallow and identities", "deep"),
+        Hypothesis("deep, from shallow and identities", "shallow"),
     ),
     cpu=Budget(epochs=8, seeds=3, width=16, recipe=SHORT_NOT_NORMALISED, images=5_000),
     gpu=Budget(epochs=40, seeds=5, width=32, recipe=NOT_NORMALISED, data="fashion-mnist"),

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from convnets.experiments.core import Arm, Budget, Claim, EqualCost, Experiment
+from convnets.experiments.core import Arm, Budget, EqualCost, Experiment, Hypothesis
 from convnets.experiments.networks import NORMALISED, SHORT, matched, of_width, stages
 from convnets.layers import ChannelShuffle, conv_norm_act
 from convnets.models.mobilenet import depthwise_separable
@@ -10,14 +10,17 @@ from convnets.models.shufflenet import HalvingShuffleUnit, ShuffleUnit
 
 
 def full(in_channels: int, out_channels: int, stride: int) -> nn.Module:
-    """A 3x3 convolution, batch norm, ReLU."""
+    """A 3x3 convolution with batch norm and ReLU.
+
+    (N, in_channels, H, W) -> (N, out_channels, H / stride, W / stride).
+    """
     return conv_norm_act(in_channels, out_channels, 3, stride)
 
 
 DEPTHWISE = Experiment(
     name="depthwise",
-    question="What is lost if depthwise separable convolutions replace full ones, and what is won "
-    "if the saving is spent on width?",
+    question="What is lost if depthwise separable convolutions replace full ones, and what is "
+    "gained if the savings are spent on width?",
     slides=(61,),
     metric="test accuracy",
     arms=(
@@ -33,7 +36,10 @@ DEPTHWISE = Experiment(
             ),
         ),
     ),
-    claims=(Claim("full", "depthwise, same widths"), Claim("depthwise, same MACs", "full")),
+    hypotheses=(
+        Hypothesis("full", "depthwise, same widths"),
+        Hypothesis("depthwise, same MACs", "full"),
+    ),
     cpu=Budget(epochs=8, seeds=3, width=8, recipe=SHORT, images=4_000, stem_stride=2),
     gpu=Budget(epochs=30, seeds=5, width=32, recipe=NORMALISED, data="fashion-mnist"),
     equal=EqualCost("macs", ("full", "depthwise, same MACs")),
@@ -43,18 +49,25 @@ GROUPS = 4
 
 
 def shuffled(in_channels: int, out_channels: int, stride: int) -> nn.Module:
-    """A unit of ShuffleNet with four groups."""
+    """A ShuffleNet unit with four groups.
+
+    (N, in_channels, H, W) -> (N, out_channels, H / stride, W / stride).
+    """
     if stride == 1:
         return ShuffleUnit(out_channels, GROUPS)
     return HalvingShuffleUnit(in_channels, out_channels, (GROUPS, GROUPS))
 
 
 def shuffle_net(budget: Budget) -> nn.Module:
+    """Three stages of three ShuffleNet units: (N, 1, 28, 28) -> (N, 10)."""
     return stages(shuffled, 3)(budget)
 
 
 def without_shuffle(budget: Budget) -> nn.Module:
-    """The same network, whose groups never exchange channels within a unit."""
+    """`shuffle_net` with identities in place of its channel shuffles.
+
+    Within a unit, the groups do not exchange channels.
+    """
     net = shuffle_net(budget)
     for module in list(net.modules()):
         for name, child in module.named_children():
@@ -65,11 +78,11 @@ def without_shuffle(budget: Budget) -> nn.Module:
 
 SHUFFLE = Experiment(
     name="shuffle",
-    question="Do grouped convolutions need the shuffle of their channels?",
+    question="Do grouped convolutions need channel shuffles between them?",
     slides=(62,),
     metric="test accuracy",
     arms=(Arm("shuffled", shuffle_net), Arm("not shuffled", without_shuffle)),
-    claims=(Claim("shuffled", "not shuffled"),),
+    hypotheses=(Hypothesis("shuffled", "not shuffled"),),
     cpu=Budget(epochs=6, seeds=3, width=32, recipe=SHORT, images=4_000, stem_stride=2),
     gpu=Budget(epochs=30, seeds=5, width=64, recipe=NORMALISED, data="fashion-mnist"),
     equal=EqualCost("macs", ("shuffled", "not shuffled"), tolerance=0),

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from torch import nn
 
 from convnets.experiments.core import (
-    CHANNELS,
-    CLASSES,
+    IN_CHANNELS,
+    NUM_CLASSES,
     Arm,
     Budget,
     Build,
-    Claim,
     EqualCost,
     Experiment,
+    Hypothesis,
 )
 from convnets.experiments.networks import (
     NORMALISED,
@@ -37,26 +37,31 @@ from convnets.models.resnet import BasicBlock
 from convnets.models.senet import gated
 
 Module = Callable[[int], tuple[nn.Module, int]]
-"""in_channels -> an Inception module and how many channels it puts out."""
+"""Makes an Inception module from in_channels; returns it and its number of output channels."""
 
 
 def pooled(features: OrderedDict[str, nn.Module], channels: int) -> ImageClassifier:
-    """The features, global average pool, one linear layer."""
+    """The features, a global average pool and one linear layer: (N, 1, 28, 28) -> (N, 10).
+
+    Args:
+        features: (N, 1, 28, 28) -> (N, channels, H, W).
+        channels: Channels of the last feature maps.
+    """
     classifier = OrderedDict(
-        pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), fc=nn.Linear(channels, CLASSES)
+        pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), fc=nn.Linear(channels, NUM_CLASSES)
     )
     return ImageClassifier(
         nn.Sequential(features),
         nn.Sequential(classifier),
-        num_classes=CLASSES,
-        in_channels=CHANNELS,
+        num_classes=NUM_CLASSES,
+        in_channels=IN_CHANNELS,
     )
 
 
 def inception_net(module: Module, budget: Budget) -> nn.Module:
-    """A convolution, two modules, a pool, two modules."""
+    """A convolution, two modules, a pool, two modules and a head: (N, 1, 28, 28) -> (N, 10)."""
     features: OrderedDict[str, nn.Module] = OrderedDict(
-        conv=conv_relu(CHANNELS, budget.width, 3, budget.stem_stride)
+        conv=conv_relu(IN_CHANNELS, budget.width, 3, budget.stem_stride)
     )
     channels = budget.width
     for number in range(1, 5):
@@ -69,7 +74,7 @@ def inception_net(module: Module, budget: Budget) -> nn.Module:
 
 
 def naive(budget: Budget) -> nn.Module:
-    """Modules without reductions, of the proportions on slide 28."""
+    """A network of modules without reductions, in the proportions of slide 28."""
     sizes = (budget.width, 3 * budget.width // 2, 3 * budget.width // 4)
 
     def module(in_channels: int) -> tuple[nn.Module, int]:
@@ -79,7 +84,7 @@ def naive(budget: Budget) -> nn.Module:
 
 
 def reduced(budget: Budget, percent: int) -> nn.Module:
-    """Modules with reductions, `percent` of GoogLeNet's module 3a."""
+    """A network of modules with reductions, `percent` as wide as GoogLeNet's module 3a."""
     widths = (max(1, round(width * percent / 100)) for width in vars(TABLE_1["3a"]).values())
     row = InceptionWidths(*widths)
 
@@ -98,7 +103,7 @@ INCEPTION = Experiment(
         Arm("naive", naive),
         Arm("reduced, same MACs", matched(reduced, naive, "macs", range(5, 400))),
     ),
-    claims=(Claim("reduced, same MACs", "naive"),),
+    hypotheses=(Hypothesis("reduced, same MACs", "naive"),),
     cpu=Budget(
         epochs=6, seeds=3, width=8, recipe=SHORT_NOT_NORMALISED, images=4_000, stem_stride=2
     ),
@@ -108,10 +113,15 @@ INCEPTION = Experiment(
 
 
 def row_of(kernels: tuple[int, ...], width: int) -> nn.Module:
-    """Convolutions of stride 1, each with batch norm and ReLU."""
+    """Convolutions of stride 1, each with batch norm and ReLU, and a head.
+
+    (N, 1, 28, 28) -> (N, 10).
+    """
     features: OrderedDict[str, nn.Module] = OrderedDict()
     for number, kernel in enumerate(kernels, start=1):
-        features[f"conv{number}"] = conv_norm_act(CHANNELS if number == 1 else width, width, kernel)
+        features[f"conv{number}"] = conv_norm_act(
+            IN_CHANNELS if number == 1 else width, width, kernel
+        )
     return pooled(features, width)
 
 
@@ -122,7 +132,7 @@ def three(*kernels: int) -> Build:
 
 ONE_BY_ONE = Experiment(
     name="one-by-one",
-    question="How far does a network come that sees a bag of pixels, and what do neighbours add?",
+    question="How good is a network that sees a bag of pixels, and how much do neighbours add?",
     slides=(29, 30),
     metric="test accuracy",
     arms=(
@@ -139,10 +149,10 @@ ONE_BY_ONE = Experiment(
             ),
         ),
     ),
-    claims=(
-        Claim("one 3x3, then 1x1", "1x1 everywhere"),
-        Claim("3x3 everywhere", "one 3x3, then 1x1"),
-        Claim("3x3 everywhere", "1x1 everywhere, same MACs"),
+    hypotheses=(
+        Hypothesis("one 3x3, then 1x1", "1x1 everywhere"),
+        Hypothesis("3x3 everywhere", "one 3x3, then 1x1"),
+        Hypothesis("3x3 everywhere", "1x1 everywhere, same MACs"),
     ),
     cpu=Budget(epochs=8, seeds=3, width=16, recipe=SHORT, images=5_000),
     gpu=Budget(epochs=20, seeds=5, width=32, recipe=NORMALISED, data="fashion-mnist"),
@@ -151,14 +161,14 @@ ONE_BY_ONE = Experiment(
 
 SQUEEZE_EXCITE = Experiment(
     name="squeeze-excite",
-    question="Does a residual network become better if it weighs its maps?",
+    question="Does a residual network become better if gates weight its channels?",
     slides=(49, 50),
     metric="test accuracy",
     arms=(
         Arm("ResNet-20", stages(BasicBlock)),
         Arm("SE-ResNet-20", stages(gated(BasicBlock))),
     ),
-    claims=(Claim("SE-ResNet-20", "ResNet-20"),),
+    hypotheses=(Hypothesis("SE-ResNet-20", "ResNet-20"),),
     cpu=Budget(epochs=5, seeds=3, width=16, recipe=SHORT, images=5_000, stem_stride=2),
     gpu=Budget(epochs=30, seeds=5, width=32, recipe=NORMALISED, data="fashion-mnist"),
     equal=EqualCost("macs", ("ResNet-20", "SE-ResNet-20"), 0.01),

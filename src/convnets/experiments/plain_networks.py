@@ -7,14 +7,14 @@ from functools import partial
 from torch import nn
 
 from convnets.experiments.core import (
-    CHANNELS,
-    CLASSES,
+    IN_CHANNELS,
+    NUM_CLASSES,
     Arm,
     Budget,
     Build,
-    Claim,
     EqualCost,
     Experiment,
+    Hypothesis,
     train_once,
 )
 from convnets.experiments.networks import (
@@ -40,17 +40,24 @@ WITH_MOMENTUM = Recipe(
 
 
 def lenet(budget: Budget) -> nn.Module:
-    """LeNet-5, whose sizes no budget changes, behind the frame that makes 28 pixels 32."""
-    return nn.Sequential(OrderedDict(pad=nn.ZeroPad2d(2), lenet=LeNet5(CLASSES, CHANNELS)))
+    """LeNet-5 after zero padding from 28x28 to 32x32 pixels: (N, 1, 28, 28) -> (N, 10).
+
+    Its widths are the paper's, whatever the budget says.
+    """
+    return nn.Sequential(OrderedDict(pad=nn.ZeroPad2d(2), lenet=LeNet5(NUM_CLASSES, IN_CHANNELS)))
 
 
 def train_without_momentum(build: Build, data: Dataset, budget: Budget, seed: int) -> RunRecord:
+    """Train with plain stochastic gradient descent."""
     recipe = replace(budget.recipe, momentum=0.0)
     return train_once(build, data, replace(budget, recipe=recipe), seed)
 
 
 def train_with_larger_steps(build: Build, data: Dataset, budget: Budget, seed: int) -> RunRecord:
-    """Without momentum, but with steps as long as momentum makes those along a fixed slope."""
+    """Train without momentum, but with the learning rate divided by 1 - momentum.
+
+    Along a constant gradient, the steps are then as long as those with momentum.
+    """
     rate = budget.recipe.learning_rate / (1 - budget.recipe.momentum)
     recipe = replace(budget.recipe, learning_rate=rate)
     return train_without_momentum(build, data, replace(budget, recipe=recipe), seed)
@@ -66,9 +73,9 @@ MOMENTUM = Experiment(
         Arm("no momentum", lenet, train_without_momentum),
         Arm("no momentum, ten times the rate", lenet, train_with_larger_steps),
     ),
-    claims=(
-        Claim("momentum 0.9", "no momentum"),
-        Claim("momentum 0.9", "no momentum, ten times the rate"),
+    hypotheses=(
+        Hypothesis("momentum 0.9", "no momentum"),
+        Hypothesis("momentum 0.9", "no momentum, ten times the rate"),
     ),
     cpu=Budget(epochs=5, seeds=3, width=6, recipe=WITH_MOMENTUM, images=10_000),
     gpu=Budget(epochs=20, seeds=5, width=6, recipe=WITH_MOMENTUM, data="fashion-mnist"),
@@ -79,8 +86,8 @@ MOMENTUM = Experiment(
 
 
 def chain(activation: str, budget: Budget) -> nn.Module:
-    """Ten convolutions without batch norm."""
-    return Chain(activation, 10, budget.width, num_classes=CLASSES, in_channels=CHANNELS)
+    """Ten 3x3 convolutions without batch norm: (N, 1, 28, 28) -> (N, 10)."""
+    return Chain(activation, 10, budget.width, num_classes=NUM_CLASSES, in_channels=IN_CHANNELS)
 
 
 ACTIVATION = Experiment(
@@ -89,12 +96,12 @@ ACTIVATION = Experiment(
     slides=(9, 10, 11, 12),
     metric="test accuracy",
     arms=tuple(Arm(name, partial(chain, name)) for name in ACTIVATIONS),
-    claims=(
-        Claim("ReLU", "sigmoid"),
-        Claim("ReLU", "tanh"),
-        Claim("leaky ReLU", "ReLU"),
-        Claim("PReLU", "ReLU"),
-        Claim("ELU", "ReLU"),
+    hypotheses=(
+        Hypothesis("ReLU", "sigmoid"),
+        Hypothesis("ReLU", "tanh"),
+        Hypothesis("leaky ReLU", "ReLU"),
+        Hypothesis("PReLU", "ReLU"),
+        Hypothesis("ELU", "ReLU"),
     ),
     cpu=Budget(epochs=2, seeds=3, width=16, recipe=SHORT_NOT_NORMALISED, images=8_000),
     gpu=Budget(epochs=20, seeds=5, width=32, recipe=NOT_NORMALISED, data="fashion-mnist"),
@@ -103,12 +110,18 @@ ACTIVATION = Experiment(
 
 
 def one_7x7(in_channels: int, out_channels: int, stride: int) -> nn.Module:
-    """One convolution, batch norm, ReLU."""
+    """A 7x7 convolution with batch norm and ReLU.
+
+    (N, in_channels, H, W) -> (N, out_channels, H / stride, W / stride).
+    """
     return conv_norm_act(in_channels, out_channels, 7, stride)
 
 
 def three_3x3(in_channels: int, out_channels: int, stride: int) -> nn.Module:
-    """Three convolutions, each with batch norm and ReLU, that see 7x7 together at stride 1."""
+    """Three 3x3 convolutions, each with batch norm and ReLU: a 7x7 receptive field at stride 1.
+
+    (N, in_channels, H, W) -> (N, out_channels, H / stride, W / stride).
+    """
     return nn.Sequential(
         conv_norm_act(in_channels, out_channels, 3, stride),
         conv_norm_act(out_channels, out_channels, 3),
@@ -118,7 +131,7 @@ def three_3x3(in_channels: int, out_channels: int, stride: int) -> nn.Module:
 
 FILTERS = Experiment(
     name="filters",
-    question="Are three layers of 3x3 better than one of 7x7, which sees as much?",
+    question="Are three 3x3 layers better than one 7x7 layer, which sees as much?",
     slides=(16, 17, 67),
     metric="test accuracy",
     arms=(
@@ -134,7 +147,7 @@ FILTERS = Experiment(
             ),
         ),
     ),
-    claims=(Claim("3x3, same widths", "7x7"), Claim("3x3, same parameters", "7x7")),
+    hypotheses=(Hypothesis("3x3, same widths", "7x7"), Hypothesis("3x3, same parameters", "7x7")),
     cpu=Budget(epochs=5, seeds=3, width=8, recipe=SHORT, images=5_000, stem_stride=2),
     gpu=Budget(epochs=20, seeds=5, width=32, recipe=NORMALISED, data="fashion-mnist"),
     equal=EqualCost("parameters", ("7x7", "3x3, same parameters"), 0.15),

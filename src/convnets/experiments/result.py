@@ -1,4 +1,4 @@
-"""What an experiment found, and how sure one may be of it."""
+"""The result of an experiment: its runs, their summaries, and a verdict on each hypothesis."""
 
 from __future__ import annotations
 
@@ -9,22 +9,24 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convnets.experiments.core import Claim, Cost, Metric
+from convnets.experiments.core import Cost, Hypothesis, Metric
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# Student's t that 2.5 % exceed, for 1, 2, … degrees of freedom; the last stands for all above.
 T_975 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23)
+"""97.5 % quantiles of Student's t for 1, 2, … degrees of freedom. The last one also stands for all
+larger numbers, where it is slightly too large."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
-    """One arm, trained once. The curves have six significant digits."""
+class ArmRun:
+    """One arm, trained once with one seed."""
 
     arm: str
     seed: int
     test_accuracy: float
+    """Share of the test images, between 0 and 1."""
     training_loss: float
     """Mean over the last tenth of the steps, in nats."""
     seconds: float
@@ -34,73 +36,82 @@ class Run:
     date: str
     """ISO 8601, in UTC."""
     commit: str | None = None
-    """Commit that was run, with "-dirty" if tracked files had been changed. `None` where the
-    package was not run from a Git checkout, and for runs with `added_in_commit`."""
+    """Commit that was run, with "-dirty" if tracked files had been changed. `None` if the package
+    did not run from a Git checkout, and for runs with `added_in_commit`."""
     added_in_commit: str | None = None
     """First commit that holds this run, for runs made before `commit` was recorded."""
     validation_accuracies: list[float]
-    """After each epoch."""
+    """After each epoch, to six significant digits."""
     losses: list[float]
-    """Training loss from the first to the last step, in nats: means over at most 200 stretches of
-    equal length."""
+    """Training loss from the first step to the last, in nats, to six significant digits. Longer
+    runs are averaged over 200 stretches of equal length."""
 
     def value(self, metric: Metric) -> float:
+        """The test accuracy, between 0 and 1, or the training loss in nats."""
         return self.test_accuracy if metric == "test accuracy" else self.training_loss
 
 
 @dataclass(frozen=True)
 class Summary:
-    """All runs of one arm. The standard error of the mean needs two runs."""
+    """All runs of one arm: cost, and the metric's mean, range and spread."""
 
     arm: str
     parameters: int
     macs: int
+    """Multiply-accumulates for one image."""
     runs: int
     mean: float
     lowest: float
     highest: float
     standard_error: float | None
+    """Of the mean; `None` for a single run."""
     seconds: float
-    """Mean of a run."""
+    """Mean time of a run."""
 
 
 @dataclass(frozen=True)
-class Finding:
-    """How far one arm is ahead of another, and how far chance could bring it."""
+class Comparison:
+    """The difference between two arms, and how much of it different seeds alone could explain."""
 
-    claim: Claim
-    lead: float
-    """Difference of the means; positive if the claim says so."""
+    hypothesis: Hypothesis
+    difference: float
+    """Between the means, in the unit of the metric. Positive if the hypothesis has the right sign:
+    a higher accuracy or a lower loss."""
     margin: float | None
-    """Half the 95 % interval of the difference (Student's t, pooled variance): what seeds alone
-    explain. `None` with one run of each, which says nothing of chance."""
+    """Half the 95 % confidence interval of the difference (Student's t, pooled variance). `None` if
+    an arm was run only once."""
 
     @property
-    def shows(self) -> bool | None:
-        """True if the claim shows, False if its opposite does, `None` if neither."""
-        if self.margin is None or abs(self.lead) <= self.margin:
+    def supported(self) -> bool | None:
+        """Whether the runs support the hypothesis.
+
+        `True` if the difference exceeds the margin, `False` if the opposite difference does, `None`
+        if neither does.
+        """
+        if self.margin is None or abs(self.difference) <= self.margin:
             return None
-        return self.lead > 0
+        return self.difference > 0
 
 
 @dataclass
-class Result:
-    """The runs of an experiment at one budget. Accuracies are shares between 0 and 1."""
+class ExperimentResult:
+    """The runs of an experiment at one budget."""
 
     experiment: str
     question: str
     metric: Metric
     budget: dict[str, Any]
+    """The fields of `Budget`, as plain data."""
     costs: dict[str, Cost]
     """Of each arm, in the order of the experiment."""
-    claims: list[Claim]
-    runs: list[Run] = field(default_factory=list)
+    hypotheses: list[Hypothesis]
+    runs: list[ArmRun] = field(default_factory=list)
 
     def summary(self, arm: str) -> Summary:
-        """The runs of `arm` together.
+        """Summarise the runs of one arm.
 
         Raises:
-            ValueError: it has not been run.
+            ValueError: The arm has not been run.
         """
         runs = [run for run in self.runs if run.arm == arm]
         if not runs:
@@ -119,48 +130,72 @@ class Result:
         )
 
     def summaries(self) -> list[Summary]:
-        """One for each arm."""
+        """Summarise every arm, in the order of the experiment.
+
+        Raises:
+            ValueError: An arm has not been run.
+        """
         return [self.summary(arm) for arm in self.costs]
 
     def frame(self) -> pd.DataFrame:
-        """A pandas frame with a row for each arm."""
+        """The summaries as a pandas frame with a row for each arm.
+
+        Raises:
+            ValueError: An arm has not been run.
+        """
         import pandas as pd
 
         return pd.DataFrame([asdict(summary) for summary in self.summaries()])
 
-    def finding(self, claim: Claim) -> Finding:
-        """Whether a claim shows."""
-        better, worse = self.summary(claim.better), self.summary(claim.worse)
-        lead = better.mean - worse.mean
-        lead = lead if self.metric == "test accuracy" else -lead
-        freedom = better.runs + worse.runs - 2
+    def compare(self, hypothesis: Hypothesis) -> Comparison:
+        """Compare the two arms of a hypothesis.
+
+        Raises:
+            ValueError: One of the arms has not been run.
+        """
+        better, worse = self.summary(hypothesis.better), self.summary(hypothesis.worse)
+        difference = better.mean - worse.mean
+        difference = difference if self.metric == "test accuracy" else -difference
         if better.standard_error is None or worse.standard_error is None:
-            return Finding(claim, lead, None)
+            return Comparison(hypothesis, difference, None)
+        freedom = better.runs + worse.runs - 2
         pooled = (
             (better.runs - 1) * better.runs * better.standard_error**2
             + (worse.runs - 1) * worse.runs * worse.standard_error**2
         ) / freedom
         error = (pooled * (1 / better.runs + 1 / worse.runs)) ** 0.5
-        return Finding(claim, lead, T_975[min(freedom, len(T_975)) - 1] * error)
+        return Comparison(hypothesis, difference, T_975[min(freedom, len(T_975)) - 1] * error)
+
+    def comparisons(self) -> list[Comparison]:
+        """Compare the arms of every hypothesis, in the order of the experiment.
+
+        Raises:
+            ValueError: An arm has not been run.
+        """
+        return [self.compare(hypothesis) for hypothesis in self.hypotheses]
 
     def verdict(self) -> str:
-        """A sentence for each claim: it shows, its opposite shows, or neither."""
-        return "\n".join(self._sentence(self.finding(claim)) for claim in self.claims)
+        """One line for each hypothesis: the two means, and whether they support it.
+
+        Raises:
+            ValueError: An arm has not been run.
+        """
+        return "\n".join(self._sentences(comparison) for comparison in self.comparisons())
 
     def effort(self) -> str:
-        """What each run had of the data, and how often each arm was run."""
+        """The images, epochs and seeds of the runs, as in "5,000 images, 8 epochs, 3 seeds"."""
         images, data = self.budget["images"], self.budget["data"]
         children = self.budget["children"]
         runs = [sum(run.arm == arm for run in self.runs) for arm in self.costs]
         fewest, most = min(runs), max(runs)
         parts = [f"all images of {data}" if images is None else f"{images:,} images"]
-        parts += [f"{children} networks a search"] if children else []
+        parts += [f"{children} networks per search"] if children else []
         parts += [_counted(self.budget["epochs"], "epoch")]
         parts += [_counted(most, "seed") if fewest == most else f"{fewest} to {most} seeds"]
         return ", ".join(parts)
 
     def origin(self) -> str:
-        """The effort; machine and versions, with the days on which they ran."""
+        """The effort, the machines with their versions, and the dates of the runs."""
         days: dict[str, dict[str, None]] = {}
         for run in self.runs:
             days.setdefault(run.machine, {})[run.date] = None
@@ -180,39 +215,52 @@ class Result:
         return path
 
     @classmethod
-    def load(cls, path: Path | str) -> Result:
-        """What `save` wrote, perhaps on another machine.
+    def load(cls, path: Path | str) -> ExperimentResult:
+        """Read a file that `save` wrote.
 
         Raises:
-            ValueError: the file is no result.
+            ValueError: The file does not hold the result of an experiment.
         """
         try:
-            row = json.loads(Path(path).read_text(encoding="utf-8"))
-            row["costs"] = {arm: Cost(**cost) for arm, cost in row["costs"].items()}
-            row["claims"] = [Claim(**claim) for claim in row["claims"]]
-            row["runs"] = [Run(**run) for run in row["runs"]]
-            return cls(**row)
+            data = json.loads(Path(path).read_text(encoding="utf-8"))
+            data["costs"] = {arm: Cost(**cost) for arm, cost in data["costs"].items()}
+            data["hypotheses"] = [Hypothesis(**hypothesis) for hypothesis in data["hypotheses"]]
+            data["runs"] = [ArmRun(**run) for run in data["runs"]]
+            return cls(**data)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise ValueError(f"{path} is no result of an experiment ({error})") from None
+            raise ValueError(
+                f"{path} does not hold the result of an experiment ({error})"
+            ) from None
 
-    def _sentence(self, finding: Finding) -> str:
-        better, worse = self.summary(finding.claim.better), self.summary(finding.claim.worse)
-        difference = f"{better.arm} against {worse.arm}: {self.metric} "
-        difference += f"{self._text(better.mean)} against {self._text(worse.mean)}"
-        if finding.margin is None:
-            return f"{difference}. One seed says nothing of chance; run at least two."
-        chance = f"seeds alone explain {self._size(finding.margin)}"
-        lead = f"a difference of {self._size(abs(finding.lead))}, where {chance}"
-        if finding.shows is None:
-            return f"{difference}. It does not show at this budget: {lead}."
-        shows = "the claim shows" if finding.shows else "the opposite of the claim shows"
-        return f"{difference}. At this budget {shows}: {lead}."
+    def _sentences(self, comparison: Comparison) -> str:
+        better = self.summary(comparison.hypothesis.better)
+        worse = self.summary(comparison.hypothesis.worse)
+        means = f"{self._mean(better.mean)} against {self._mean(worse.mean)}"
+        means = f"{better.arm} against {worse.arm}: {self.metric} {means}."
+        if comparison.margin is None:
+            return f"{means} One seed does not show how much results vary; run at least two."
+        difference, margin = self._sizes(abs(comparison.difference), comparison.margin)
+        if comparison.supported is None:
+            return (
+                f"{means} At this budget the difference of {difference} is not significant: "
+                f"different seeds alone could explain {margin}."
+            )
+        outcome = "the claim holds" if comparison.supported else "the opposite of the claim holds"
+        return (
+            f"{means} At this budget {outcome}: the difference of {difference} is larger than the "
+            f"{margin} that different seeds alone could explain."
+        )
 
-    def _text(self, value: float) -> str:
+    def _mean(self, value: float) -> str:
         return f"{value:.1%}" if self.metric == "test accuracy" else f"{value:.3f}"
 
-    def _size(self, value: float) -> str:
-        return f"{100 * value:.1f} points" if self.metric == "test accuracy" else f"{value:.3f}"
+    def _sizes(self, difference: float, margin: float) -> tuple[str, str]:
+        """Both with their unit, to so many digits that they do not look equal."""
+        accuracy = self.metric == "test accuracy"
+        scale, unit, digits = (100, " points", 1) if accuracy else (1, "", 3)
+        if f"{scale * difference:.{digits}f}" == f"{scale * margin:.{digits}f}":
+            digits += 1
+        return f"{scale * difference:.{digits}f}{unit}", f"{scale * margin:.{digits}f}{unit}"
 
 
 def _counted(number: int, thing: str) -> str:

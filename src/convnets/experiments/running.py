@@ -1,4 +1,4 @@
-"""Run an experiment: every arm with every seed."""
+"""Run an experiment: train every arm with every seed."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ from statistics import fmean
 from tqdm.auto import tqdm
 
 from convnets.experiments.core import Arm, Budget, Experiment, images_of
-from convnets.experiments.result import Result, Run
+from convnets.experiments.result import ArmRun, ExperimentResult
 from convnets.training.data import Dataset
 from convnets.training.device import choose, describe
 
@@ -29,35 +29,38 @@ def run(
     seeds: int | None = None,
     path: Path | str | None = None,
     progress: bool = True,
-) -> Result:
+) -> ExperimentResult:
     """Train every arm with seeds 0, 1, … and measure it.
 
     Args:
-        budget: "cpu", "gpu" or one of your own; that of this machine if `None`.
-        seeds: runs of each arm; the budget's own number if `None`.
-        path: file to keep the result in, written after each run. Runs that it already has are not
-            done again, so that a longer experiment can be stopped and gone on with.
-        progress: show a progress bar.
+        experiment: What to run.
+        budget: "cpu", "gpu" or a budget of your own. `None` chooses "gpu" if this machine has a
+            GPU, else "cpu".
+        seeds: Runs of each arm; `None` for the budget's number.
+        path: File for the result, written after each run. Runs that it already holds are not
+            repeated, so an interrupted experiment continues where it stopped.
+        progress: Show a progress bar.
 
     Raises:
-        ValueError: fewer than one seed, or `path` holds other networks or another budget.
-        FloatingPointError: an arm diverges; the sentence names it.
+        ValueError: Fewer than one seed, an unknown budget, or `path` holds the result of another
+            experiment, of other networks or of another budget.
+        FloatingPointError: The loss of an arm diverges; the message names the arm.
     """
     budget = choose(cpu="cpu", gpu="gpu") if budget is None else budget
     budget = experiment.budget(budget) if isinstance(budget, str) else budget
     seeds = budget.seeds if seeds is None else seeds
     if seeds < 1:
         raise ValueError(f"an experiment needs at least one seed, got {seeds}")
-    result = Result(
+    result = ExperimentResult(
         experiment.name,
         experiment.question,
         experiment.metric,
         json.loads(json.dumps(asdict(budget))),
         experiment.costs(budget),
-        list(experiment.claims),
+        list(experiment.hypotheses),
     )
     if path is not None and Path(path).exists():
-        result.runs = _runs_of(Path(path), result)
+        result.runs = _runs_in(Path(path), result)
     done = {(run.arm, run.seed) for run in result.runs}
     todo = [(arm, seed) for seed in range(seeds) for arm in experiment.arms]
     todo = [(arm, seed) for arm, seed in todo if (arm.name, seed) not in done]
@@ -71,22 +74,26 @@ def run(
     return result
 
 
-def run_arm(arm: Arm, data: Dataset, budget: Budget, seed: int) -> Run:
-    """One arm with one seed."""
+def run_arm(arm: Arm, data: Dataset, budget: Budget, seed: int) -> ArmRun:
+    """Train one arm with one seed.
+
+    Raises:
+        FloatingPointError: The loss diverges; the message names the arm.
+    """
     start = time.perf_counter()
     try:
-        history = arm.train(arm.build, data, budget, seed)
+        record = arm.train(arm.build, data, budget, seed)
     except FloatingPointError as error:
         raise FloatingPointError(f"{arm.name} with seed {seed}: {error}") from None
-    losses = history.step_losses
-    accuracies = [epoch.validation_accuracy for epoch in history.epochs]
-    return Run(
+    losses = record.step_losses
+    accuracies = [epoch.validation_accuracy for epoch in record.epochs]
+    return ArmRun(
         arm=arm.name,
         seed=seed,
-        test_accuracy=history.test_accuracy,
+        test_accuracy=record.test_accuracy,
         training_loss=fmean(losses[-max(1, len(losses) // 10) :]),
         seconds=time.perf_counter() - start,
-        machine=f"{describe()}; {history.precision}",
+        machine=f"{describe()}; {record.precision}",
         date=datetime.now(UTC).date().isoformat(),
         commit=commit_of(Path(__file__)),
         validation_accuracies=[rounded(accuracy) for accuracy in accuracies],
@@ -116,17 +123,17 @@ def commit_of(file: Path) -> str | None:
 
 
 def means(values: list[float], points: int) -> list[float]:
-    """The values themselves, or means over so many stretches of them if there are more."""
+    """Average a curve over `points` stretches of equal length; shorter curves stay as they are."""
     count = min(points, len(values))
     edges = [len(values) * number // count for number in range(count + 1)]
     return [fmean(values[a:b]) for a, b in pairwise(edges)]
 
 
-def _runs_of(path: Path, new: Result) -> list[Run]:
-    old = Result.load(path)
+def _runs_in(path: Path, new: ExperimentResult) -> list[ArmRun]:
+    old = ExperimentResult.load(path)
     if (old.experiment, old.budget, old.costs) != (new.experiment, new.budget, new.costs):
         raise ValueError(
-            f"{path} holds {old.experiment} with another budget or other networks; "
-            "name another file, or delete this one"
+            f"{path} holds {old.experiment} with another budget or other networks; choose another "
+            "file, or delete this one"
         )
     return old.runs

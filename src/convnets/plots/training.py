@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from convnets.experiments import Result
+from convnets.experiments import ExperimentResult
 from convnets.plots.style import LINE_STYLES, MARKERS, PALETTE, styled
 
 
@@ -57,7 +57,7 @@ def loss_curves(
     return ax
 
 
-def experiment_runs(ax: Axes, result: Result) -> Axes:
+def experiment_runs(ax: Axes, result: ExperimentResult) -> Axes:
     """Every run of an experiment as a dot, one row an arm, with a bar at the arm's mean.
 
     Args:

@@ -1,4 +1,4 @@
-"""Neural architecture search: let a network learn to write networks."""
+"""Neural architecture search: a network that learns to design networks, and random search."""
 
 from convnets.search.controller import Controller, Sample
 from convnets.search.space import Architecture, LayerChoice, SearchSpace

@@ -1,7 +1,7 @@
-"""Who searches: a recurrent network that takes one decision after the other.
+"""The controller of the search: a recurrent network that makes one decision after the other.
 
-Zoph & Le, 2017, section 3.1 and figure 2. Each decision is sampled from a softmax and fed back as
-the next input.
+Barret Zoph, Quoc V. Le: "Neural architecture search with reinforcement learning", 2017, section 3.1
+and figure 2. Each decision is sampled from a softmax and fed back as the next input.
 """
 
 from dataclasses import dataclass
@@ -15,21 +15,22 @@ from convnets.search.space import SearchSpace
 
 @dataclass(frozen=True)
 class Sample:
-    """One child that the controller wrote."""
+    """One architecture that the controller sampled."""
 
     decisions: tuple[int, ...]
+    """Indices into `SearchSpace.options`."""
     log_probability: Tensor
-    """Sum over the decisions, a scalar with a gradient."""
+    """Log-probability of all decisions together, a scalar with a gradient."""
     entropy: Tensor
-    """Mean entropy of the decisions in nats: how undecided the controller is."""
+    """Mean entropy of the decisions in nats, a scalar: how undecided the controller is."""
 
 
 class Controller(nn.Module):
-    """An LSTM that writes architectures of a search space.
+    """An LSTM that samples architectures from a search space.
 
     Args:
-        space: what it chooses from.
-        hidden: width of the LSTM; the paper has two layers of 35 units.
+        space: The decisions and their options.
+        hidden: Units of the LSTM. The paper has two layers of 35 units, this is one layer.
     """
 
     def __init__(self, space: SearchSpace, hidden: int = 35) -> None:
@@ -42,24 +43,27 @@ class Controller(nn.Module):
         init_controller_(self)
 
     def forward(self) -> Sample:
-        """Write one child."""
+        """Sample one architecture."""
         state = None
         token = self.start
         decisions, log_probabilities, entropies = [], [], []
         for embedding, softmax in zip(self.embeddings, self.softmaxes, strict=True):
-            state = self.cell(token, state)
+            state = self.cell(token, state)  # hidden and cell state, each (1, hidden)
             choice = Categorical(logits=softmax(state[0]))  # (1, options)
             decision = choice.sample()
             decisions.append(int(decision))
             log_probabilities.append(choice.log_prob(decision))
             entropies.append(choice.entropy())
-            token = embedding(decision)
+            token = embedding(decision)  # (1, hidden)
         return Sample(
             tuple(decisions), torch.cat(log_probabilities).sum(), torch.cat(entropies).mean()
         )
 
 
 def init_controller_(controller: Controller) -> None:
-    """Uniform between -0.08 and 0.08 (section 4.1), so the first choices are near uniform."""
+    """Draw all weights uniformly from [-0.08, 0.08] (section 4.1).
+
+    The first decisions are then almost uniform.
+    """
     for parameter in controller.parameters():
         nn.init.uniform_(parameter, -0.08, 0.08)

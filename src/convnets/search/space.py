@@ -1,8 +1,9 @@
-"""What is searched: small chains of convolutions, each layer a few decisions.
+"""The search space: small chains of convolutions, with a few decisions for each layer.
 
 Barret Zoph, Quoc V. Le: "Neural architecture search with reinforcement learning", 2017, section 3.
-Lecture slide 64. The paper decides filter height, width, number, stride and skip connections of
-each layer; here a layer has a square kernel, a width and a stride, so a child trains in seconds.
+Lecture slide 64. The paper decides height, width, number and stride of the filters and the skip
+connections of each layer. Here a layer has a square kernel, a width and a stride, so that a child
+network trains in seconds.
 """
 
 import math
@@ -19,7 +20,7 @@ from convnets.layers import ImageClassifier, init_he_normal_
 
 @dataclass(frozen=True)
 class LayerChoice:
-    """One convolution, followed by batch norm and ReLU."""
+    """The decisions for one layer: a convolution followed by batch norm and ReLU."""
 
     kernel_size: int
     out_channels: int
@@ -28,12 +29,12 @@ class LayerChoice:
 
 @dataclass(frozen=True)
 class Architecture:
-    """A child network: its convolutions from input to output."""
+    """The design of a child network: its layers from input to output."""
 
     layers: tuple[LayerChoice, ...]
 
     def build(self, num_classes: int = 10, in_channels: int = 1) -> ImageClassifier:
-        """The child, freshly initialised: (N, in_channels, H, W) -> (N, num_classes)."""
+        """Build the child network with new weights: (N, in_channels, H, W) -> (N, num_classes)."""
         features: OrderedDict[str, nn.Module] = OrderedDict()
         channels = in_channels
         for number, layer in enumerate(self.layers, start=1):
@@ -61,14 +62,18 @@ class Architecture:
         return net
 
     def parameters(self, num_classes: int = 10, in_channels: int = 1) -> int:
-        """Number of parameters of the child."""
+        """Number of parameters of the child network."""
         with torch.device("meta"):
             return sum(p.numel() for p in self.build(num_classes, in_channels).parameters())
 
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """All chains of `depth` layers with these kernel sizes, widths and strides."""
+    """All chains of `depth` layers with these kernel sizes, widths and strides.
+
+    Raises:
+        ValueError: There are no layers, a decision has no options, or a kernel size is even.
+    """
 
     depth: int = 4
     kernel_sizes: tuple[int, ...] = (1, 3, 5)
@@ -81,20 +86,29 @@ class SearchSpace:
                 "a search space needs at least one layer and one option for each decision"
             )
         if any(size % 2 == 0 for size in self.kernel_sizes):
-            raise ValueError(f"kernel sizes must be odd to keep the size, got {self.kernel_sizes}")
+            raise ValueError(
+                f"kernel sizes must be odd to preserve the image size, got {self.kernel_sizes}"
+            )
 
     @cached_property
     def options(self) -> tuple[tuple[int, ...], ...]:
-        """The options of every decision, in the order in which the controller takes them."""
+        """The options of every decision, in the order in which the controller makes them."""
         return (self.kernel_sizes, self.widths, self.strides) * self.depth
 
     @property
     def size(self) -> int:
-        """Number of architectures."""
+        """Number of architectures in the space."""
         return math.prod(len(options) for options in self.options)
 
     def architecture(self, decisions: Sequence[int]) -> Architecture:
-        """The child that these decisions, indices into `options`, describe."""
+        """The architecture that the decisions describe.
+
+        Args:
+            decisions: For each entry of `options`, the index of the chosen option.
+
+        Raises:
+            ValueError: The number of decisions does not match the space.
+        """
         if len(decisions) != len(self.options):
             raise ValueError(
                 f"this space takes {len(self.options)} decisions, got {len(decisions)}"

@@ -1,7 +1,7 @@
-"""How to search: REINFORCE, and random search as its control.
+"""Search strategies: REINFORCE, and random search as its control.
 
-Both ask for the reward of an architecture once, remember it, and give an architecture over the
-parameter budget the reward 0 without training it.
+Both compute the reward of an architecture once and reuse it. An architecture with too many
+parameters gets the reward 0 without being trained.
 """
 
 from collections.abc import Callable
@@ -15,37 +15,39 @@ from convnets.search.space import Architecture, SearchSpace
 from convnets.training import Dataset, Recipe, fit
 
 Reward = Callable[[Architecture], float]
-"""Reward of a child, for example its validation accuracy between 0 and 1."""
+"""Computes the reward of an architecture, for example its validation accuracy between 0 and 1."""
 
-BASELINE_MEMORY = 0.8
+BASELINE_DECAY = 0.8
+"""Weight of the earlier rewards in the moving average that REINFORCE subtracts."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One child that a search looked at."""
+    """One architecture that a search sampled."""
 
     architecture: Architecture
     parameters: int
     reward: float
     is_new: bool
-    """Whether its reward had to be found out; `False` for a child seen before."""
+    """Whether its reward was computed for this trial; `False` if it had been sampled before."""
 
 
 @dataclass
-class Judge:
-    """Rewards with a memory and a parameter budget."""
+class Evaluator:
+    """Computes rewards, each only once, within a limit on the number of parameters."""
 
     reward: Reward
     max_parameters: int | None = None
-    seen: dict[Architecture, float] = field(default_factory=dict)
+    rewards: dict[Architecture, float] = field(default_factory=dict)
 
     def __call__(self, architecture: Architecture) -> Trial:
-        is_new = architecture not in self.seen
+        """Look up the reward of the architecture, or compute it."""
+        is_new = architecture not in self.rewards
         parameters = architecture.parameters()
         if is_new:
             over = self.max_parameters is not None and parameters > self.max_parameters
-            self.seen[architecture] = 0.0 if over else self.reward(architecture)
-        return Trial(architecture, parameters, self.seen[architecture], is_new)
+            self.rewards[architecture] = 0.0 if over else self.reward(architecture)
+        return Trial(architecture, parameters, self.rewards[architecture], is_new)
 
 
 def reinforce(
@@ -53,39 +55,42 @@ def reinforce(
     reward: Reward,
     trials: int,
     max_parameters: int | None = None,
-    batch: int = 4,
+    batch_size: int = 4,
     learning_rate: float = 0.01,
     seed: int = 0,
 ) -> list[Trial]:
-    """Train a controller by REINFORCE (Williams, 1992); the children in the order of their birth.
+    """Search with a controller that is trained by REINFORCE (Williams, 1992).
 
-    The gradient is that of the paper's section 3.2: log probability times reward above a baseline,
-    which is the moving average of earlier rewards.
+    The gradient is that of section 3.2 of Zoph and Le (2017): that of the log-probability, times
+    the reward minus a baseline, which is a moving average of earlier rewards.
 
     Args:
-        space: what to search.
-        reward: what to maximise.
-        trials: number of children, seen ones included.
-        max_parameters: children with more get the reward 0.
-        batch: children for each update of the controller.
-        learning_rate: of Adam; the paper's 0.0006 is for thousands of children.
-        seed: of the controller's initialisation and choices.
+        space: What to search.
+        reward: What to maximise.
+        trials: Number of architectures to sample, repeated ones included.
+        max_parameters: Architectures with more parameters get the reward 0; `None` for no limit.
+        batch_size: Architectures for each update of the controller.
+        learning_rate: Learning rate of Adam. The paper's 0.0006 is for thousands of trials.
+        seed: Seed of the controller's weights and decisions.
+
+    Returns:
+        The trials, in the order in which they were sampled.
 
     Raises:
-        ValueError: fewer than one trial, or a batch below one.
+        ValueError: Fewer than one trial, or a batch smaller than one.
     """
-    _check(trials, batch)
-    judge = Judge(reward, max_parameters)
-    history: list[Trial] = []
+    _check(trials, batch_size)
+    evaluator = Evaluator(reward, max_parameters)
+    done: list[Trial] = []
     baseline: float | None = None
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         controller = Controller(space)
         optimizer = Adam(controller.parameters(), lr=learning_rate)
-        while len(history) < trials:
-            samples = [controller() for _ in range(min(batch, trials - len(history)))]
-            results = [judge(space.architecture(sample.decisions)) for sample in samples]
-            history += results
+        while len(done) < trials:
+            samples = [controller() for _ in range(min(batch_size, trials - len(done)))]
+            results = [evaluator(space.architecture(sample.decisions)) for sample in samples]
+            done += results
             rewards = [trial.reward for trial in results]
             mean = sum(rewards) / len(rewards)
             baseline = mean if baseline is None else baseline
@@ -98,8 +103,8 @@ def reinforce(
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            baseline = BASELINE_MEMORY * baseline + (1 - BASELINE_MEMORY) * mean
-    return history
+            baseline = BASELINE_DECAY * baseline + (1 - BASELINE_DECAY) * mean
+    return done
 
 
 def random_search(
@@ -109,15 +114,26 @@ def random_search(
     max_parameters: int | None = None,
     seed: int = 0,
 ) -> list[Trial]:
-    """Children drawn uniformly: the control that a search has to beat.
+    """Sample architectures uniformly: the control that a search has to beat.
 
-    Args and errors as in `reinforce`.
+    Args:
+        space: What to search.
+        reward: What to maximise.
+        trials: Number of architectures to sample, repeated ones included.
+        max_parameters: Architectures with more parameters get the reward 0; `None` for no limit.
+        seed: Seed of the decisions.
+
+    Returns:
+        The trials, in the order in which they were sampled.
+
+    Raises:
+        ValueError: Fewer than one trial.
     """
-    _check(trials, batch=1)
-    judge = Judge(reward, max_parameters)
+    _check(trials, batch_size=1)
+    evaluator = Evaluator(reward, max_parameters)
     generator = torch.Generator().manual_seed(seed)
     return [
-        judge(
+        evaluator(
             space.architecture(
                 [int(torch.randint(len(o), (), generator=generator)) for o in space.options]
             )
@@ -129,18 +145,23 @@ def random_search(
 def train_and_validate(
     data: Dataset | str = "fashion-mnist-small", recipe: Recipe | str = "modern", epochs: int = 1
 ) -> Reward:
-    """A reward: train the child on real images, take its accuracy on held-out training images.
+    """Make a reward: the accuracy of the trained child network on held-out training images.
 
-    The test images stay untouched, so that they can measure the winner.
+    The test images are not used, so they can measure the best architecture afterwards.
+
+    Args:
+        data: Images to train on, or the name of a data set.
+        recipe: How to train, or the name of a recipe.
+        epochs: Epochs of training; the reward is the highest accuracy after any of them.
     """
 
     def reward(architecture: Architecture) -> float:
-        history = fit(architecture.build(), data, recipe, epochs, progress=False)
-        return max(epoch.validation_accuracy for epoch in history.epochs)
+        record = fit(architecture.build(), data, recipe, epochs, progress=False)
+        return max(epoch.validation_accuracy for epoch in record.epochs)
 
     return reward
 
 
-def _check(trials: int, batch: int) -> None:
-    if trials < 1 or batch < 1:
-        raise ValueError(f"a search needs at least one trial and batch, got {trials} and {batch}")
+def _check(trials: int, batch_size: int) -> None:
+    if trials < 1 or batch_size < 1:
+        raise ValueError(f"trials and batch_size must be at least 1, got {trials} and {batch_size}")
