@@ -1,10 +1,9 @@
-"""The bank of mutants (wrong answers that students write) and variants (right ones): tests of the
-hidden tests.
+"""The bank of answers that tests the hidden tests: mutants are wrong, variants are correct.
 
-`mutants/EXERCISE.toml` holds them, each as a small change of the answer in the source notebook, or
-as an answer of its own. Every variant must get full marks. Every mutant must lose marks, and must
-be told its own sentence. A table `stand_in` replaces answers that take long, such as a training, in
-all entries.
+`mutants/EXERCISE.toml` holds the entries of an exercise. An entry is a change of the answer in the
+source notebook, or a complete answer. Every variant must get full marks. Every mutant must lose
+marks, and its sentence must be among those that the student is told. The table `stand_in` replaces
+slow answers, such as a training, in all entries of the file.
 """
 
 import tomllib
@@ -28,11 +27,11 @@ class BankEntry:
     """A mutant or a variant.
 
     Args:
-        exercise: its exercise.
-        name: what is special about it, in a few words.
-        notebook: the code of its notebook's answers, by exercise, with the change made.
-        says: words of the sentence that a mutant must be told; `None` for a variant.
-        least: share of the marks that a nearly right mutant must keep.
+        exercise: the name of its exercise.
+        name: a short description.
+        notebook: the code of all answers in its notebook, by exercise, with the change made.
+        says: words of the sentence that belongs to a mutant; `None` for a variant.
+        least: the fraction of the marks that a nearly correct mutant must keep.
     """
 
     exercise: str
@@ -42,16 +41,23 @@ class BankEntry:
     least: float = 0.0
 
     def verdict(self, seed: int = 0) -> Verdict:
-        """What the hidden tests find."""
+        """Run the hidden tests on the answer.
+
+        Args:
+            seed: seeds inputs and weights.
+
+        Raises:
+            CourseError: the code of the notebook cannot be run.
+        """
         space: dict[str, Any] = {"__name__": "student"}
         code = compile("\n\n".join(self.notebook.values()), f"<{self.name}>", "exec")
         try:
             exec(code, space)
         except Exception as error:
             raise CourseError(
-                f"{self.exercise}, {self.name}: the notebook's answers cannot be run in a row "
-                f"({type(error).__name__}: {error}). One that needs other cells, such as a "
-                "training, needs a stand_in in the bank."
+                f"{self.exercise}, {self.name}: the answers of the notebook cannot be run in "
+                f"sequence ({type(error).__name__}: {error}). An answer that needs other cells, "
+                "such as a training, needs a stand_in in the bank."
             ) from error
         asked = EXERCISES[self.exercise]
         return check(self.exercise, *(space[name] for name in asked.answers), seed=seed)
@@ -59,38 +65,43 @@ class BankEntry:
 
 @dataclass(frozen=True)
 class Judged:
-    """An entry and what became of it."""
+    """An entry of the bank, and the verdict of the hidden tests on it."""
 
     entry: BankEntry
     verdict: Verdict
 
     @property
     def problem(self) -> str | None:
-        """What is wrong with the hidden tests, if anything."""
+        """What the verdict shows to be wrong with the hidden tests; `None` if nothing is."""
         marks, out_of, said = self.verdict.marks, self.verdict.out_of, self.verdict.sentences
         if self.entry.says is None:
             return (
-                f"a right answer gets {marks:g} of {out_of:g}: {said}" if marks < out_of else None
+                f"a correct answer gets {marks:g} of {out_of:g}: {said}" if marks < out_of else None
             )
         if marks == out_of:
-            return "a wrong answer gets all marks"
+            return "a wrong answer gets full marks"
         if not self.is_named:
-            return f"is not told {self.entry.says!r} but {said}"
+            return f"the sentences do not contain {self.entry.says!r}: {said}"
         if marks < self.entry.least * out_of:
-            return f"keeps {marks:g} of {out_of:g}, which is less than {self.entry.least:.0%}"
+            return f"it keeps {marks:g} of {out_of:g}, which is less than {self.entry.least:.0%}"
         return None
 
     @property
     def is_named(self) -> bool:
-        """Whether a mutant is told its own sentence."""
+        """Whether the sentence of a mutant is among those of the verdict."""
         return any((self.entry.says or "") in sentence for sentence in self.verdict.sentences)
 
 
 def load(course: Course, assignment: str, folder: Path = FOLDER) -> list[BankEntry]:
-    """All entries of the bank, exercise by exercise, in the notebooks' order.
+    """Load all entries of the bank, exercise by exercise, in the order of the notebooks.
+
+    Args:
+        course: the course whose source notebooks the entries change.
+        assignment: the name of the assignment.
+        folder: the folder of the bank.
 
     Raises:
-        CourseError: an entry cannot be made; the sentence says which and why.
+        CourseError: an entry cannot be made; the message says which and why.
     """
     return [
         entry
@@ -100,12 +111,12 @@ def load(course: Course, assignment: str, folder: Path = FOLDER) -> list[BankEnt
 
 
 def judge(entry: BankEntry, seed: int = 0) -> Judged:
-    """Run the hidden tests on an entry."""
+    """Run the hidden tests on an entry, with inputs and weights from a seed."""
     return Judged(entry, entry.verdict(seed))
 
 
 def _answers(course: Course, assignment: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """Each exercise, and the code of all answers in its notebook, by the cells' names."""
+    """Yield each exercise with the code of all answers in its notebook, by exercise."""
     for path in course.notebooks(assignment):
         cells = [
             (cell["metadata"].get("nbgrader", {}), "".join(cell["source"]))
@@ -131,21 +142,28 @@ def _entries(exercise: str, notebook: dict[str, str], path: Path) -> Iterator[Ba
         raise CourseError(f"{path} cannot be read ({error}).") from None
     stand_in = bank.pop("stand_in", {})
     if unknown := stand_in.keys() - notebook.keys():
-        raise CourseError(f"{path.name}: there is no {', '.join(sorted(unknown))} to stand in for.")
+        raise CourseError(
+            f"{path.name}: [stand_in] replaces {', '.join(sorted(unknown))}, which the notebook "
+            "does not have."
+        )
     notebook = notebook | stand_in
     yield BankEntry(exercise, SOURCE, notebook)
     for kind in ("variant", "mutant"):
         for item in bank.pop(kind, []):
             where = f"{path.name}, {kind} {item.get('name')!r}"
             if unknown := item.keys() - KEYS:
-                raise CourseError(f"{where}: {', '.join(sorted(unknown))} is not known.")
+                raise CourseError(f"{where}: unknown key {', '.join(sorted(unknown))}.")
             if (kind == "mutant") != ("says" in item):
-                raise CourseError(f"{where}: a mutant says what it is told, a variant does not.")
+                raise CourseError(
+                    f"{where}: a mutant needs the key says, a variant must not have it."
+                )
             changed = notebook | {exercise: item.get("source", notebook[exercise])}
             for change in item.get("replace", []):
                 target = change.get("in", exercise)
                 if change["old"] not in changed[target]:
-                    raise CourseError(f"{where}: the answer to {target} has no {change['old']!r}.")
+                    raise CourseError(
+                        f"{where}: the answer to {target} does not contain {change['old']!r}."
+                    )
                 changed[target] = changed[target].replace(change["old"], change["new"])
             if changed == notebook:
                 raise CourseError(f"{where} changes nothing.")
@@ -153,4 +171,4 @@ def _entries(exercise: str, notebook: dict[str, str], path: Path) -> Iterator[Ba
                 exercise, item["name"], changed, item.get("says"), item.get("least", 0.0)
             )
     if bank:
-        raise CourseError(f"{path.name}: {', '.join(bank)} is neither mutant nor variant.")
+        raise CourseError(f"{path.name}: {', '.join(bank)} is neither a mutant nor a variant.")

@@ -1,10 +1,11 @@
-"""Search what leaves the house for hidden tests and solutions.
+"""Search published files for hidden tests and solutions.
 
-Secrets are lines of the source notebooks that nbgrader takes out on release, and the answers that
-samples and the bank's variants hold. All text is compared without white space, so that neither JSON
+Secrets are the lines of the source notebooks that nbgrader removes on release, and the answers in
+samples and in the variants of the bank. Text is compared without white space, so that neither JSON
 nor HTML can hide a line.
-A single line of a hidden test, a mark scheme or a written answer is a leak. Lines of code solutions
-are common (`return x`), so there three in a row are needed.
+
+A single line of a hidden test, a marking scheme or a written answer is a leak. Lines of code in
+solutions are often common (`return x`), so a leak of a solution is three of them in a row.
 """
 
 import html
@@ -24,7 +25,7 @@ from autograder.errors import CourseError
 
 REGION = re.compile(r"(BEGIN|END) (SOLUTION|HIDDEN TESTS)")
 LINES_OF_A_SOLUTION = 3
-# Without white space. Shorter pieces say nothing, or are said by anybody.
+# Characters without white space; shorter pieces occur anywhere.
 SHORTEST_LINE = 20
 SHORTEST_SOLUTION = 60
 BANK = Path(__file__).parent / "mutants"
@@ -32,7 +33,12 @@ BANK = Path(__file__).parent / "mutants"
 
 @dataclass(frozen=True)
 class Secret:
-    """Text, without white space, that must not leave the house, and where it comes from."""
+    """Text that must not be published.
+
+    Args:
+        text: the text, without white space.
+        origin: where it comes from.
+    """
 
     text: str
     origin: str
@@ -40,18 +46,27 @@ class Secret:
 
 @dataclass(frozen=True)
 class Leak:
-    """A secret in a file; a file within a zip is named `bundle.zip/inside/name`."""
+    """A secret that was found in a file.
+
+    Args:
+        file: the path of the file; within a zip it reads `bundle.zip/inside/name`.
+        secret: the secret.
+    """
 
     file: str
     secret: Secret
 
 
 def gather(course: Course) -> list[Secret]:
-    """The secrets of all assignments of a course. It is an error if a source notebook has none."""
+    """Collect the secrets of all assignments of a course.
+
+    Raises:
+        CourseError: there is no source notebook, or one of them has no secrets.
+    """
     sources = sorted(course.root.glob("source/*/*.ipynb"))
     if not sources:
         raise CourseError(
-            f"{course.root / 'source'} holds no notebook, so nothing is searched for."
+            f"{course.root / 'source'} has no notebooks, so there is nothing to search for."
         )
     public = {
         _squeeze(line)
@@ -64,8 +79,8 @@ def gather(course: Course) -> list[Secret]:
         found = list(_secrets_of_source(path, public))
         if not found:
             raise CourseError(
-                f"{path} has neither hidden test nor solution, so there is nothing to search for: "
-                "mark them with BEGIN and END, as nbgrader wants it."
+                f"{path} has neither hidden tests nor solutions, so there is nothing to search "
+                "for: mark them with BEGIN and END, as nbgrader requires."
             )
         secrets += found
     written = {
@@ -86,9 +101,13 @@ def gather(course: Course) -> list[Secret]:
 
 
 def search(path: Path, secrets: list[Secret]) -> list[Leak]:
-    """Every secret found in a file, a zip or all files under a folder."""
+    """Search a file, a zip archive or all files under a folder.
+
+    Raises:
+        CourseError: the path does not exist.
+    """
     if not path.exists():
-        raise CourseError(f"{path} does not exist: build it first, then search it.")
+        raise CourseError(f"{path} does not exist: build it before you search it.")
     files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
     return [
         Leak(name, secret)
@@ -114,7 +133,7 @@ def _toml(path: Path) -> dict[str, Any]:
 
 
 def _split(cell: dict[str, Any]) -> tuple[list[str], list[tuple[str, list[str]]]]:
-    """The lines of a cell that stay, and those of each region that goes, with the region's kind."""
+    """Return the released lines of a cell, and the kind and lines of each hidden region."""
     shown: list[str] = []
     hidden: list[tuple[str, list[str]]] = []
     target = shown
@@ -130,7 +149,7 @@ def _split(cell: dict[str, Any]) -> tuple[list[str], list[tuple[str, list[str]]]
 
 
 def _pieces(lines: list[str], is_code_solution: bool, public: set[str]) -> Iterator[str]:
-    """What to search for: distinctive lines, or for the code of a solution a few lines in a row."""
+    """Yield distinctive lines; of the code of a solution, a few lines in a row."""
     squeezed = [text for line in lines if (text := _squeeze(line))]
     if not is_code_solution:
         for text in squeezed:
@@ -145,7 +164,7 @@ def _pieces(lines: list[str], is_code_solution: bool, public: set[str]) -> Itera
 
 
 def _documents(name: str, content: bytes) -> Iterator[tuple[str, bytes]]:
-    """A file, or each file of a zip, also of a zip within a zip."""
+    """Yield a file, or each file of a zip archive, including archives within it."""
     if zipfile.is_zipfile(BytesIO(content)):
         with zipfile.ZipFile(BytesIO(content)) as archive:
             for entry in archive.infolist():
@@ -161,7 +180,7 @@ def _found(content: bytes, secrets: list[Secret]) -> list[Secret]:
 
 
 def _views(text: str) -> Iterator[str]:
-    """The text as it stands, and as it reads once JSON and HTML are taken away."""
+    """Yield a text unchanged, and decoded from JSON and HTML."""
     yield text
     with suppress(ValueError):
         yield "\n".join(_strings(json.loads(text)))
@@ -172,7 +191,7 @@ def _views(text: str) -> Iterator[str]:
 
 
 def _strings(data: Any) -> Iterator[str]:
-    """All strings in JSON; a list of strings, as a notebook keeps its lines, is one text."""
+    """Yield all strings in JSON; a list of strings (the lines of a notebook cell) is one text."""
     if isinstance(data, str):
         yield data
     elif isinstance(data, list) and all(isinstance(item, str) for item in data):

@@ -1,6 +1,7 @@
-"""The skeleton of another exercise: its cells, its hidden tests and its bank, to be written.
+"""Create the skeleton of a new exercise: its cells, its hidden tests and its bank.
 
-What must still be written says `WRITE ME`; nothing that says so can be released.
+Everything that an author still has to write is marked `WRITE ME`. A notebook with this mark cannot
+be released.
 """
 
 import json
@@ -19,7 +20,7 @@ PACKAGE = Path(__file__).parents[1]
 
 
 class Kind(StrEnum):
-    """What students write: a class that is a module, or a function."""
+    """What students write: a class of modules, or a function."""
 
     BLOCK = "block"
     FUNCTION = "function"
@@ -34,18 +35,32 @@ def new_exercise(
     points: int = 5,
     package: Path = PACKAGE,
 ) -> list[Path]:
-    """Append cells to the source notebook, and write a check and a bank; returns the files.
+    """Append cells to a source notebook, and write a check and a bank.
+
+    Args:
+        course: the course.
+        assignment: the name of the assignment.
+        name: the name of the exercise, such as "channel_shuffle".
+        notebook: the number of the notebook.
+        kind: what students write.
+        points: the points of the exercise.
+        package: the folder of the package `autograder`.
+
+    Returns:
+        The paths of the files.
 
     Raises:
-        CourseError: the name will not do or is taken, or there is no such notebook.
+        CourseError: the name is invalid or taken, or there are no points or no such notebook.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
-        raise CourseError(f"{name} is no name for an exercise: write it like channel_shuffle.")
+        raise CourseError(
+            f"{name} is not a valid name for an exercise: use a name like channel_shuffle."
+        )
     if points < 1:
-        raise CourseError(f"{points} points are too few: give an exercise 1 or more.")
+        raise CourseError(f"{points} points are too few: an exercise needs 1 or more.")
     books = {path.name.partition("_")[0]: path for path in course.notebooks(assignment)}
     if str(notebook) not in books:
-        raise CourseError(f"There is no notebook {notebook}. There is: {', '.join(books)}.")
+        raise CourseError(f"There is no notebook {notebook}. Choose one of: {', '.join(books)}.")
     path = books[str(notebook)]
     check = package / "checks" / "exercises" / f"{name}.py"
     bank = package / "authoring" / "mutants" / f"{name}.toml"
@@ -53,7 +68,7 @@ def new_exercise(
     ids = {cell.get("id") for content in contents for cell in content["cells"]}
     cells = _cells(name, kind, points)
     if name in EXERCISES or ids & {cell["id"] for cell in cells} or check.exists() or bank.exists():
-        raise CourseError(f"There is {name} already: choose another name.")
+        raise CourseError(f"{name} exists already: choose another name.")
 
     content = read_notebook(path)
     at_end = content["cells"] and content["cells"][-1].get("id") == "end"
@@ -71,7 +86,7 @@ def new_exercise(
 
 
 def _filled(template: str, name: str, points: int) -> str:
-    # A block's points go to shapes, parameters, values, gradients and modes.
+    # The shares of shapes, parameters, values, gradients and modes in the points of a block.
     shares = ", ".join(f"{points * share:g}" for share in (0.1, 0.2, 0.4, 0.15, 0.15))
     words = {"name": name, "upper": name.upper(), "points": str(points), "shares": shares}
     return Template(template).substitute(words, class_name=_class_name(name)).lstrip("\n")
@@ -84,13 +99,13 @@ def _class_name(name: str) -> str:
 def _cells(name: str, kind: Kind, points: int) -> list[dict[str, Any]]:
     answer = _class_name(name) if kind is Kind.BLOCK else name
     test = f'check("{name}", {answer}).report()'
-    hidden = f"# {points} points: hidden tests of {answer}. Here nothing happens.\n{HIDDEN}"
+    hidden = f"# {points} points: hidden tests of {answer}. This cell does nothing here.\n{HIDDEN}"
     return [
         {
             "cell_type": "markdown",
             "id": f"{name}_text",
             "metadata": {},
-            "source": f"## Exercise: {answer}\n\nWRITE ME: the contract, as a table. "
+            "source": f"## Exercise: {answer}\n\nWRITE ME: what to write, as a table. "
             f"**{points} points.**",
         },
         _code(f"{name}_answer", _filled(ANSWERS[kind], name, points), solution=True),
@@ -151,7 +166,7 @@ def $name(x):
 
 CHECKS = {
     Kind.BLOCK: '''
-"""Hidden tests of $class_name. WRITE ME: which slides it is about."""
+"""Hidden tests of $class_name (WRITE ME: slides)."""
 
 from torch import nn
 
@@ -160,7 +175,7 @@ from autograder.errors import CourseError
 
 
 def _$name(in_channels: int, out_channels: int, stride: int = 1) -> nn.Module:
-    raise CourseError("checks/exercises/$name.py, WRITE ME: the right block.")
+    raise CourseError("checks/exercises/$name.py, WRITE ME: the reference block.")
 
 
 $upper = BlockExercise(
@@ -169,13 +184,13 @@ $upper = BlockExercise(
     (case(5, 5), case(4, 6), case(5, 5, stride=2), case(3, 8, stride=2)),
     ($shares),
     references=(_$name,),
-    mistakes=(),  # WRITE ME: what students often write instead, each with its sentence
+    mistakes=(),  # WRITE ME: common mistakes, each with its sentence
 )
 
 EXERCISES = ($upper,)
 ''',
     Kind.FUNCTION: '''
-"""Hidden tests of $name. WRITE ME: which slides it is about."""
+"""Hidden tests of $name (WRITE ME: slides)."""
 
 import torch
 from torch import Generator, Tensor
@@ -185,7 +200,7 @@ from autograder.errors import CourseError
 
 
 def _$name(x: Tensor) -> Tensor:
-    raise CourseError("checks/exercises/$name.py, WRITE ME: the right function.")
+    raise CourseError("checks/exercises/$name.py, WRITE ME: the reference function.")
 
 
 def _calls(generator: Generator) -> list[Call]:
@@ -199,7 +214,7 @@ $upper = FunctionExercise(
     _$name,
     _calls,
     {"values": $points},
-    slips=(),  # WRITE ME: what students often write instead, each with its sentence
+    slips=(),  # WRITE ME: common mistakes, each with its sentence
 )
 
 EXERCISES = ($upper,)
@@ -207,18 +222,18 @@ EXERCISES = ($upper,)
 }
 
 BANK = """
-# WRITE ME: right and wrong answers to $name, as changes of the answer in the source notebook or as
-# answers of their own. At least 3 right and 6 wrong ones for a block, 2 and 3 for a function.
+# WRITE ME: correct and wrong answers to $name: changes of the answer in the source notebook, or
+# complete answers. At least 3 correct and 6 wrong ones for a block, 2 and 3 for a function.
 #
 # [[variant]]
-# name = "what is special about it"
+# name = "a short description"
 # replace = [{ old = "text of the answer", new = "other text" }]
 #
 # [[mutant]]
 # name = "what is wrong with it"
-# says = "words of the sentence that it must be told"
-# least = 0.5  # the share of the marks that a nearly right answer keeps
+# says = "words of the sentence that explains the mistake"
+# least = 0.5  # the fraction of the marks that a nearly correct answer keeps
 # source = '''
-# an answer of its own
+# a complete answer
 # '''
 """

@@ -1,19 +1,19 @@
-"""Samples: hand-ins with known marks, made from the released notebooks and a few answers.
+"""Samples: submissions with known marks, made from the released notebooks and a few answers.
 
-A sample is a folder with two files. `answers.toml` says what the student wrote:
+A sample is a folder with two files. `answers.toml` holds the answers:
 
-    start = "source"      # the instructor's answers, or "release": nothing
-    notebooks = ["3_…"]   # only these are handed in; all if left out
+    start = "source"      # begin with the instructor's answers; "release" begins with none
+    notebooks = ["3_…"]   # submit only these notebooks; by default all
 
-    [bank]                # by exercise, the name of a variant or mutant of the bank
+    [bank]                # for an exercise, the name of a variant or mutant of the bank
     basic_block = "ReLU before the addition"
 
-    [cells]               # by the id of a cell, what it holds
+    [cells]               # for the id of a cell, its source
     own_plot = "plt.plot(losses)"
 
-`marks.toml` says what it must get: `total`, `others` ("full" or 0) and, where exercises differ from
-that, `[exercises]`. Marks for written answers stand under `[by_hand]`. They are entered into the
-gradebook, as an instructor would; without them a written answer is "by hand".
+`marks.toml` holds the marks that it must get: `total`, `others` ("full" or 0) and, under
+`[exercises]`, the exercises with other marks. The marks under `[by_hand]` are those of written
+answers and are entered into the gradebook; a written answer without a mark is "by hand".
 """
 
 import json
@@ -40,20 +40,31 @@ BY_HAND = "by hand"
 
 
 def grade_samples(course: Course, assignment: str, scratch: Path) -> tuple[Outcome, list[str]]:
-    """Release and grade the samples in a scratch copy; also say whose marks are off."""
+    """Release and grade the samples in a scratch copy of the course.
+
+    Returns:
+        The outcome, and a sentence for each mark that differs from `marks.toml`.
+
+    Raises:
+        CourseError: there are no samples, or one of them cannot be made.
+    """
     return grade_staged(stage(course, assignment, scratch), assignment)
 
 
 def stage(course: Course, assignment: str, scratch: Path) -> Course:
-    """A scratch copy of the course, released, with every sample handed in."""
+    """Make a scratch copy of the course, release it, and submit every sample.
+
+    Raises:
+        CourseError: there are no samples, or one of them cannot be made.
+    """
     if not course.samples():
-        raise CourseError(f"{course.root / 'samples'} holds no sample with a {MARKS}.")
+        raise CourseError(f"{course.root / 'samples'} has no sample with a {MARKS}.")
     staged = course.staged(scratch)
     generate(staged, assignment)
     bank = {(entry.exercise, entry.name): entry for entry in load(staged, assignment)}
     answers = instructors_answers(staged, assignment)
     for name, folder in staged.samples().items():
-        _hand_in(
+        _submit(
             _read(folder / ANSWERS),
             answers,
             bank,
@@ -64,10 +75,14 @@ def stage(course: Course, assignment: str, scratch: Path) -> Course:
 
 
 def grade_staged(staged: Course, assignment: str) -> tuple[Outcome, list[str]]:
-    """Grade what `stage` handed in; also say whose marks are off."""
+    """Grade the submissions that `stage` made.
+
+    Returns:
+        The outcome, and a sentence for each mark that differs from `marks.toml`.
+    """
     try:
         outcome = grade(staged, assignment)
-    except SandboxError:  # they are the course's own and need no walls
+    except SandboxError:  # the samples are trusted, so they may run without a sandbox
         outcome = grade(staged, assignment, sandbox=False)
     book = MarkBook(staged.db_url, assignment)
     differences = []
@@ -81,38 +96,38 @@ def grade_staged(staged: Course, assignment: str) -> tuple[Outcome, list[str]]:
 
 
 def _differences(written: dict[str, Any], name: str, outcome: Outcome) -> list[str]:
-    """Where a sample's marks are not those written beside it."""
+    """Return a sentence for each mark of a sample that differs from its `marks.toml`."""
     marks, out_of = outcome.marks[name], outcome.out_of
     others = out_of if written["others"] == "full" else dict.fromkeys(out_of, written["others"])
     wanted = {**others, **written.get("by_hand", {}), **written.get("exercises", {})}
     given = {key: BY_HAND if mark is None else mark for key, mark in marks.exercises.items()}
     wanted["total"], given["total"] = written["total"], marks.total
     return [
-        f"{exercise} is {_show(given.get(exercise, 'no exercise'))}, "
-        f"its {MARKS} says {_show(mark)}."
+        f"{exercise} is {_show(given.get(exercise, 'not an exercise'))}, "
+        f"but {MARKS} says {_show(mark)}."
         for exercise, mark in wanted.items()
         if given.get(exercise) != mark
     ]
 
 
-def _hand_in(
+def _submit(
     answers: dict[str, Any],
     instructors: dict[str, str],
     bank: dict[tuple[str, str], BankEntry],
     released: Path,
     target: Path,
 ) -> None:
-    """Write a sample's notebooks: the released ones, with its answers in their cells."""
+    """Write the notebooks of a sample: the released ones with its answers."""
     sample = target.parent.name
     if answers.get("start") not in ("source", "release"):
-        raise CourseError(f'The sample {sample} must say start = "source" or start = "release".')
+        raise CourseError(f'The sample {sample} needs start = "source" or start = "release".')
     cells = dict(instructors) if answers["start"] == "source" else {}
     for exercise, entry in answers.get("bank", {}).items():
         if (exercise, entry) not in bank:
             known = ", ".join(repr(name) for other, name in bank if other == exercise)
             raise CourseError(
-                f"The bank has no {entry!r} for {exercise}, as the sample {sample} "
-                f"wants it. It has: {known or 'nothing'}."
+                f"The sample {sample} uses {entry!r} for {exercise}, which is not in the bank. "
+                f"The bank has: {known or 'nothing'}."
             )
         cells |= _changed(bank[exercise, entry], instructors)
     cells |= answers.get("cells", {})
@@ -127,22 +142,22 @@ def _hand_in(
         if path.name in answers.get("notebooks", [path.name]):
             (target / path.name).write_text(json.dumps(notebook, indent=1), "utf-8")
     if not any(target.iterdir()):
-        raise CourseError(f"The sample {sample} hands in none of the released notebooks.")
+        raise CourseError(f"The sample {sample} submits none of the released notebooks.")
     if strange := cells.keys() - written:
         raise CourseError(
             f"The sample {sample} answers {', '.join(sorted(strange))}, "
-            "which is no cell of a released notebook."
+            "which is not a cell of a released notebook."
         )
 
 
 def _changed(entry: BankEntry, instructors: dict[str, str]) -> dict[str, str]:
-    """The cells in which an entry of the bank differs from the instructor's answers."""
+    """Return the cells in which an entry of the bank differs from the instructor's answers."""
     cells = {f"{name}_answer": _without_markers(code) for name, code in entry.notebook.items()}
     return {cell: code for cell, code in cells.items() if instructors.get(cell, code) != code}
 
 
 def instructors_answers(course: Course, assignment: str) -> dict[str, str]:
-    """What the source notebooks hold in the cells that students fill, by the cell's id."""
+    """Return the instructor's answers in the source notebooks, by the id of the cell."""
     return {
         cell["id"]: _without_markers("".join(cell["source"]))
         for path in course.notebooks(assignment)
@@ -152,7 +167,7 @@ def instructors_answers(course: Course, assignment: str) -> dict[str, str]:
 
 
 def _without_markers(text: str) -> str:
-    """An answer as a student would write it: no markers, no marking scheme."""
+    """Remove the markers of nbgrader and the marking scheme from an answer."""
     lines = [line for line in text.splitlines() if not REGION.search(line)]
     return "\n".join(lines).partition(MARKING_SCHEME)[0].strip()
 
@@ -163,7 +178,7 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise CourseError(f"{path} cannot be read ({error}).") from None
     if unknown := content.keys() - KEYS[path.name]:
-        raise CourseError(f"{path}: {', '.join(sorted(unknown))} is not known.")
+        raise CourseError(f"{path}: unknown key {', '.join(sorted(unknown))}.")
     return content
 
 

@@ -1,4 +1,4 @@
-"""Run the bank of wrong and right answers through the hidden tests, and print a table."""
+"""Run the hidden tests on the bank of wrong and correct answers, and print a table."""
 
 from itertools import groupby
 
@@ -10,45 +10,55 @@ from autograder.checks import EXERCISES
 from autograder.course.folder import Course
 from autograder.errors import CourseError
 
-# Mutants and variants that an exercise needs.
+# The numbers of mutants and variants that an exercise needs at least.
 LEAST = {"block": (6, 3), "function": (3, 2)}
 
 
 def selftest(
     course: Course, assignment: str, exercise: str | None = None, seed: int = 0
 ) -> list[Judged]:
-    """What the hidden tests find in every entry of the bank, or in those of one exercise."""
+    """Run the hidden tests on every entry of the bank, or on those of one exercise.
+
+    Args:
+        course: the course.
+        assignment: the name of the assignment.
+        exercise: the name of an exercise; `None` for all.
+        seed: seeds inputs and weights.
+
+    Raises:
+        CourseError: there is no such exercise, or an entry cannot be run.
+    """
     entries = load(course, assignment)
     if exercise is not None:
         entries = [entry for entry in entries if entry.exercise == exercise]
         if not entries:
             raise CourseError(
-                f"{assignment} has no exercise {exercise}. It has: {', '.join(EXERCISES)}."
+                f"{assignment} has no exercise {exercise}. Choose one of: {', '.join(EXERCISES)}."
             )
     return [judge(entry, seed) for entry in entries]
 
 
 def gaps(judged: list[Judged]) -> list[str]:
-    """A sentence for each exercise whose bank is too small."""
+    """Return a sentence for each exercise whose bank is too small."""
     sentences = []
     for exercise, group in groupby(judged, key=lambda one: one.entry.exercise):
         is_block = EXERCISES[exercise].answers[0][0].isupper()
         mutants, variants = LEAST["block" if is_block else "function"]
         wrong = [one.entry.says is not None for one in group]
-        found = sum(wrong), len(wrong) - sum(wrong) - 1  # less the source notebook's own answer
+        found = sum(wrong), len(wrong) - sum(wrong) - 1  # the source notebook's answer is a variant
         if found[0] < mutants or found[1] < variants:
             sentences.append(
-                f"{exercise}: write {mutants} mutants and {variants} variants or more into "
-                f"mutants/{exercise}.toml; it has {found[0]} and {found[1]}."
+                f"{exercise}: mutants/{exercise}.toml has {found[0]} mutants and {found[1]} "
+                f"variants; write at least {mutants} and {variants}."
             )
     return sentences
 
 
 def print_judged(judged: list[Judged], console: Console) -> None:
-    """A line for each exercise, then what is wrong or missing."""
+    """Print a line for each exercise, then what is wrong or missing."""
     table = Table()
     table.add_column("exercise", no_wrap=True)
-    for header in ("variants", "full marks", "mutants", "killed", "rightly named", "marks kept"):
+    for header in ("variants", "full marks", "mutants", "killed", "named", "marks kept"):
         table.add_column(header, justify="right")
     for exercise, group in groupby(judged, key=lambda one: one.entry.exercise):
         table.add_row(exercise, *_row(list(group)))

@@ -239,13 +239,13 @@ def _recognise(
 
 
 def _changed(block: Block) -> str:
-    return f"{block.label} changes its input tensor, which others may need."
+    return f"{block.label} changes its input tensor, which other code may need."
 
 
 def _unrecognised(block: Block) -> str:
     return (
-        f"{block.label} does not compute the block of the lecture, whatever weights are put in: "
-        "check the order of its layers, and where the stride and the ReLUs stand."
+        f"{block.label} does not compute the block of the lecture for any assignment of weights: "
+        "check the order of its layers and the places of the stride and the ReLUs."
     )
 
 
@@ -284,8 +284,8 @@ def _wrong_layers(prepared: _PreparedCase, block: Block, layers: Layers) -> str 
         return None
     if not layers:
         return (
-            f"{block.label} registers no layer, so nothing would be trained: layers "
-            "belong in attributes, nn.Sequential or nn.ModuleList, not in a list or in forward."
+            f"{block.label} registers no layers, so nothing would be trained: create layers in "
+            "__init__, as attributes or in nn.Sequential or nn.ModuleList, not in a plain list."
         )
     differences = [f"{count} {what} too few" for what, count in (missing - surplus).items()]
     differences += [f"{count} {what} too many" for what, count in (surplus - missing).items()]
@@ -293,7 +293,7 @@ def _wrong_layers(prepared: _PreparedCase, block: Block, layers: Layers) -> str 
         return f"{block.label} lacks the bias of a convolution."
     if len(differences) > DIFFERENCES:
         differences[DIFFERENCES:] = [f"and {len(differences) - DIFFERENCES} more"]
-    return f"{block.label} holds other layers than it should: {'; '.join(differences)}."
+    return f"{block.label} has the wrong layers: {'; '.join(differences)}."
 
 
 def _described(shapes: Mapping[str, tuple[int, ...]]) -> str:
@@ -318,8 +318,8 @@ def _wrong_behaviour(prepared: _PreparedCase, match: Match, *, same_cost: bool) 
     try:
         if not match.same_gradients(prepared.batches[0]):
             found["gradients"] = (
-                f"{block.label} gives wrong gradients: look for what stops or changes them on the "
-                "way back, such as detach, no_grad or .data."
+                f"{block.label} has wrong gradients: look for code that blocks or changes them in "
+                "the backward pass, such as detach, no_grad or .data."
             )
     except StudentError as error:
         found["gradients"] = str(error)
@@ -339,11 +339,11 @@ def _wrong_values(prepared: _PreparedCase, match: Match, *, same_cost: bool) -> 
     if block.changed_its_input:
         return _changed(block)
     if block.forward_in_float32(prepared.inputs[0]).dtype != torch.float32:
-        return f"{block.label} does not keep the number format of its input."
+        return f"{block.label} does not keep the dtype of its input."
     if not same_cost:
         return (
-            f"{block.label} computes the right values, but at another cost than it should: look at "
-            "where its stride or pooling stands."
+            f"{block.label} computes the right values, but not at the right cost: check the place "
+            "of its stride or pooling."
         )
     return ""
 
@@ -351,6 +351,6 @@ def _wrong_values(prepared: _PreparedCase, match: Match, *, same_cost: bool) -> 
 def _wrong_mode(block: Block, reference: nn.Module) -> str:
     wrong = f"{block.label} is right in eval mode but not in train mode: "
     if any(isinstance(layer, nn.BatchNorm2d) for layer in reference.modules()):
-        look = "look at what batch norm sees and counts there, and at where the stride stands"
-        return f"{wrong}{look} (slide 45)."
-    return f"{wrong}this block has nothing that works differently there, such as dropout."
+        hint = "check the input and the statistics of each batch norm, and the place of the stride"
+        return f"{wrong}{hint} (slide 45)."
+    return f"{wrong}it should have no layer that behaves differently there, such as dropout."

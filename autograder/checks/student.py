@@ -157,8 +157,8 @@ def refuse(action: str, borrowed: Iterable[str], operators: Iterable[str]) -> No
     """
     if borrowed:
         raise StudentError(
-            f"{action} gets its answer from {', '.join(sorted(borrowed))}: a block that another "
-            "library made earns nothing, write your own."
+            f"{action} gets its answer from {', '.join(sorted(borrowed))}: code from another "
+            "library earns no marks, so write your own."
         )
     if operators:
         raise StudentError(
@@ -245,7 +245,7 @@ class Function:
                 refused = error
         for value, copy in zip(arguments, copies, strict=True):
             if isinstance(value, Tensor) and not torch.equal(value.detach(), copy):
-                raise StudentError(f"{label} changes its input tensor, which others may need.")
+                raise StudentError(f"{label} changes its input tensor, which other code may need.")
         if refused is not None:
             raise refused
         return result
@@ -270,7 +270,7 @@ class Function:
         result = self.call(*leaves, **keywords)
         if not isinstance(result, Tensor) or not result.requires_grad:
             raise StudentError(
-                f"{label} lets no gradient through to its input: look for detach, .data, .item() "
+                f"{label} passes no gradient back to its input: look for detach, .data, .item() "
                 "or numpy."
             )
         named = {

@@ -1,4 +1,4 @@
-"""Hidden tests of the activations: slides 9 to 12. Tensor arithmetic only."""
+"""Hidden tests of the activation functions (slides 9 to 12), written in tensor arithmetic."""
 
 import math
 from functools import partial
@@ -12,9 +12,9 @@ from autograder.checks.student import ACTIVATIONS
 
 LARGE = torch.tensor([-1e6, -800.0, -100.0, -30.0, 30.0, 100.0, 800.0, 1e6], dtype=torch.float64)
 OVERFLOW = (
-    "{} has gradients that are not numbers for large inputs: the half that a condition does not "
-    "choose is computed too, and where exp overflows there, its gradient is 0 times infinity. "
-    "See to it that exp never meets a large number (slide 12)."
+    "{} has NaN gradients for large inputs: both halves are computed everywhere, and where exp "
+    "overflows in the half that is not used, the gradient is 0 times infinity. Keep large numbers "
+    "out of exp (slide 12)."
 )
 
 
@@ -23,7 +23,7 @@ def _normal(generator: Generator, *size: int) -> Tensor:
 
 
 def _calls(generator: Generator, *others: tuple[object, ...]) -> list[Call]:
-    """Values and gradients of small and large inputs, for each choice of the other arguments."""
+    """Make calls with small and large inputs for each choice of the other arguments."""
     x = _normal(generator, 3, 4, 5)
     x[0, 0, 0] = 0.0
     away_from_0 = torch.where(x == 0, 1.0, x)
@@ -48,22 +48,22 @@ LEAKY_RELU = FunctionExercise(
     {"values": 1, "gradients": 0.5, "large inputs": 0.5},
     (
         Slip(
-            "leaky_relu returns 0 for negative inputs: that is the plain ReLU, whose units can die "
-            "(slide 11); the leaky one keeps a small slope.",
+            "leaky_relu returns 0 for negative inputs: that is the plain ReLU, whose units can "
+            "die; the leaky ReLU has a small slope there (slide 11).",
             lambda x, negative_slope=0.01: x.clamp(min=0),
         ),
         Slip(
-            "leaky_relu has the same slope whatever negative_slope says: use the argument.",
+            "leaky_relu has the same slope for every negative_slope: use the argument.",
             lambda x, negative_slope=0.01: torch.where(x > 0, x, 0.01 * x),
         ),
         Slip(
-            "leaky_relu turns negative inputs into positive ones: the slope there is small, but "
-            "points the same way (slide 11).",
+            "leaky_relu turns negative inputs into positive outputs: the slope there is small, but "
+            "still positive (slide 11).",
             lambda x, negative_slope=0.01: torch.where(x > 0, x, -negative_slope * x),
         ),
         Slip(
-            "leaky_relu has its two halves exchanged: the small slope is for negative inputs "
-            "(slide 11).",
+            "leaky_relu has its two halves swapped: the small slope is for negative inputs (slide "
+            "11).",
             lambda x, negative_slope=0.01: torch.where(x < 0, x, negative_slope * x),
         ),
     ),
@@ -91,8 +91,8 @@ def _prelu_calls(generator: Generator) -> list[Call]:
         Call("one weight", (x, shared[2])),
         Call("one weight", (x.float(), shared[0].float())),
     ]
-    calls += [Call("a weight a channel", (some, each)) for some in inputs]
-    calls += [Call("a weight a channel", (square, three))]
+    calls += [Call("one weight per channel", (some, each)) for some in inputs]
+    calls += [Call("one weight per channel", (square, three))]
     calls += [
         Call("gradients", (some, weight), gradients=True)
         for some in (x, inputs[2])
@@ -110,20 +110,20 @@ PRELU = FunctionExercise(
     "prelu",
     _prelu,
     _prelu_calls,
-    {"one weight": 0.75, "a weight a channel": 0.5, "gradients": 0.5, "large inputs": 0.25},
+    {"one weight": 0.75, "one weight per channel": 0.5, "gradients": 0.5, "large inputs": 0.25},
     (
         Slip(
-            "prelu takes its weights along the last dimension: they belong to the channels, "
-            "dimension 1.",
+            "prelu applies its weights along the last dimension: they belong to the channels, "
+            "which are dimension 1.",
             lambda x, weight: torch.where(x > 0, x, weight * x),
         ),
         Slip(
-            "prelu takes the larger of x and weight x, which is right for weights up to 1 only: a "
-            "learnt slope can have any value (slide 11).",
+            "prelu takes the maximum of x and weight * x, which is correct only for weights up to "
+            "1: a learned slope can have any value (slide 11).",
             lambda x, weight: torch.maximum(x, _by_channel(x, weight) * x),
         ),
         Slip(
-            "prelu drops the sign of its weights: a learnt slope can have any value (slide 11).",
+            "prelu drops the sign of its weights: a learned slope can have any value (slide 11).",
             lambda x, weight: _prelu(x, weight.abs()),
         ),
         Slip(
@@ -131,8 +131,8 @@ PRELU = FunctionExercise(
             lambda x, weight: _prelu(x, weight[:1]),
         ),
         Slip(
-            "prelu lets no gradient through to its weights, so that they would never be learnt: "
-            "that is what sets it apart from the leaky ReLU (slide 11).",
+            "prelu passes no gradient to its weights, so they would never be learned: learning "
+            "them is what distinguishes PReLU from the leaky ReLU (slide 11).",
             lambda x, weight: _prelu(x, weight.detach()),
         ),
     ),
@@ -157,21 +157,22 @@ ELU = FunctionExercise(
             lambda x, alpha=1.0: torch.where(x > 0, x, alpha * (x.exp() - 1)),
         ),
         Slip(
-            "elu has the same depth whatever alpha says: use the argument (slide 12).",
+            "elu has the same floor for every alpha: use the argument (slide 12).",
             lambda x, alpha=1.0: _elu(x),
         ),
         Slip(
-            "elu jumps at 0: for negative inputs it is alpha times the exponential less 1, which "
-            "meets the other half at 0 (slide 12).",
+            "elu jumps at 0: for negative inputs it is alpha * (exp(x) - 1), which meets the other "
+            "half at 0 (slide 12).",
             lambda x, alpha=1.0: torch.where(x > 0, x, alpha * x.clamp(max=0).exp()),
         ),
         Slip(
-            "elu takes 1 from alpha times the exponential: alpha multiplies both, else the halves "
-            "do not meet at 0 (slide 12).",
+            "elu subtracts 1 after multiplying by alpha: alpha multiplies exp(x) - 1 as a whole, "
+            "otherwise the halves do not meet at 0 (slide 12).",
             lambda x, alpha=1.0: torch.where(x > 0, x, alpha * x.clamp(max=0).exp() - 1),
         ),
         Slip(
-            "elu multiplies positive inputs by alpha too: there it is the input itself (slide 12).",
+            "elu multiplies positive inputs by alpha too: there the output is the input itself "
+            "(slide 12).",
             lambda x, alpha=1.0: alpha * _elu(x),
         ),
         Slip(
@@ -198,7 +199,7 @@ def _selu_calls(generator: Generator) -> list[Call]:
 
 
 def _shorter(digits: int, rounding: Any) -> Any:
-    """selu with constants of so many digits after the point."""
+    """Return selu with constants of this many digits after the decimal point."""
     alpha, scale = (rounding(10**digits * value) / 10**digits for value in (ALPHA, SCALE))
     return partial(_selu, alpha=alpha, scale=scale)
 
@@ -215,32 +216,34 @@ SELU = FunctionExercise(
             lambda x: SCALE * torch.where(x > 0, x, ALPHA * (x.exp() - 1)),
         ),
         Slip(
-            "selu leaves out its scale: the ELU is multiplied by it, on both sides (slide 12).",
+            "selu leaves out the scale: it multiplies the ELU of positive and negative inputs "
+            "(slide 12).",
             partial(_selu, scale=1.0),
         ),
         Slip(
-            "selu leaves out its alpha: the negative half is deeper than the scale alone makes it "
+            "selu leaves out alpha: it makes the negative half deeper than the scale alone does "
             "(slide 12).",
             partial(_selu, alpha=1.0),
         ),
         Slip(
-            "selu scales one half only: the scale multiplies positive and negative inputs "
-            "(slide 12).",
+            "selu scales only one half: the scale multiplies positive and negative inputs (slide "
+            "12).",
             lambda x: torch.where(x > 0, SCALE * x, _elu(x, ALPHA)),
         ),
         Slip(
-            "selu scales one half only: the scale multiplies positive and negative inputs "
-            "(slide 12).",
+            "selu scales only one half: the scale multiplies positive and negative inputs (slide "
+            "12).",
             lambda x: torch.where(x > 0, x, SCALE * _elu(x, ALPHA)),
         ),
         Slip(
-            "selu has its two constants exchanged (slide 12).",
+            "selu has its two constants swapped (slide 12).",
             partial(_selu, alpha=SCALE, scale=ALPHA),
         ),
         *(
             Slip(
-                "selu rounds its constants: with all digits that a float64 holds, mean and "
-                "deviation stay put through many layers, and that is what SELU is for (slide 12).",
+                "selu rounds its constants: write all the digits that a float64 holds, so that "
+                "mean and standard deviation stay constant through many layers, which is the "
+                "purpose of SELU (slide 12).",
                 _shorter(digits, rounding),
             )
             for digits in range(1, 10)
@@ -258,13 +261,13 @@ def _dead_fraction(activations: Tensor) -> float:
 
 def _dead_calls(generator: Generator) -> list[Call]:
     def units(*size: int, dead: int) -> Tensor:
-        """Activations with some zeros, of which so many units have nothing else."""
+        """Draw activations with some zeros; `dead` of the units are zero for all samples."""
         x = _normal(generator, *size)
         x[torch.rand(*size, generator=generator) < 0.3] = 0.0
         flat = x.reshape(size[0], -1)
         order = torch.randperm(flat.shape[1], generator=generator)
         flat[0, order[dead:]] = 0.01
-        flat[-1, order[dead:]] = -0.01  # their sum over the samples may be 0
+        flat[-1, order[dead:]] = -0.01  # so the sum over the samples may be 0
         flat[:, order[:dead]] = 0.0
         return flat.reshape(size)
 
@@ -290,21 +293,21 @@ DEAD_FRACTION = FunctionExercise(
     {"values": 1.5, "a Python float": 0.5},
     (
         Slip(
-            "dead_fraction counts single zeros: ReLU makes many of them, but a unit is dead only "
-            "if it is zero for every sample (slide 10).",
+            "dead_fraction counts individual zeros: ReLU produces many, but a unit is dead only if "
+            "it is zero for every sample (slide 10).",
             lambda x: _share(x == 0),
         ),
         Slip(
-            "dead_fraction counts units that are zero for some sample: a dead one is zero for "
+            "dead_fraction counts units that are zero for some sample: a dead unit is zero for "
             "every sample (slide 10).",
             lambda x: _share((x == 0).any(dim=0)),
         ),
         Slip(
-            "dead_fraction gives the share of units that are alive.",
+            "dead_fraction returns the fraction of units that are alive.",
             lambda x: 1 - _dead_fraction(x),
         ),
         Slip(
-            "dead_fraction looks at whole channels: each position of a map is a unit.",
+            "dead_fraction treats whole channels as units: each position of a map is a unit.",
             lambda x: (
                 _share((x == 0).flatten(2).all(dim=2).all(dim=0))
                 if x.dim() > 2
@@ -312,21 +315,21 @@ DEAD_FRACTION = FunctionExercise(
             ),
         ),
         Slip(
-            "dead_fraction counts negative activations as dead: only an exact zero is.",
+            "dead_fraction counts negative activations as dead: only exact zeros count.",
             lambda x: _share((x <= 0).all(dim=0)),
         ),
         Slip(
-            "dead_fraction adds the samples up: negative and positive ones may cancel, and a unit "
-            "that does so is alive.",
+            "dead_fraction sums over the samples: positive and negative activations can cancel, "
+            "but such a unit is alive.",
             lambda x: _share(x.sum(dim=0) == 0),
         ),
         Slip(
-            "dead_fraction counts small values as zeros: only an exact zero is one.",
+            "dead_fraction counts small values as zeros: only exact zeros count.",
             lambda x: _share((x.abs() < 1e-6).all(dim=0)),
         ),
         Slip(
-            "dead_fraction looks for samples that are zero everywhere: it asks for units that are "
-            "zero for every sample.",
+            "dead_fraction counts samples that are zero everywhere: the exercise asks for units "
+            "that are zero for every sample.",
             lambda x: _share((x == 0).flatten(1).all(dim=1)),
         ),
     ),

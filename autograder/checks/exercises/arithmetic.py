@@ -11,7 +11,11 @@ from autograder.checks.functions import Call, FunctionExercise, Slip
 def conv_output_size(
     size: int, kernel_size: int, stride: int = 1, padding: int = 0, dilation: int = 1
 ) -> int:
-    """A right version, for `alexnet_shapes`, which may build on it."""
+    """Return the output size of a convolution in pixels; `alexnet_shapes` may use it.
+
+    Raises:
+        ValueError: the kernel is larger than the padded input.
+    """
     covered = dilation * (kernel_size - 1) + 1
     if size + 2 * padding < covered:
         raise ValueError("the kernel does not fit")
@@ -19,7 +23,7 @@ def conv_output_size(
 
 
 def _pick(generator: Generator, *bounds: tuple[int, int]) -> tuple[int, ...]:
-    """A whole number between each pair of bounds, both included."""
+    """Draw an integer from each range; both bounds are included."""
     return tuple(int(torch.randint(a, b + 1, (), generator=generator)) for a, b in bounds)
 
 
@@ -29,27 +33,27 @@ def _size_calls(generator: Generator) -> list[Call]:
         _pick(generator, (20, 90), (2, 7), (2, 5), (1, 4), dilations)
         for dilations in ((1, 1), (1, 1), (2, 3), (2, 3))
     ]
-    # Sizes that a stride of 3 does not divide, whatever was drawn.
+    # With a stride of 3 every remainder occurs, whatever the random numbers are.
     drawn += [(40 + rest, 4, 3, 1, dilation) for rest in range(3) for dilation in (1, 2)]
     calls += [Call("values", some[: 5 if some[4] > 1 else 4], lenient=True) for some in drawn]
     calls += [Call("values", (33, 3), {"dilation": 4, "padding": 4}, lenient=True)]
     calls += [Call("an int", some) for some in drawn]
     impossible = [(4, 5), (2, 7, 1, 2), (6, 3, 2, 0, 3), (1, 2, 3), (3, 9, 4, 2)]
-    return calls + [Call("nothing fits", some, impossible=True) for some in impossible]
+    return calls + [Call("errors", some, impossible=True) for some in impossible]
 
 
 def _naive_size(rounding: Any = None, **changes: Any) -> Any:
-    """The size by a formula with something wrong in it."""
+    """Return a function that computes the size by a wrong formula."""
 
     def function(
         size: int, kernel_size: int, stride: int = 1, padding: int = 0, dilation: int = 1
     ) -> int:
         pads = changes.get("pads", 2) * padding
         covered = {
-            "right": dilation * (kernel_size - 1) + 1,
-            "not dilated": kernel_size,
-            "dilated whole": dilation * kernel_size,
-        }[changes.get("covers", "right")]
+            "correct": dilation * (kernel_size - 1) + 1,
+            "without dilation": kernel_size,
+            "kernel_size gaps": dilation * kernel_size,
+        }[changes.get("covers", "correct")]
         room = size + pads - covered
         if room < 0 and changes.get("checked", True):
             raise ValueError("the kernel does not fit")
@@ -64,31 +68,32 @@ CONV_OUTPUT_SIZE = FunctionExercise(
     "conv_output_size",
     conv_output_size,
     _size_calls,
-    {"values": 1.25, "an int": 0.25, "nothing fits": 0.5},
+    {"values": 1.25, "an int": 0.25, "errors": 0.5},
     (
         Slip(
-            "conv_output_size rounds up: a window that does not fit whole is left out (slide 5).",
+            "conv_output_size rounds up: a window that does not fit completely is left out (slide "
+            "5).",
             _naive_size("up"),
         ),
         Slip(
-            "conv_output_size forgets the first place of the window: count it, then the steps.",
+            "conv_output_size omits the first position of the window: add 1 to the count of steps.",
             _naive_size(plus=0),
         ),
         Slip(
-            "conv_output_size counts the padding on one side only: both sides have it.",
+            "conv_output_size adds the padding on one side only: both sides are padded.",
             _naive_size(pads=1),
         ),
         Slip(
-            "conv_output_size does not use the dilation: it spreads the kernel over more pixels.",
-            _naive_size(covers="not dilated"),
+            "conv_output_size ignores the dilation, which spreads the kernel over more pixels.",
+            _naive_size(covers="without dilation"),
         ),
         Slip(
-            "conv_output_size spreads the kernel too far: dilation widens the gaps between its "
-            "pixels, and there is one gap less than pixels.",
-            _naive_size(covers="dilated whole"),
+            "conv_output_size spreads the kernel too far: dilation widens the gaps between the "
+            "pixels of the kernel, and there are kernel_size - 1 of them.",
+            _naive_size(covers="kernel_size gaps"),
         ),
         Slip(
-            "conv_output_size gives a size where the kernel is larger than the padded input: "
+            "conv_output_size returns a size where the kernel is larger than the padded input: "
             "raise a ValueError that says why.",
             _naive_size(checked=False),
         ),
@@ -136,35 +141,36 @@ CONV_PARAMETERS = FunctionExercise(
     {"weights": 0.5, "biases": 0.25, "groups, an int": 0.25},
     (
         Slip(
-            "conv_parameters ignores the groups: each filter sees the channels of its own group "
-            "only, as in AlexNet's two towers (slide 7).",
+            "conv_parameters ignores the groups: each filter sees only the channels of its own "
+            "group, as in AlexNet's two towers (slide 7).",
             _slip_parameters(lambda i, o, k, groups: o * i * k * k, _biases),
         ),
         Slip(
-            "conv_parameters divides by the groups twice: the filters of a group see fewer "
-            "channels, but there are as many filters as before.",
+            "conv_parameters divides by the groups twice: the filters of a group see fewer input "
+            "channels, but the number of filters stays the same.",
             _slip_parameters(
                 lambda i, o, k, groups: (o // groups) * (i // groups) * k * k, _biases
             ),
         ),
         Slip(
-            "conv_parameters leaves the biases out (slide 5).",
+            "conv_parameters leaves out the biases: each filter has one (slide 5).",
             _slip_parameters(_weights, lambda *_: 0),
         ),
         Slip(
-            "conv_parameters counts the biases even where bias=False.",
+            "conv_parameters counts the biases even with bias=False.",
             _slip_parameters(_weights, lambda i, o, groups, bias: o),
         ),
         Slip(
-            "conv_parameters gives a bias to each input channel: each filter has one.",
+            "conv_parameters counts a bias for each input channel: each filter has one.",
             _slip_parameters(_weights, lambda i, o, groups, bias: i * bool(bias)),
         ),
         Slip(
-            "conv_parameters counts one bias in all: each filter has one.",
+            "conv_parameters counts a single bias: each filter has one.",
             _slip_parameters(_weights, lambda i, o, groups, bias: int(bias)),
         ),
         Slip(
-            "conv_parameters takes the kernel for a line: it has height and width (slide 5).",
+            "conv_parameters treats the kernel as one-dimensional: it has a height and a width "
+            "(slide 5).",
             _slip_parameters(lambda i, o, k, groups: o * (i // groups) * k, _biases),
         ),
     ),
@@ -203,17 +209,17 @@ CONV_MACS = FunctionExercise(
     {"values": 0.5, "groups": 0.25, "an int": 0.25},
     (
         Slip(
-            "conv_macs counts multiplications and additions apart: one of each together is one "
-            "multiply-accumulate.",
+            "conv_macs counts multiplications and additions separately: one of each together is "
+            "one multiply-accumulate (MAC).",
             _slip_macs(lambda macs, *_: 2 * macs),
         ),
         Slip(
-            "conv_macs takes the output for a line: it has height and width.",
+            "conv_macs treats the output as one-dimensional: it has a height and a width.",
             _slip_macs(lambda macs, i, o, k, size, groups: macs // size),
         ),
         Slip(
-            "conv_macs counts one position of the output only: the filters are applied at each "
-            "(slide 5).",
+            "conv_macs counts only one position of the output: the filters are applied at every "
+            "position (slide 5).",
             _slip_macs(lambda macs, i, o, k, size, groups: macs // size**2),
         ),
         Slip(
@@ -221,12 +227,12 @@ CONV_MACS = FunctionExercise(
             _slip_macs(lambda macs, i, o, k, size, groups: macs + o * size**2),
         ),
         Slip(
-            "conv_macs ignores the groups: each filter sees the channels of its own group only "
+            "conv_macs ignores the groups: each filter sees only the channels of its own group "
             "(slide 7).",
             _slip_macs(lambda macs, i, o, k, size, groups: o * i * k**2 * size**2),
         ),
         Slip(
-            "conv_macs takes the kernel for a line: it has height and width.",
+            "conv_macs treats the kernel as one-dimensional: it has a height and a width.",
             _slip_macs(lambda macs, i, o, k, size, groups: macs // k),
         ),
     ),
@@ -288,8 +294,8 @@ RECEPTIVE_FIELD = FunctionExercise(
     {"stride 1": 0.5, "strides": 0.75, "no layer": 0.25, "an int": 0.5},
     (
         Slip(
-            "receptive_field ignores the strides: after a stride of 2 a step is two input pixels "
-            "wide, for all layers that follow.",
+            "receptive_field ignores the strides: after a stride of 2, a step of any later layer "
+            "is two input pixels wide.",
             lambda layers: 1 + sum(kernel_size - 1 for kernel_size, _ in layers),
         ),
         Slip(
@@ -298,8 +304,8 @@ RECEPTIVE_FIELD = FunctionExercise(
             _early_jump,
         ),
         Slip(
-            "receptive_field uses the stride of the layer before only: strides multiply on the "
-            "way.",
+            "receptive_field uses only the stride of the previous layer: the strides of all "
+            "earlier layers multiply.",
             _last_jump,
         ),
         Slip(
@@ -313,12 +319,11 @@ RECEPTIVE_FIELD = FunctionExercise(
             _product,
         ),
         Slip(
-            "receptive_field goes through the layers from the output: the list begins at the "
-            "input.",
+            "receptive_field reads the layers from the output: the list starts at the input.",
             lambda layers: _receptive_field(layers[::-1]),
         ),
         Slip(
-            "receptive_field starts with 0: without any layer one pixel is seen.",
+            "receptive_field starts at 0: without layers, an output sees one pixel.",
             lambda layers: _receptive_field(layers) - 1,
         ),
     ),
@@ -347,7 +352,7 @@ def _alexnet_calls(generator: Generator) -> list[Call]:
 
 
 def _with(*changes: tuple[int, tuple[int, int, int]]) -> Any:
-    """AlexNet with some layers changed, by their place."""
+    """Return `alexnet_shapes` with some layers changed, by their position."""
     layers = list(ALEXNET)
     for place, layer in changes:
         layers[place] = layer
@@ -362,7 +367,8 @@ ALEXNET_SHAPES = FunctionExercise(
     {"227": 0.5, "other sizes": 1, "ints": 0.5},
     (
         Slip(
-            "alexnet_shapes gives the sizes for 227 pixels whatever the size is: compute them.",
+            "alexnet_shapes returns the sizes for 227 pixels for every input size: compute them "
+            "from `size`.",
             lambda size=227: _alexnet_shapes(227),
         ),
         Slip(
@@ -380,19 +386,19 @@ ALEXNET_SHAPES = FunctionExercise(
             _with(*((place, (2, 2, 0)) for place in (1, 3, 7))),
         ),
         Slip(
-            "alexnet_shapes pads CONV1: it has no padding, so that 227 pixels give 55 (slide 5).",
+            "alexnet_shapes pads CONV1: it has no padding, so 227 pixels become 55 (slide 5).",
             _with((0, (11, 4, 2))),
         ),
         Slip(
-            "alexnet_shapes begins with the input: the list begins after CONV1.",
+            "alexnet_shapes starts with the input: the first size in the list is that after CONV1.",
             lambda size=227: [size, *_alexnet_shapes(size)],
         ),
         Slip(
-            "alexnet_shapes begins with the input: the list begins after CONV1.",
+            "alexnet_shapes starts with the input: the first size in the list is that after CONV1.",
             lambda size=227: [size, *_alexnet_shapes(size)][:-1],
         ),
         Slip(
-            "alexnet_shapes leaves the pools out: they halve the sizes, and are in the list.",
+            "alexnet_shapes leaves out the pools, which halve the sizes and belong in the list.",
             lambda size=227: [_alexnet_shapes(size)[place] for place in (0, 2, 4, 5, 6)],
         ),
     ),

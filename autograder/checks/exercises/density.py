@@ -1,4 +1,4 @@
-"""Hidden tests of the DenseNet's layer, block and transition: slides 56 to 59."""
+"""Hidden tests of DenseNet's layer, block and transition (slides 56 to 59)."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,10 @@ from autograder.checks.exercises.parts import ALL_BUT_SHAPES, conv, norm
 
 
 class DenseLayer(nn.Module):
-    """A right version, for exercises that build on it; it needs no other names."""
+    """The reference that other exercises may use: (N, C, H, W) -> (N, C + growth_rate, H, W).
+
+    Its source is run on the student's side, so it uses no names of this module.
+    """
 
     def __init__(self, in_channels: int, growth_rate: int, bottleneck: int = 4) -> None:
         super().__init__()
@@ -28,7 +31,7 @@ class DenseLayer(nn.Module):
 
 
 class _Joined(nn.Module):
-    """New features of some layers, put together with the input in some way."""
+    """A dense layer whose new features are joined with its input in some way."""
 
     def __init__(self, new: nn.Module, join: Callable[[Tensor, Tensor], Tensor]) -> None:
         super().__init__()
@@ -94,8 +97,8 @@ def _layer(new: Build, join: Callable[[Tensor, Tensor], Tensor] = _input_first) 
 
 
 POST = (
-    "Batch norm and ReLU follow the convolutions: in a dense layer they come first, since the "
-    "input is a concatenation that nobody has normalised (slide 57)."
+    "Batch norm and ReLU follow the convolutions: in a dense layer they come first, because its "
+    "input is a concatenation that has not been normalised (slide 57)."
 )
 WRONG_LAYERS: tuple[tuple[str, frozenset[str], Build], ...] = (
     (
@@ -106,8 +109,8 @@ WRONG_LAYERS: tuple[tuple[str, frozenset[str], Build], ...] = (
     ),
     (POST, ALL_BUT_SHAPES, _layer(_post)),
     (
-        "There is no 1x1 bottleneck: it reduces the many inputs before the 3x3 convolution sees "
-        "them (slide 58).",
+        "There is no 1x1 bottleneck: it reduces the many input channels before the 3x3 convolution "
+        "(slide 58).",
         frozenset({"parameters", "values"}),
         _layer(_without_bottleneck),
     ),
@@ -122,7 +125,8 @@ WRONG_LAYERS: tuple[tuple[str, frozenset[str], Build], ...] = (
         _layer(_without(nn.BatchNorm2d)),
     ),
     (
-        "Only the new features come out: a dense layer hands its input on beside them (slide 56).",
+        "The layer returns only the new features: a dense layer returns its input as well (slide "
+        "56).",
         frozenset({"shapes", "values"}),
         _layer(_pre, _new_alone),
     ),
@@ -138,7 +142,7 @@ DENSE_LAYER = BlockExercise(
 
 
 class _Block(nn.Module):
-    """Layers one after the other."""
+    """Dense layers in sequence."""
 
     def __init__(
         self,
@@ -161,7 +165,7 @@ class _Block(nn.Module):
 
 
 class _OnlyNew(_Block):
-    """Leaves the block's input out in the end."""
+    """A dense block that leaves out its own input."""
 
     def __init__(self, num_layers: int, in_channels: int, *sizes: int, **options: int) -> None:
         super().__init__(DenseLayer, num_layers, in_channels, *sizes, **options)
@@ -172,7 +176,7 @@ class _OnlyNew(_Block):
 
 
 class _Chain(nn.Module):
-    """Each layer sees only the one before it; all are concatenated in the end."""
+    """A block in which each layer sees only the one before it; all outputs are concatenated."""
 
     def __init__(
         self, num_layers: int, in_channels: int, growth_rate: int, bottleneck: int = 4
@@ -205,13 +209,13 @@ DENSE_BLOCK = BlockExercise(
     mistakes=(
         Mistake(
             "Each layer sees only the layer before it: in a dense block it sees the block's input "
-            "and all layers before it (slide 56).",
+            "and the features of all layers before it (slide 56).",
             frozenset({"parameters", "values"}),
             _Chain,
         ),
         Mistake(
-            "The block leaves its own input out in the end: it puts out everything that its last "
-            "layer saw and made (slide 56).",
+            "The block leaves out its own input: it returns its input and the features of all its "
+            "layers (slide 56).",
             frozenset({"shapes", "values"}),
             _OnlyNew,
         ),
@@ -268,7 +272,7 @@ def _no_norm(in_channels: int, out_channels: int) -> nn.Module:
 
 
 class _PooledFirst(nn.Module):
-    """Pools before batch norm."""
+    """A transition that pools before batch norm."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -286,8 +290,8 @@ TRANSITION = BlockExercise(
     references=(_transition,),
     mistakes=(
         Mistake(
-            "The transition takes maxima: it averages, so that every feature keeps a say "
-            "(slide 59).",
+            "The transition uses max pooling: it should use average pooling, so that every "
+            "position contributes (slide 59).",
             frozenset({"values"}),
             _max_pool,
         ),
@@ -303,19 +307,18 @@ TRANSITION = BlockExercise(
             _post_transition,
         ),
         Mistake(
-            "The convolution has a stride of its own: it skips pixels; the transition averages "
-            "them (slide 59).",
+            "The convolution has a stride and skips pixels: the transition averages them (slide "
+            "59).",
             frozenset({"values"}),
             _strided,
         ),
         Mistake(
-            "Nothing shrinks the maps: between dense blocks they are halved by average pooling "
-            "(slide 59).",
+            "There is no pooling: between dense blocks, the maps are halved by pooling (slide 59).",
             frozenset({"shapes", "values", "gradients"}),
             _no_pool,
         ),
         Mistake(
-            "Batch norm is missing: the transition begins with it (slide 59).",
+            "Batch norm is missing: the transition starts with it (slide 59).",
             ALL_BUT_SHAPES,
             _no_norm,
         ),

@@ -1,4 +1,4 @@
-"""Hidden tests of depthwise and shuffled convolutions and of compound scaling: slides 61 to 65."""
+"""Hidden tests of depthwise convolutions, shuffle units and compound scaling (slides 61 to 65)."""
 
 from collections.abc import Callable
 from functools import partial
@@ -25,7 +25,7 @@ def _separable(in_channels: int, out_channels: int, stride: int = 1) -> nn.Seque
 
 
 def _separable_without(*numbers: int) -> Build:
-    """Without some of the layers, counted from 0."""
+    """Return a builder that leaves out some of the layers, counted from 0."""
 
     def build(in_channels: int, out_channels: int, stride: int = 1) -> nn.Module:
         layers = _separable(in_channels, out_channels, stride)
@@ -37,7 +37,7 @@ def _separable_without(*numbers: int) -> Build:
 def _separable_of(
     layers: Callable[[int, int, int], tuple[nn.Module, nn.Module, int]],
 ) -> Build:
-    """Two convolutions, and the channels between them."""
+    """Return a builder of two convolutions; `layers` makes them and the channels between them."""
 
     def build(in_channels: int, out_channels: int, stride: int = 1) -> nn.Module:
         first, second, between = layers(in_channels, out_channels, stride)
@@ -54,14 +54,14 @@ DEPTHWISE_SEPARABLE_CONV = BlockExercise(
     references=(_separable,),
     mistakes=(
         Mistake(
-            "The 3x3 convolution mixes channels: a depthwise one has a single filter for each "
-            "(slide 61).",
+            "The 3x3 convolution mixes channels: a depthwise convolution has one filter for each "
+            "channel (slide 61).",
             frozenset({"parameters", "values"}),
             _separable_of(lambda i, o, s: (conv(i, i, 3, s), conv(i, o, 1), i)),
         ),
         Mistake(
-            "The depthwise convolution makes two maps of each channel: here it makes one "
-            "(slide 61).",
+            "The depthwise convolution makes two maps of each channel: it should make one (slide "
+            "61).",
             frozenset({"parameters", "values"}),
             _separable_of(
                 lambda i, o, s: (conv(i, 2 * i, 3, s, groups=i), conv(2 * i, o, 1), 2 * i)
@@ -73,29 +73,30 @@ DEPTHWISE_SEPARABLE_CONV = BlockExercise(
             _separable_of(lambda i, o, s: (conv(i, o, 1), conv(o, o, 3, s, groups=o), o)),
         ),
         Mistake(
-            "The stride is on the 1x1 convolution, which skips what the 3x3 has computed: it is on "
-            "the depthwise one (slide 61).",
+            "The stride is on the 1x1 convolution, which discards results of the 3x3 convolution: "
+            "it belongs on the depthwise convolution (slide 61).",
             frozenset({"values", "modes"}),
             _separable_of(lambda i, o, s: (conv(i, i, 3, groups=i), conv(i, o, 1, s), i)),
         ),
         Mistake(
-            "No ReLU stands between the depthwise and the 1x1 convolution: each batch norm is "
+            "There is no ReLU between the depthwise and the 1x1 convolution: each batch norm is "
             "followed by one (slide 61).",
             frozenset({"values"}),
             _separable_without(2),
         ),
         Mistake(
-            "No ReLU stands at the end: each batch norm is followed by one (slide 61).",
+            "There is no ReLU at the end: each batch norm is followed by one (slide 61).",
             frozenset({"values"}),
             _separable_without(5),
         ),
         Mistake(
-            "No batch norm follows the depthwise convolution: there is one after each (slide 61).",
+            "No batch norm follows the depthwise convolution: there is one after each convolution "
+            "(slide 61).",
             frozenset({"parameters", "modes"}),
             _separable_without(1),
         ),
         Mistake(
-            "There is no batch norm: it follows both convolutions (slide 61).",
+            "There is no batch norm: both convolutions have one (slide 61).",
             ALL_BUT_SHAPES,
             _separable_without(1, 4),
         ),
@@ -104,7 +105,13 @@ DEPTHWISE_SEPARABLE_CONV = BlockExercise(
 
 
 def channel_shuffle(x: Tensor, groups: int) -> Tensor:
-    """A right version, for exercises that build on it; it needs no other names."""
+    """The reference that other exercises may use: (N, C, H, W) -> (N, C, H, W).
+
+    Its source is run on the student's side, so it uses no names of this module.
+
+    Raises:
+        ValueError: the groups do not divide the channels.
+    """
     batch, channels, height, width = x.shape
     if channels % groups:
         raise ValueError("the groups must divide the channels")
@@ -151,18 +158,18 @@ CHANNEL_SHUFFLE = FunctionExercise(
     {"values": 1, "gradients": 0.5, "errors": 0.5},
     (
         Slip(
-            "channel_shuffle does the reverse: it gathers channels that lay apart instead of "
-            "spreading a group over all (slide 62).",
+            "channel_shuffle computes the inverse permutation: it gathers channels instead of "
+            "spreading each group over all groups (slide 62).",
             _inverse_shuffle,
         ),
         Slip(
-            "channel_shuffle changes the order of the groups, but leaves the channels within each "
-            "together: nothing is exchanged (slide 62).",
+            "channel_shuffle changes the order of the groups, but keeps the channels of each "
+            "together: the groups exchange nothing (slide 62).",
             _reversed,
         ),
         Slip(
             "channel_shuffle returns its input: a reshape to groups and back changes nothing "
-            "without exchanging the two dimensions (slide 62).",
+            "unless the two dimensions are transposed in between (slide 62).",
             lambda x, groups: x if x.shape[1] % groups == 0 else int("no"),
         ),
     ),
@@ -170,7 +177,7 @@ CHANNEL_SHUFFLE = FunctionExercise(
 
 
 class _Unit(nn.Module):
-    """A shuffle unit, right or with a part of it changed."""
+    """A shuffle unit, correct by default, or with one change."""
 
     def __init__(
         self,
@@ -246,7 +253,8 @@ SHUFFLE_UNIT = BlockExercise(
     references=(_Unit,),
     mistakes=(
         _unit(
-            "Nothing is shuffled: without it a group never learns what the others saw (slide 62).",
+            "The channels are not shuffled: without a shuffle, no group sees the channels of the "
+            "others (slide 62).",
             VALUES,
             shuffles=False,
         ),
@@ -257,45 +265,46 @@ SHUFFLE_UNIT = BlockExercise(
             shuffle_late=True,
         ),
         _unit(
-            "The last 1x1 convolution is not grouped: both are, which is where the saving comes "
-            "from (slide 62).",
+            "The last 1x1 convolution is not grouped: both 1x1 convolutions are, which is where "
+            "the saving comes from (slide 62).",
             frozenset({"parameters", "values"}),
             second_groups=False,
         ),
         _unit(
-            "A ReLU follows the depthwise convolution: there is none, only batch norm (slide 62).",
+            "A ReLU follows the depthwise convolution: only batch norm does (slide 62).",
             VALUES,
             relu_after_depthwise=True,
         ),
         _unit(
-            "A ReLU closes the branch before it is joined: it comes after the addition or the "
-            "concatenation (slide 62).",
+            "The branch ends with a ReLU: the ReLU comes after the addition or the concatenation "
+            "(slide 62).",
             VALUES,
             relu_before_join=True,
         ),
         _unit(
-            "No ReLU stands at the end: it follows the addition or the concatenation (slide 62).",
+            "There is no ReLU at the end: one follows the addition or concatenation (slide 62).",
             VALUES,
             last_relu=False,
         ),
         _unit(
-            "The branch comes before the pooled input in the concatenation: the input goes first.",
+            "The branch comes before the pooled input in the concatenation: the input comes first.",
             VALUES,
             input_first=False,
         ),
         _unit(
-            "The shortcut of a unit with stride 2 takes maxima: it averages (slide 62).",
+            "The shortcut of a unit with stride 2 uses max pooling: it should use average pooling "
+            "(slide 62).",
             VALUES,
             pool=max_pool2d,
         ),
         _unit(
-            "The average pool leaves its padding out of the count: here zeros at the border count, "
-            "as PyTorch has it by default.",
+            "The average pool does not count its padding: the zeros at the border count, as is "
+            "PyTorch's default.",
             VALUES,
             count_padding=False,
         ),
         _unit(
-            "The hidden width is not a quarter of the output: it is out_channels // 4 at both "
+            "The hidden width is not a quarter of the output: it is out_channels // 4 for both "
             "strides (slide 62).",
             frozenset({"parameters", "values"}),
             divisor=2,
@@ -328,17 +337,18 @@ COMPOUND_SCALING = FunctionExercise(
     {"values": 1},
     (
         Slip(
-            "compound_scaling multiplies by phi: phi is the power, so that each step costs as many "
-            "times more as the one before (slide 65).",
+            "compound_scaling multiplies by phi: phi is the exponent, so that every step "
+            "multiplies the cost by the same factor (slide 65).",
             lambda phi, alpha=1.2, beta=1.1, gamma=1.15: (alpha * phi, beta * phi, gamma * phi),
         ),
         Slip(
-            "compound_scaling returns the multipliers in another order: depth, width, resolution.",
+            "compound_scaling returns the multipliers in the wrong order: it is depth, width, "
+            "resolution.",
             lambda phi, alpha=1.2, beta=1.1, gamma=1.15: (beta**phi, alpha**phi, gamma**phi),
         ),
         Slip(
-            "compound_scaling squares width and resolution: that is how the cost grows with them, "
-            "not by how much they do (slide 65).",
+            "compound_scaling squares width and resolution: the cost grows with their squares, but "
+            "the multipliers are not squared (slide 65).",
             lambda phi, alpha=1.2, beta=1.1, gamma=1.15: (
                 alpha**phi,
                 beta ** (2 * phi),
@@ -346,8 +356,8 @@ COMPOUND_SCALING = FunctionExercise(
             ),
         ),
         Slip(
-            "compound_scaling gives one number for all three: each respect has a base of its own "
-            "(slide 65).",
+            "compound_scaling returns the same number for all three: each dimension has its own "
+            "base (slide 65).",
             lambda phi, alpha=1.2, beta=1.1, gamma=1.15: (alpha**phi,) * 3,
         ),
     ),

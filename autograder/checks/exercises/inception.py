@@ -18,7 +18,7 @@ POOLS: dict[str, Any] = {
 
 
 class _Paths(nn.Module):
-    """Paths side by side, concatenated in some order."""
+    """Parallel paths whose outputs are concatenated in some order."""
 
     def __init__(self, paths: list[nn.Module], order: tuple[int, ...], last_relu: bool) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class _Paths(nn.Module):
 
 
 def _convs(*sizes: tuple[int, int, int], bias: bool, norm: bool, relus: str) -> list[nn.Module]:
-    """Convolutions (in, out, kernel), one after the other, with what follows each."""
+    """Return convolutions (in, out, kernel size), each with its batch norm and ReLU, if any."""
     layers: list[nn.Module] = []
     for number, (inputs, outputs, kernel_size) in enumerate(sizes, start=1):
         layers.append(conv(inputs, outputs, kernel_size, bias=bias))
@@ -125,22 +125,21 @@ def _one_reduction(
     return _OneReduction(in_channels, c1, c3_reduce, c3, c5, pool_proj)
 
 
-ORDER = (
-    "The paths are concatenated in another order: 1x1, 3x3, 5x5, pool, so that the next layer "
-    "finds each where it expects it (slide 26)."
-)
-AVERAGED = "The pool path averages: an Inception module takes maxima (slide 26)."
+ORDER = "The paths are concatenated in the wrong order: it is 1x1, 3x3, 5x5, pool (slide 26)."
+AVERAGED = "The pool path uses average pooling: an Inception module uses max pooling (slide 26)."
 NO_BIAS = (
-    "The convolutions have no bias: where no batch norm follows, it is needed (GoogLeNet is older "
-    "than batch norm)."
+    "The convolutions have no bias: without batch norm after them, they need one (GoogLeNet is "
+    "older than batch norm)."
 )
-NORM = "There is batch norm in the module: GoogLeNet is older and has none."
-NO_RELU = "No ReLU follows the convolutions: each has one, the paths join after it (slide 26)."
-RELU6 = "Activations are cut off at 6: that is ReLU6 of the mobile networks, not ReLU."
+NORM = "The module has batch norm: GoogLeNet is older than batch norm and has none."
+NO_RELU = (
+    "No ReLU follows the convolutions: each has one, before the paths are concatenated (slide 26)."
+)
+RELU6 = "Activations are clipped at 6: that is ReLU6, which mobile networks use, not ReLU."
 
 
 def _mistakes(build: Any) -> tuple[Mistake, ...]:
-    """What goes wrong in both modules."""
+    """Return the mistakes that can be made in both modules."""
 
     def wrong(sentence: str, *costs: str, **changes: Any) -> Mistake:
         return Mistake(sentence, frozenset(costs), partial(build, **changes))
@@ -162,12 +161,13 @@ def _why_paths_do_not_fit(case: Case, block: Block) -> str:
     except StudentError as error:
         if "except in dimension 1" not in str(error):
             return (
-                f"{block.label} puts its paths side by side in space: they are stacked along the "
-                "channels, so that each pixel has all of them (slide 26)."
+                f"{block.label} concatenates its paths along height or width: the channels are the "
+                "right dimension, so that each position has the features of all paths (slide 26)."
             )
     return (
-        f"The paths of {block.label} do not fit each other: each keeps the size of the maps, "
-        "with a padding of half its kernel and stride 1, the pool too (slide 26)."
+        f"The outputs of the paths of {block.label} differ in size: each path keeps height and "
+        "width, with stride 1 and a padding of half its kernel size, and so does the pool "
+        "(slide 26)."
     )
 
 
@@ -180,8 +180,8 @@ NAIVE_INCEPTION = BlockExercise(
     mistakes=(
         *_mistakes(_naive),
         Mistake(
-            "A ReLU follows the concatenation, so the pool path loses what is negative: it comes "
-            "after each convolution only (slide 26).",
+            "A ReLU follows the concatenation, so the pool path loses its negative values: ReLUs "
+            "follow only the convolutions (slide 26).",
             frozenset({"values"}),
             partial(_naive, relus="no", last_relu=True),
         ),
@@ -197,14 +197,14 @@ INCEPTION = BlockExercise(
     mistakes=(
         *_mistakes(_reduced),
         Mistake(
-            "No ReLU follows the reductions: the 1x1 convolutions have one too, which makes the "
-            "path deeper for free (slide 31).",
+            "No ReLU follows the reductions: the 1x1 convolutions have one too, which adds a "
+            "nonlinearity at no cost (slide 31).",
             frozenset({"values"}),
             partial(_reduced, relus="last"),
         ),
         Mistake(
-            "The 1x1 convolutions come after the large ones: reduced first, the large ones see "
-            "fewer channels, and that is the saving (slide 31).",
+            "The 1x1 convolutions come after the large ones: they come first, so that the large "
+            "ones see fewer channels, which is the saving (slide 31).",
             frozenset({"parameters", "values"}),
             partial(_reduced, reduce_last=True),
         ),
@@ -214,19 +214,19 @@ INCEPTION = BlockExercise(
             partial(_reduced, project_first=True),
         ),
         Mistake(
-            "No ReLU comes after the projection of the pool: it is a convolution like the others "
+            "No ReLU follows the projection in the pool path: it is a convolution like the others "
             "(slide 31).",
             frozenset({"values"}),
             partial(_reduced, project_relu=False),
         ),
         Mistake(
-            "The pool path has no projection: it hands all input maps on, so that each module is "
-            "deeper than the one before (slides 28 and 31).",
+            "The pool path has no projection: it passes on all input maps, so each module outputs "
+            "more maps than the one before (slides 28 and 31).",
             frozenset({"shapes", "parameters", "values"}),
             partial(_reduced, projected=False),
         ),
         Mistake(
-            "The 3x3 and the 5x5 convolution share one reduction: each has its own, of its own "
+            "The 3x3 and 5x5 convolutions share one reduction: each has its own, with its own "
             "width (slide 31).",
             frozenset({"parameters", "values"}),
             _one_reduction,
@@ -259,7 +259,7 @@ def _parameter_calls(generator: Generator) -> list[Call]:
 
 
 def _slip(count: Any) -> Any:
-    """A function of the sizes and whether there are biases."""
+    """Return a function that counts parameters from the sizes, with or without biases."""
 
     def function(*sizes: int, bias: bool = True) -> int:
         given = sizes[7] if len(sizes) == 8 else bias
@@ -283,12 +283,12 @@ INCEPTION_PARAMETERS = FunctionExercise(
             _slip(lambda weights, bias, *sizes: weights),
         ),
         Slip(
-            "inception_parameters counts biases even where bias=False.",
+            "inception_parameters counts biases even with bias=False.",
             _slip(lambda weights, bias, *sizes: weights + sum(sizes[1:])),
         ),
         Slip(
-            "inception_parameters counts one bias for each convolution: each of its output "
-            "channels has one.",
+            "inception_parameters counts one bias for each convolution: there is one for each "
+            "output channel.",
             _slip(lambda weights, bias, *sizes: weights + 6 * bias),
         ),
         Slip(
@@ -301,7 +301,7 @@ INCEPTION_PARAMETERS = FunctionExercise(
         ),
         Slip(
             "inception_parameters lets the 3x3 and 5x5 convolutions see all input channels: they "
-            "see the reduced ones (slide 31).",
+            "see only the reduced channels (slide 31).",
             _slip(
                 lambda weights, bias, i, c1, r3, c3, r5, c5, p: (
                     i * (c1 + r3 + r5 + p)

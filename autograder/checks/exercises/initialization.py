@@ -1,6 +1,6 @@
-"""Hidden tests of what is done to a block's weights: He's initialisation and the identity.
+"""Hidden tests of functions that change a block's weights (slides 41 and 45).
 
-Slides 41 and 45.
+They are He's initialisation and the weights that make a residual block the identity.
 """
 
 import math
@@ -16,14 +16,14 @@ from autograder.checks.equivalence import close
 from autograder.checks.student import StudentError, open_block
 from autograder.checks.verdict import Part, Verdict
 
-# Of the deviation of 9,000 weights or more: their own scatter is below 0.8 %.
+# Relative to the standard deviation of 9,000 or more weights, which varies by less than 0.8 %.
 DEVIATION_TOLERANCE = 0.06
-# Fourth moment of a normal variable, and what 9,000 of them scatter by, eight times.
+# The kurtosis of a normal variable, and eight times its standard error for 9,000 samples.
 KURTOSIS, KURTOSIS_TOLERANCE = 3.0, 0.42
 
 
 def _layers() -> nn.Module:
-    """Layers of all kinds, also nested and in groups."""
+    """Build a network with layers of all kinds, some nested or grouped."""
     return nn.Sequential(
         nn.Conv2d(16, 64, 3),
         nn.BatchNorm2d(64),
@@ -41,7 +41,13 @@ def _one_convolution() -> nn.Module:
 
 @dataclass(frozen=True)
 class Fan:
-    """A rule for the deviation of a convolution's weights, and the sentence for who follows it."""
+    """A wrong rule for the standard deviation of a convolution's weights.
+
+    Args:
+        sentence: what a student who follows the rule is told.
+        deviation: computes the standard deviation from the weight (out, in // groups, kH, kW)
+            and the number of groups.
+    """
 
     sentence: str
     deviation: Callable[[Tensor, int], float]
@@ -51,32 +57,40 @@ def _area(weight: Tensor) -> int:
     return weight.shape[2] * weight.shape[3]
 
 
-def he(weight: Tensor, groups: int = 1) -> float:
-    """sqrt(2 / fan_out), where fan_out = out_channels x kernel area."""
+def he(weight: Tensor) -> float:
+    """Return He's standard deviation sqrt(2 / fan_out), fan_out = out_channels * kernel area.
+
+    He et al., Delving deep into rectifiers, 2015, equation 14.
+
+    Args:
+        weight: (out_channels, in_channels // groups, kH, kW).
+    """
     return math.sqrt(2 / (weight.shape[0] * _area(weight)))
 
 
 WRONG_FANS = (
     Fan(
-        "The deviation of the weights follows the fan-in: fan-out is asked for, which keeps the "
-        "gradients' size on the way back (slide 45).",
+        "The standard deviation of the weights follows the fan-in: the exercise asks for the "
+        "fan-out, which preserves the size of the gradients in the backward pass (slide 45).",
         lambda weight, groups: math.sqrt(2 / (weight.shape[1] * _area(weight))),
     ),
     Fan(
-        "The deviation lacks the factor 2 for ReLU, which lets half of the signal pass (slide 45).",
+        "The standard deviation lacks the factor 2 for ReLU, which lets half of the signal pass "
+        "(slide 45).",
         lambda weight, groups: he(weight) / math.sqrt(2),
     ),
     Fan(
-        "The deviation is that of Xavier's initialisation, which knows nothing of ReLU (slide 45).",
+        "The standard deviation is that of Xavier initialisation, which does not account for ReLU "
+        "(slide 45).",
         lambda weight, groups: math.sqrt(2 / ((weight.shape[0] + weight.shape[1]) * _area(weight))),
     ),
     Fan(
-        "The kernel's area is missing in the fan: each output channel is reached by its "
-        "height times width (slide 45).",
+        "The kernel's area is missing from the fan-out, which is out_channels * height * width of "
+        "the kernel (slide 45).",
         lambda weight, groups: math.sqrt(2 / weight.shape[0]),
     ),
     Fan(
-        "The variance stands where the deviation belongs: take its root (slide 45).",
+        "The variance is used as the standard deviation: take its square root (slide 45).",
         lambda weight, groups: he(weight) ** 2,
     ),
 )
@@ -85,7 +99,7 @@ GROUPS = {"3.0.weight": 2}
 
 @dataclass(frozen=True)
 class KaimingInit:
-    """He et al.'s initialisation, in place."""
+    """The exercise `kaiming_init_`: He's initialisation in place."""
 
     name: str = "kaiming_init"
     answers: tuple[str, ...] = ("kaiming_init_",)
@@ -94,7 +108,7 @@ class KaimingInit:
     sentences: frozenset[str] = frozenset()
 
     def examine(self, function: Any, *, seed: int) -> Verdict:
-        """Convolutions, biases, batch norms, and working in place."""
+        """Mark a student's function; `seed` seeds the initial weights."""
         wrong: dict[str, str] = {}
         for build in (_layers, _one_convolution):
             with torch.random.fork_rng():
@@ -110,7 +124,7 @@ class KaimingInit:
 
 
 def _wrongly_initialised(build: Callable[[], nn.Module], function: Any) -> dict[str, str]:
-    """The parts that are wrong, each with its sentence."""
+    """Return the parts that are wrong, each with its sentence."""
     wrong = {}
     shapes = {name: tensor.shape for name, tensor in build().state_dict().items()}
     try:
@@ -124,8 +138,7 @@ def _wrongly_initialised(build: Callable[[], nn.Module], function: Any) -> dict[
             {name: one.shape for name, one in each.items()} != shapes for each in (given, state)
         ):
             raise StudentError(
-                "kaiming_init_ removes or replaces parameters: it gives those that are there new "
-                "values."
+                "kaiming_init_ removes or replaces parameters: it should only change their values."
             )
     except StudentError as error:
         return dict.fromkeys(("convolutions", "biases", "batch norms", "in place"), str(error))
@@ -135,8 +148,8 @@ def _wrongly_initialised(build: Callable[[], nn.Module], function: Any) -> dict[
         if tensor.dim() == 4:
             if torch.equal(tensor, given[name]):
                 wrong["in place"] = wrong["convolutions"] = (
-                    f"kaiming_init_ leaves a convolution of {block.label} as it was: it works in "
-                    "place, on all layers, nested ones too, and the module may itself be one."
+                    f"kaiming_init_ leaves a convolution of {block.label} as it was: it must "
+                    "change all of them in place, nested ones too; the module itself may be one."
                 )
             elif sentence := _wrong_weights(tensor, GROUPS.get(name, 1)):
                 wrong["convolutions"] = sentence
@@ -152,7 +165,7 @@ def _wrongly_initialised(build: Callable[[], nn.Module], function: Any) -> dict[
 
 
 def _wrong_weights(weight: Tensor, groups: int) -> str | None:
-    """Why weights are not He-normal by fan-out, if they are not."""
+    """Return a sentence if weights (out, in // groups, kH, kW) are not He-normal by fan-out."""
     weight = weight.double()
     deviation = weight.std().item()
     centred = (weight - weight.mean()) / weight.std()
@@ -162,15 +175,20 @@ def _wrong_weights(weight: Tensor, groups: int) -> str | None:
             return "The mean of the weights is not 0 (slide 45)."
         if is_normal:
             return None
-        return "The weights are not normally distributed: He's normal version is asked for."
+        return (
+            "The weights are not normally distributed: the exercise asks for a normal distribution."
+        )
     if groups > 1 and _near(deviation, he(weight) * math.sqrt(groups)):
-        return "The fan-out of a grouped convolution is not divided by its groups here."
+        return (
+            "The fan-out of a grouped convolution is divided by the number of groups: here it "
+            "should not be."
+        )
     for fan in WRONG_FANS:
         if _near(deviation, fan.deviation(weight, groups)):
             return fan.sentence
     return (
-        f"The weights of a convolution of shape {tuple(weight.shape)} have a wrong deviation "
-        "(slide 45)."
+        f"The weights of a convolution of shape {tuple(weight.shape)} have the wrong standard "
+        "deviation (slide 45)."
     )
 
 
@@ -179,7 +197,11 @@ def _near(found: float, expected: float) -> bool:
 
 
 class BasicBlock(nn.Module):
-    """A right version, for whoever's own block is wrong; it needs no other names."""
+    """The reference of stride 1, for students whose own block is wrong.
+
+    (N, C, H, W) -> (N, C, H, W). Its source is run on the student's side, so it uses no names of
+    this module.
+    """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
         super().__init__()
@@ -194,29 +216,27 @@ class BasicBlock(nn.Module):
 
 
 CHANNELS = (4, 6)
-
-
 EVAL = (
-    "After identity_block the block changes its input in eval mode: what must the residual F(x) "
-    "be, and which weights of a trained block still reach it (slide 41)?"
+    "After identity_block, the block changes its input in eval mode: what must the residual F(x) "
+    "be, and which weights of a trained block still affect it (slide 41)?"
 )
 TRAIN = (
-    "After identity_block the block changes its input in train mode, where batch norm uses the "
-    "statistics of the batch: only its own scale and shift are left to set (slides 41 and 45)."
+    "After identity_block, the block changes its input in train mode, where batch norm uses the "
+    "statistics of the batch: only its scale and shift have an effect there (slides 41 and 45)."
 )
 REMOVED = (
-    "identity_block removes or replaces parameters: all must stay, so that training can go on from "
-    "there (slide 41)."
+    "identity_block removes or replaces parameters: all must stay, so that training can continue "
+    "(slide 41)."
 )
 REBUILT = (
-    "After identity_block the old weights no longer give the old block: change weights only, not "
-    "how the block computes (slide 41)."
+    "After identity_block, loading the old weights no longer restores the block: change only "
+    "weights, not how the block computes (slide 41)."
 )
 
 
 @dataclass(frozen=True)
 class IdentityBlock:
-    """Weights with which a residual block returns its input, as slide 41 argues."""
+    """The exercise `identity_block`: weights that make a residual block the identity (slide 41)."""
 
     name: str = "identity_block"
     answers: tuple[str, ...] = ("identity_block", "BasicBlock")
@@ -225,7 +245,7 @@ class IdentityBlock:
     sentences: frozenset[str] = frozenset({EVAL, TRAIN, REMOVED, REBUILT})
 
     def examine(self, function: Any, block_class: Any, *, seed: int) -> Verdict:
-        """Eval mode, train mode, and what must stay."""
+        """Mark a student's function; `seed` seeds inputs and weights."""
         generator = torch.Generator().manual_seed(seed)
         wrong: dict[str, str] = {}
         for channels in CHANNELS:
@@ -241,7 +261,7 @@ class IdentityBlock:
 def _not_identical(
     function: Any, block_class: Any, channels: int, generator: Generator
 ) -> dict[str, str]:
-    """The parts that are wrong, each with its sentence."""
+    """Return the parts that are wrong, each with its sentence."""
     wrong = {}
     inputs = [
         torch.rand(*size, generator=generator, dtype=torch.float64) * 4

@@ -1,6 +1,6 @@
-"""What the references of several exercises are made of, right and wrong.
+"""Parts that the references and the known mistakes of several exercises share.
 
-They are plain and private; the course's own package is not used.
+They do not use the course's own package, so that a bug there cannot hide here.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ def conv(
     groups: int = 1,
     bias: bool = False,
 ) -> nn.Conv2d:
-    """A convolution that keeps the size, but for its stride."""
+    """Build a convolution with padding kernel_size // 2, which keeps the size at stride 1."""
     padding = kernel_size // 2
     return nn.Conv2d(
         in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=bias
@@ -35,7 +35,7 @@ def norm(channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels)
 
 
-# The shortcuts of a residual block, right and wrong.
+# The shortcuts of a residual block, correct and wrong.
 
 Shortcut = Callable[[int, int, int], nn.Module]
 
@@ -49,7 +49,7 @@ def projection(in_channels: int, out_channels: int, stride: int) -> nn.Module:
 
 
 def shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module:
-    """The identity where shapes agree, else a 1x1 convolution with batch norm."""
+    """Build the identity where shapes agree, otherwise a 1x1 convolution with batch norm."""
     if _needs_projection(in_channels, out_channels, stride):
         return projection(in_channels, out_channels, stride)
     return nn.Identity()
@@ -66,7 +66,7 @@ def no_shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module:
 
 
 class ZeroPadded(nn.Module):
-    """Option A: every second pixel, and channels of zeros, at the end or on both sides."""
+    """The paper's option A: subsampled pixels, and channels of zeros at the end."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
@@ -78,13 +78,15 @@ class ZeroPadded(nn.Module):
 
 
 class ZeroPaddedOnBothSides(ZeroPadded):
+    """Option A with the channels of zeros on both sides."""
+
     def forward(self, x: Tensor) -> Tensor:
         x = x[:, :, :: self.stride, :: self.stride]
         before = self.missing // 2
         return pad(x, (0, 0, 0, 0, before, self.missing - before)) if self.missing > 0 else x
 
 
-# The ways to put branch and shortcut together, right and wrong.
+# The ways to join branch and shortcut, correct and wrong.
 
 Join = Callable[[Tensor, Tensor], Tensor]
 
@@ -114,7 +116,7 @@ def branch_alone(branch: Tensor, shortcut: Tensor) -> Tensor:
 
 
 class Joined(nn.Module):
-    """A residual block: branch and shortcut, put together."""
+    """A residual block: a branch and a shortcut that are joined."""
 
     def __init__(self, branch: nn.Module, shortcut: nn.Module, join: Join) -> None:
         super().__init__()
@@ -126,14 +128,14 @@ class Joined(nn.Module):
         return self.join(self.branch(x), self.shortcut(x))
 
 
-# What students often write instead: shortcut, join, the parts that it costs, the sentence.
+# Common mistakes: shortcut, join, the parts that the mistake costs, the sentence.
 WRONG_ENDS: tuple[tuple[Shortcut, Join, set[str], str], ...] = (
     (
         shortcut,
         relu_then_add,
         {"values"},
-        "The last ReLU comes before the addition, so the residual can only add, never subtract: "
-        "look at where the shortcut joins in the building block (slide 40).",
+        "The last ReLU comes before the addition, so the residual branch can only add, never "
+        "subtract: look at where the shortcut joins the branch (slide 40).",
     ),
     (
         shortcut,
@@ -145,29 +147,29 @@ WRONG_ENDS: tuple[tuple[Shortcut, Join, set[str], str], ...] = (
         shortcut,
         add_then_relu6,
         {"values"},
-        "Large activations are cut off at 6: that is ReLU6 of the mobile networks; a residual "
-        "block has the plain ReLU (slide 40).",
+        "Activations are clipped at 6: that is ReLU6, which mobile networks use; a residual block "
+        "has the plain ReLU (slide 40).",
     ),
     (
         shortcut,
         multiply_then_relu,
         {"values", "gradients", "modes"},
-        "Branch and shortcut are multiplied: the shortcut is added, which is what lets the "
-        "gradient pass unchanged (slide 40).",
+        "Branch and shortcut are multiplied: they should be added, so that the gradient passes "
+        "through the shortcut unchanged (slide 40).",
     ),
     (
         no_shortcut,
         branch_alone,
         {"values", "gradients", "modes"},
-        "Nothing is added to what the convolutions compute: this is a plain block, and residual "
-        "learning is about what the shortcut carries (slides 40 and 41).",
+        "Nothing is added to the output of the convolutions: this is a plain block; a residual "
+        "block adds its input through the shortcut (slides 40 and 41).",
     ),
     (
         projection,
         add_then_relu,
         {"parameters", "values"},
         "The shortcut has a convolution although input and output have the same shape: there the "
-        "input should pass unchanged, so that doing nothing is easy to learn (slide 41).",
+        "input should pass unchanged, so that the identity is easy to learn (slide 41).",
     ),
     (
         shortcut_without_norm,
@@ -180,22 +182,28 @@ WRONG_ENDS: tuple[tuple[Shortcut, Join, set[str], str], ...] = (
         ZeroPadded,
         add_then_relu,
         {"parameters", "values", "modes"},
-        "Where shapes differ the shortcut is filled up with zeros, the paper's option A: here a "
-        "projection is asked for (slide 42).",
+        "Where shapes differ, the shortcut is padded with zeros, the paper's option A: this "
+        "exercise asks for a projection (slide 42).",
     ),
     (
         ZeroPaddedOnBothSides,
         add_then_relu,
         {"parameters", "values", "modes"},
-        "Where shapes differ the shortcut is filled up with zeros, the paper's option A: here a "
-        "projection is asked for (slide 42).",
+        "Where shapes differ, the shortcut is padded with zeros, the paper's option A: this "
+        "exercise asks for a projection (slide 42).",
     ),
 )
 
 
 @dataclass(frozen=True)
 class WrongBranch:
-    """A mistake between the block's input and the addition."""
+    """A mistake between the block's input and the addition.
+
+    Args:
+        sentence: what a student who makes it is told.
+        costs: the parts that it costs.
+        build: builds a branch that makes it.
+    """
 
     sentence: str
     costs: frozenset[str]
@@ -213,14 +221,18 @@ def residual_exercise(
     others: tuple[Mistake, ...] = (),
     builds_on: Mapping[str, Any] | None = None,
 ) -> BlockExercise:
-    """A block with a shortcut.
+    """Make the exercise of a block with a shortcut.
 
     Args:
-        branches: every right way to write the branch, with the arguments of the block.
-        wrong_branches: the known mistakes in it.
-        out_channels: of the block, from its arguments without options.
+        name: the name of the exercise.
+        answer: the name of the student's class.
+        cases: the cases in which the block is built.
+        marks: the marks of each part.
+        branches: every correct way to build the branch, with the arguments of the block.
+        wrong_branches: the known mistakes in the branch.
+        out_channels: returns the block's output channels from its positional arguments.
         others: the known mistakes elsewhere.
-        builds_on: earlier answers that the block may be made of.
+        builds_on: reference versions of earlier answers that the block may use, by name.
     """
 
     def builder(branch: Build, shortcut: Shortcut, join: Join) -> Build:
@@ -252,7 +264,7 @@ def residual_exercise(
 
 
 def why_paths_differ(case: Case, out_channels: int, block: Block) -> str | None:
-    """Why branch and shortcut do not fit, from the shapes and strides of the convolutions."""
+    """Explain why branch and shortcut do not fit, from shapes and strides of the convolutions."""
     stride = case.options.get("stride", 1)
     if not _needs_projection(case.channels, out_channels, stride):
         return None
@@ -262,17 +274,17 @@ def why_paths_differ(case: Case, out_channels: int, block: Block) -> str | None:
     strided = sum(stride > 1 for _, stride in convolutions)
     if not shortcut_strides:
         return (
-            f"{block.label} has no convolution on its shortcut, so the input does not fit what it "
-            "is added to: new channels or a new size call for a projection (slide 42)."
+            f"{block.label} has no convolution on its shortcut, so shortcut and branch differ in "
+            "shape: a new number of channels or a new size requires a projection (slide 42)."
         )
     if stride > 1 and max(shortcut_strides) == 1:
         return (
-            f"The shortcut of {block.label} ignores the stride, so it stays larger than what it "
-            "is added to: both paths must shrink the image alike (slide 42)."
+            f"The shortcut of {block.label} ignores the stride, so its output is larger than that "
+            "of the branch: both paths need the same stride (slide 42)."
         )
     if strided > 2:
         return (
-            f"{block.label} shrinks the image more than once on its way through the convolutions: "
-            "one of them has the stride, the others keep the size (slide 42)."
+            f"{block.label} has the stride on more than one convolution of its branch: only one of "
+            "them has the stride, the others keep the size (slide 42)."
         )
     return None

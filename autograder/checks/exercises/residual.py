@@ -1,4 +1,4 @@
-"""Hidden tests of the plain and residual blocks: slides 36 to 45."""
+"""Hidden tests of the plain and residual blocks (slides 36 to 45)."""
 
 from torch import Tensor, nn
 from torch.nn.functional import relu
@@ -14,7 +14,7 @@ from autograder.checks.exercises.parts import (
 
 
 def two_convolutions(in_channels: int, width: int, stride: int = 1) -> nn.Module:
-    """The branch of a basic block."""
+    """Build the residual branch of a basic block."""
     return nn.Sequential(
         conv(in_channels, width, 3, stride),
         norm(width),
@@ -86,27 +86,27 @@ class _SharedNorm(nn.Module):
 
 
 NO_NORM = (
-    "No batch norm follows the convolutions: a ResNet has it after each of them, which keeps "
-    "activations in range while it trains (slide 45)."
+    "No batch norm follows the convolutions: a ResNet has it after each, which keeps activations "
+    "in range during training (slide 45)."
 )
 SHARED_NORM = (
-    "One batch norm serves two convolutions: each needs statistics of its own, since their maps "
-    "differ (slide 45)."
+    "The two convolutions share one batch norm: each needs its own, because the statistics of "
+    "their outputs differ (slide 45)."
 )
 RELU_BEFORE_NORM = (
-    "A ReLU stands between a convolution and its batch norm: the order is convolution, batch norm, "
+    "A ReLU is between a convolution and its batch norm: the order is convolution, batch norm, "
     "ReLU (slide 45)."
 )
 WRONG_BRANCHES = (
     WrongBranch(
-        "No ReLU stands between the two convolutions: without it they could as well be one "
-        "(slide 40).",
+        "There is no ReLU between the two convolutions: without it, a single convolution could "
+        "replace them (slide 40).",
         frozenset({"values"}),
         _no_relu_between,
     ),
     WrongBranch(
-        "Between the convolutions large activations are cut off at 6: that is ReLU6 of the mobile "
-        "networks, not ReLU (slide 40).",
+        "Between the convolutions, activations are clipped at 6: that is ReLU6, which mobile "
+        "networks use, not ReLU (slide 40).",
         frozenset({"values"}),
         _relu6_between,
     ),
@@ -115,13 +115,13 @@ WRONG_BRANCHES = (
     WrongBranch(RELU_BEFORE_NORM, frozenset({"values"}), _relu_before_norm),
     WrongBranch(
         "Batch norm and ReLU come before the convolutions: that is the later pre-activation block; "
-        "here they follow (slides 40 and 45).",
+        "here they come after (slides 40 and 45).",
         ALL_BUT_SHAPES,
         _norm_first,
     ),
     WrongBranch(
-        "The second convolution has the stride: the first one shrinks the image, so that the "
-        "second works on fewer positions (slide 42).",
+        "The stride is on the second convolution: it belongs on the first, so that the second "
+        "works on fewer positions (slide 42).",
         frozenset({"values", "modes"}),
         _stride_on_second,
     ),
@@ -144,7 +144,7 @@ def _relus_before_norms(in_channels: int, width: int, stride: int = 1) -> nn.Mod
 
 
 class _WithShortcut(nn.Module):
-    """A plain block that adds its input after all."""
+    """A plain block that adds its input."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
         super().__init__()
@@ -170,8 +170,8 @@ PLAIN_BLOCK = BlockExercise(
             two_convolutions,
         ),
         Mistake(
-            "The plain block adds its input: it is the one to compare with, and has no shortcut "
-            "(slide 38).",
+            "The plain block adds its input: it serves for comparison and has no shortcut (slide "
+            "38).",
             frozenset({"values"}),
             _WithShortcut,
         ),
@@ -216,7 +216,7 @@ def _stride_on_1x1(in_channels: int, width: int, stride: int = 1) -> nn.Module:
 
 
 def _without(*numbers: int) -> Build:
-    """The bottleneck without some of its layers, counted from 0."""
+    """Return a builder of the bottleneck branch without some of its layers, counted from 0."""
 
     def build(in_channels: int, width: int, stride: int = 1) -> nn.Module:
         layers = list(_stride_on_3x3(in_channels, width, stride).children())
@@ -258,14 +258,14 @@ BOTTLENECK = residual_exercise(
         ),
         WrongBranch(NO_NORM, ALL_BUT_SHAPES, _without(1, 4, 7)),
         WrongBranch(
-            "The last 1x1 convolution has no batch norm: it follows all three convolutions "
-            "(slides 43 and 45).",
+            "The last 1x1 convolution has no batch norm: all three convolutions have one (slides "
+            "43 and 45).",
             frozenset({"parameters", "modes"}),
             _without(7),
         ),
         WrongBranch(
-            "The last 1x1 convolution has the stride: the 3x3 would work on the large image, which "
-            "the bottleneck wants to spare it (slide 43).",
+            "The stride is on the last 1x1 convolution, so the 3x3 convolution works at full size: "
+            "put the stride on an earlier convolution (slide 43).",
             frozenset({"values", "modes"}),
             _stride_on_last,
         ),

@@ -1,4 +1,4 @@
-"""Hidden tests of squeeze-and-excitation: slides 49 and 50."""
+"""Hidden tests of squeeze-and-excitation (slides 49 and 50)."""
 
 from collections.abc import Callable
 
@@ -19,7 +19,10 @@ from autograder.checks.exercises.residual import WRONG_BRANCHES, two_convolution
 
 
 class SqueezeExcite(nn.Module):
-    """A right version, for exercises that build on it; it needs no other names."""
+    """The reference that other exercises may use: (N, C, H, W) -> (N, C, H, W).
+
+    Its source is run on the student's side, so it uses no names of this module.
+    """
 
     def __init__(self, channels: int, reduction: int = 16) -> None:
         super().__init__()
@@ -40,7 +43,7 @@ def _max(x: Tensor) -> Tensor:
 
 
 class _Gated(SqueezeExcite):
-    """A gate made of other parts."""
+    """Squeeze-and-excitation with some functions replaced."""
 
     def __init__(
         self,
@@ -66,7 +69,7 @@ def _gated(sentence: str, **parts: Callable[..., Tensor]) -> Mistake:
     return Mistake(sentence, frozenset({"values"}), build)
 
 
-def _as_it_is(x: Tensor) -> Tensor:
+def _unchanged(x: Tensor) -> Tensor:
     return x
 
 
@@ -78,37 +81,37 @@ SQUEEZE_EXCITE = BlockExercise(
     references=(SqueezeExcite,),
     mistakes=(
         _gated(
-            "The gate is not squashed: a sigmoid keeps each channel's factor between 0 and 1 "
-            "(slide 49).",
-            gate=_as_it_is,
+            "The gate has no sigmoid, which keeps the factors between 0 and 1 (slide 49).",
+            gate=_unchanged,
         ),
         _gated(
-            "The gate is a softmax, so that channels compete: several may matter at once, which is "
-            "why each has a sigmoid of its own (slide 49).",
+            "The gate is a softmax, so channels compete: several may matter at once, which is why "
+            "each has its own sigmoid (slide 49).",
             gate=lambda x: x.softmax(dim=1),
         ),
         _gated(
-            "The squeeze takes the maximum of each map: here it is the average over all positions "
-            "(slide 49).",
+            "The squeeze takes the maximum of each map: it should be the average over all "
+            "positions (slide 49).",
             squeeze=_max,
         ),
         _gated(
-            "No ReLU stands between reduction and expansion: without it the two layers could be "
-            "one (slide 49).",
-            between=_as_it_is,
+            "There is no ReLU between reduction and expansion: without it, a single layer could "
+            "replace both (slide 49).",
+            between=_unchanged,
         ),
         _gated(
-            "A sigmoid stands between reduction and expansion as well: there it is a ReLU "
+            "There is a sigmoid between reduction and expansion as well: it should be a ReLU "
             "(slide 49).",
             between=torch.sigmoid,
         ),
         _gated(
-            "The gate is added to the maps: excitation scales them, channel by channel (slide 49).",
+            "The gate is added to the maps: the excitation multiplies them, channel by channel "
+            "(slide 49).",
             join=torch.add,
         ),
         _gated(
-            "The sigmoid squashes the scaled maps: it belongs on the gate alone (slide 49).",
-            gate=_as_it_is,
+            "The sigmoid is applied to the scaled maps: it belongs to the gate alone (slide 49).",
+            gate=_unchanged,
             join=lambda x, gate: torch.sigmoid(x * gate),
         ),
     ),
@@ -147,7 +150,7 @@ def _gate_before_last_norm(
 
 
 class _GatedElsewhere(nn.Module):
-    """The gate after the addition, before or after the last ReLU, or on the shortcut."""
+    """A block with its gate after the addition ("sum"), after the last ReLU or on the shortcut."""
 
     def __init__(
         self, where: str, in_channels: int, width: int, stride: int = 1, reduction: int = 16
@@ -175,8 +178,8 @@ def _elsewhere(where: str, sentence: str) -> Mistake:
 
 
 AFTER_ADDITION = (
-    "The gate comes after the addition, so it scales what the shortcut carries as well: only the "
-    "residual is gated (slide 50)."
+    "The gate comes after the addition, so it also scales the shortcut: only the residual branch "
+    "is gated (slide 50)."
 )
 SE_BASIC_BLOCK = residual_exercise(
     "se_basic_block",
@@ -195,14 +198,14 @@ SE_BASIC_BLOCK = residual_exercise(
             for wrong in WRONG_BRANCHES
         ),
         WrongBranch(
-            "The gate comes before the last batch norm, which takes the scale away again: gate "
-            "what the branch finally puts out (slide 50).",
+            "The gate comes before the last batch norm, which removes the scale again: apply it to "
+            "the output of the branch (slide 50).",
             frozenset({"values", "gradients", "modes"}),
             _gate_before_last_norm,
         ),
         WrongBranch(
-            "Nothing weighs the channels: this is the residual block without squeeze and "
-            "excitation (slide 50).",
+            "There is no gate: this is the residual block without squeeze-and-excitation (slide "
+            "50).",
             ALL_BUT_SHAPES,
             _ungated,
         ),
@@ -212,8 +215,8 @@ SE_BASIC_BLOCK = residual_exercise(
         _elsewhere("end", AFTER_ADDITION),
         _elsewhere(
             "shortcut",
-            "The gate is on the shortcut, which should pass unchanged: the residual is gated "
-            "(slide 50).",
+            "The gate is on the shortcut, which should pass unchanged: the residual branch is "
+            "gated (slide 50).",
         ),
     ),
     builds_on={"SqueezeExcite": SqueezeExcite},

@@ -1,6 +1,6 @@
-"""Hidden test of what the student's own network has learned: slides 36 to 45.
+"""Hidden test of the network that the student has trained (slides 36 to 45).
 
-`predict` is asked about the 2,000 test images of `data/`, which no student's bundle holds.
+`predict` is called with the 2,000 test images of `data/`, which are not in the student bundle.
 """
 
 from dataclasses import dataclass, field
@@ -15,20 +15,27 @@ from autograder.checks.student import Function, StudentError, open_function
 from autograder.checks.verdict import Part, Verdict
 from convnets.training.data import CLASSES, Split, load
 
-MARKS = {"form": 2.0, "alone": 1.0, "accuracy": 7.0}
-# Accuracy, and the marks from there on. On 10,000 images (two to five seeds each) a linear
-# classifier has 81.4 %, one hidden layer 85.2 %, LeNet 86.5 %, a ResNet of three blocks 88.5 %.
+MARKS = {"format": 2.0, "independence": 1.0, "accuracy": 7.0}
+# Accuracies, and the marks that they earn. Trained on 10,000 images (two to five seeds each), a
+# linear classifier reaches 81.4 %, one hidden layer 85.2 %, LeNet 86.5 %, and a ResNet of three
+# blocks 88.5 %.
 STEPS = ((0.60, 1.0), (0.75, 2.0), (0.80, 3.0), (0.84, 5.0), (0.87, 7.0))
 BATCH = 250
 SINGLE_IMAGES = 24
-# Of the images, what may change by rounding when they come in another batch.
+# The fraction of images whose class may change by rounding when they are called in another batch.
 TIES = 0.002
-CHANCE = 0.3
+# Below this accuracy a network is hardly better than guessing.
+GUESSING = 0.3
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Classes (N,), int64, and the sentence for what had to be put right to read them."""
+    """The classes that `predict` returned.
+
+    Args:
+        classes: (N,), int64.
+        sentence: what had to be corrected to read them, if anything.
+    """
 
     classes: Tensor
     sentence: str = ""
@@ -36,7 +43,7 @@ class Predictions:
 
 @dataclass(frozen=True)
 class PredictExercise:
-    """What is asked of `predict`: classes, from the image alone, and right."""
+    """The exercise `predict`: format, independence of the batch, and accuracy of its classes."""
 
     name: str = "predict"
     answers: tuple[str, ...] = ("predict",)
@@ -48,7 +55,12 @@ class PredictExercise:
         return sum(MARKS.values())
 
     def examine(self, predict: Any, *, seed: int) -> Verdict:
-        """Mark a student's function. The seed chooses the order of the images."""
+        """Mark a student's function.
+
+        Args:
+            predict: the student's function, or an `AnswerProxy` of it.
+            seed: seeds the order of the images.
+        """
         held_out = _held_out()
         order = torch.randperm(len(held_out), generator=Generator().manual_seed(seed))
         test = Split(held_out.images[order], held_out.labels[order])
@@ -59,14 +71,14 @@ class PredictExercise:
             return Verdict(
                 tuple(Part(name, 0, out_of, str(error)) for name, out_of in MARKS.items())
             )
-        wrong = {"form": found.sentence, "accuracy": "", "alone": ""}
+        wrong = {"format": found.sentence, "accuracy": "", "independence": ""}
         classes, sentence = _numbered_from_0(found.classes, test.labels)
-        wrong["form"] = sentence or wrong["form"]
+        wrong["format"] = sentence or wrong["format"]
         accuracy = (classes == test.labels).float().mean().item()
         earned = max((marks for least, marks in STEPS if accuracy >= least), default=0.0)
         if earned < MARKS["accuracy"]:
             wrong["accuracy"] = _why_not_better(accuracy, classes)
-        wrong["alone"] = _what_else_matters(student, test.images, found.classes)
+        wrong["independence"] = _what_else_matters(student, test.images, found.classes)
         return Verdict(
             tuple(
                 Part(
@@ -86,16 +98,16 @@ def _held_out() -> Split:
 
 
 def _ask(student: Function, images: Tensor) -> Predictions:
-    """The classes of all images, asked in batches."""
-    found = [_answers(student, batch) for batch in images.split(BATCH)]
+    """Call `predict` with all images (N, 1, 28, 28), uint8, in batches."""
+    found = [_predictions(student, batch) for batch in images.split(BATCH)]
     return Predictions(torch.cat([one.classes for one in found]), found[0].sentence)
 
 
-def _answers(student: Function, images: Tensor) -> Predictions:
-    """What `predict` says of a batch.
+def _predictions(student: Function, images: Tensor) -> Predictions:
+    """Call `predict` with a batch (N, 1, 28, 28), uint8.
 
     Raises:
-        StudentError: it fails, or what it returns cannot be read as classes.
+        StudentError: it fails, or its result cannot be read as classes.
     """
     label = student.label((images,), {})
     try:
@@ -108,7 +120,7 @@ def _answers(student: Function, images: Tensor) -> Predictions:
         return Predictions(
             given.double().argmax(1),
             f"{label} returns {len(CLASSES)} numbers for each image, its logits: the class is the "
-            "place of the largest.",
+            "index of the largest.",
         )
     sentence = ""
     if given.shape != (count,):
@@ -118,14 +130,14 @@ def _answers(student: Function, images: Tensor) -> Predictions:
         given = given.reshape(count)
     if given.is_floating_point() or given.dtype == torch.bool:
         if not torch.equal(given.double().round(), given.double()):
-            raise StudentError(f"{label} returns fractions, not classes from 0 to 9.")
+            raise StudentError(f"{label} returns fractional numbers, not classes from 0 to 9.")
         sentence = sentence or f"{label} returns {given.dtype}: classes are integers."
     return Predictions(given.long(), sentence)
 
 
 def _as_tensor(result: Any, label: str) -> Tensor:
     if result is None:
-        raise StudentError(f"{label} returns nothing: end it with return.")
+        raise StudentError(f"{label} returns nothing: end the function with a return statement.")
     if not isinstance(result, Tensor | np.ndarray | list | tuple):
         raise StudentError(
             f"{label} returns a {type(result).__name__}, not a class for each image."
@@ -134,8 +146,8 @@ def _as_tensor(result: Any, label: str) -> Tensor:
         given = result if isinstance(result, Tensor) else torch.as_tensor(np.asarray(result))
     except (TypeError, ValueError, RuntimeError):
         raise StudentError(
-            f"{label} returns a {type(result).__name__} of what are no numbers: give each class as "
-            "an integer from 0 to 9."
+            f"{label} returns a {type(result).__name__} whose elements are not numbers: return "
+            "each class as an integer from 0 to 9."
         ) from None
     if given.is_complex():
         raise StudentError(f"{label} returns complex numbers, not classes from 0 to 9.")
@@ -143,51 +155,52 @@ def _as_tensor(result: Any, label: str) -> Tensor:
 
 
 def _numbered_from_0(classes: Tensor, labels: Tensor) -> tuple[Tensor, str]:
-    """The classes; one lower, with a sentence, where they are numbered from 1."""
+    """Return the classes, lowered by one and with a sentence where they are numbered from 1."""
     lower = classes - 1
-    if (lower == labels).float().mean() > CHANCE and classes.min() >= 1:
+    if (lower == labels).float().mean() > GUESSING and classes.min() >= 1:
         return lower, "The classes of predict are one too high: they are numbered from 0 to 9."
     if classes.min() < 0 or classes.max() >= len(CLASSES):
-        return classes, "predict returns numbers that are no class: they go from 0 to 9."
+        return classes, "predict returns numbers that are not classes: classes go from 0 to 9."
     return classes, ""
 
 
 def _why_not_better(accuracy: float, classes: Tensor) -> str:
-    said = f"{accuracy:.1%} of the held-out images are right"
+    said = f"{accuracy:.1%} of the held-out images are classified correctly"
     if len(classes.unique()) == 1:
-        return f"{said}: predict gives all images the same class."
-    if accuracy < CHANCE:
+        return f"{said}: predict returns the same class for all images."
+    if accuracy < GUESSING:
         return (
-            f"{said}, which is hardly more than guessing: is it the trained network that answers, "
-            "and are the images scaled as they were in training?"
+            f"{said}, which is hardly better than guessing: check that predict uses the trained "
+            "network and scales the images as in training."
         )
     step = min(least for least, _ in STEPS if accuracy < least)
     return (
         f"{said}; the next step is at {step:.0%}. Convolutions, residual blocks and more epochs "
-        "within the budget take a network there (slides 36 to 45)."
+        "within the budget get a network there (slides 36 to 45)."
     )
 
 
 def _what_else_matters(student: Function, images: Tensor, classes: Tensor) -> str:
-    """A sentence if the answers depend on more than the image: on the call, or on the batch."""
+    """Return a sentence if the class of an image depends on the call or on the batch."""
     try:
-        again = _answers(student, images[:BATCH]).classes
+        again = _predictions(student, images[:BATCH]).classes
         if (again != classes[:BATCH]).float().mean() > TIES:
             return (
-                "predict answers differently when it is asked twice: look for what is drawn at "
-                "random in train mode, such as dropout."
+                "predict returns different classes for the same images when it is called twice: "
+                "look for layers that are random in train mode, such as dropout."
             )
-        mixed = _answers(student, images[::BATCH]).classes
+        mixed = _predictions(student, images[::BATCH]).classes
         alone = torch.cat(
-            [_answers(student, images[i : i + 1]).classes for i in range(SINGLE_IMAGES)]
+            [_predictions(student, images[i : i + 1]).classes for i in range(SINGLE_IMAGES)]
         )
     except StudentError as error:
         return str(error)
     differs = int((alone != classes[:SINGLE_IMAGES]).sum()) + int((mixed != classes[::BATCH]).sum())
     if differs > 1:
         return (
-            "predict answers differently when an image comes alone or with others in its batch: "
-            "batch norm in train mode looks at the whole batch (slide 45 and PyTorch's eval)."
+            "predict returns different classes for an image alone and in a batch: in train mode, "
+            "batch norm uses the statistics of the whole batch, so call network.eval() first "
+            "(slide 45)."
         )
     return ""
 

@@ -27,7 +27,11 @@ def _vgg(
     relus: str = "all",
     pool: nn.Module | None = None,
 ) -> nn.Module:
-    """The block, or one with something else in it; `relus` are after "all", "no" or the "last"."""
+    """Build a VGG block, or one with a change.
+
+    `relus` says where ReLUs are: after "all" convolutions, "no" convolution or the "last" one; "6"
+    means ReLU6 after all of them.
+    """
     layers: list[nn.Module] = []
     for number in range(num_convs):
         layers.append(
@@ -88,78 +92,78 @@ VGG_BLOCK = BlockExercise(
     references=(_vgg,),
     mistakes=(
         _wrong(
-            "Only the last convolution is followed by a ReLU: one follows each, which is what "
-            "makes several small filters better than a large one (slide 18).",
+            "Only the last convolution is followed by a ReLU: each needs one, which is why several "
+            "small filters do more than one large filter (slide 18).",
             "values",
             relus="last",
         ),
-        _wrong("No ReLU follows the convolutions (slide 18).", "values", relus="no"),
+        _wrong("No ReLU follows the convolutions: each has one (slide 18).", "values", relus="no"),
         _wrong(
-            "Activations are cut off at 6: that is ReLU6 of the mobile networks, not ReLU.",
+            "Activations are clipped at 6: that is ReLU6, which mobile networks use, not ReLU.",
             "values",
             relus="6",
         ),
         _wrong(
-            "The block averages at the end: VGG takes maxima (slide 17).",
+            "The block ends with average pooling: VGG uses max pooling (slide 17).",
             "values",
             pool=nn.AvgPool2d(2),
         ),
         _wrong(
-            "The pool's windows overlap: VGG's are 2x2 with stride 2 (slide 17).",
+            "The pooling windows overlap: VGG's are 2x2 with stride 2 (slide 17).",
             "values",
             pool=nn.MaxPool2d(3, 2, 1),
         ),
         _wrong(
-            "Nothing is pooled at the end: a 2x2 max pool halves the maps (slide 17).",
+            "There is no pooling at the end: 2x2 max pooling halves the maps (slide 17).",
             "shapes",
             "values",
             pool=nn.Identity(),
         ),
         Mistake(
-            "The maps are pooled after every convolution: the pool comes once, at the end "
+            "The maps are pooled after every convolution: there is only one pool, at the end "
             "(slide 17).",
             frozenset({"shapes", "values"}),
             _pool_each,
         ),
         Mistake(
-            "The last convolution halves the maps with a stride: VGG's have stride 1, and a pool "
-            "follows them (slide 17).",
+            "The last convolution halves the maps with a stride: VGG's convolutions have stride 1, "
+            "and max pooling halves the maps (slide 17).",
             frozenset({"values"}),
             _strided,
         ),
         _wrong(
-            "Each convolution loses its border: with padding 1 a 3x3 convolution keeps the size "
+            "Each convolution shrinks the maps: with padding 1, a 3x3 convolution keeps their size "
             "(slide 17).",
             "shapes",
             "values",
             padded=False,
         ),
         Mistake(
-            "The later convolutions use one set of weights: slide 20 counts those of each.",
+            "The later convolutions share one set of weights: each has its own (slide 20).",
             frozenset({"parameters", "values", "gradients"}),
             _shared,
         ),
         Mistake(
-            "The last convolution widens, the others stay at in_channels: the first one widens "
-            "(slide 20).",
+            "The last convolution changes the number of channels: the first one should, and the "
+            "others keep out_channels (slide 20).",
             frozenset({"parameters", "values"}),
             _widening_last,
         ),
         _wrong(
-            "The convolutions have no bias: where no batch norm follows, it is needed.",
+            "The convolutions have no bias: without batch norm after them, they need one.",
             "parameters",
             "values",
             bias=False,
         ),
         _wrong(
-            "There is batch norm in the block: VGG is older and has none.",
+            "The block has batch norm: VGG is older than batch norm and has none.",
             "parameters",
             "values",
             "modes",
             norm=True,
         ),
         _wrong(
-            "The filters are 5x5: VGG has 3x3 only, two of which see as much (slide 18).",
+            "The filters are 5x5: VGG uses only 3x3 filters, two of which see as much (slide 18).",
             "parameters",
             "values",
             kernel_size=5,
@@ -195,20 +199,20 @@ CONV1X1_AS_MATMUL = FunctionExercise(
     {"values": 1.5, "bias": 0.75, "gradients": 0.75},
     (
         Slip(
-            "conv1x1_as_matmul leaves the bias out: it is added to every pixel of its map "
-            "(slide 29).",
+            "conv1x1_as_matmul leaves out the bias: it is added to every pixel of its map (slide "
+            "29).",
             lambda x, weight, bias=None: _matmul(x, weight),
         ),
         Slip(
-            "conv1x1_as_matmul mixes pixels instead of channels: at each pixel the weights turn "
+            "conv1x1_as_matmul mixes pixels instead of channels: at each pixel, the weights turn "
             "the input channels into output channels (slide 29).",
             lambda x, weight, bias=None: _matmul(
                 x.reshape(x.shape[0], -1, x.shape[1]).transpose(1, 2).reshape(x.shape), weight, bias
             ),
         ),
         Slip(
-            "conv1x1_as_matmul scrambles the output: channels come before height and width, and a "
-            "reshape does not exchange dimensions.",
+            "conv1x1_as_matmul scrambles the output: channels come before height and width, and "
+            "reshape does not permute dimensions.",
             lambda x, weight, bias=None: (
                 _matmul(x, weight, bias)
                 .permute(0, 2, 3, 1)
@@ -216,7 +220,7 @@ CONV1X1_AS_MATMUL = FunctionExercise(
             ),
         ),
         Slip(
-            "conv1x1_as_matmul takes the weights the other way round: they are (out, in).",
+            "conv1x1_as_matmul transposes the weights: their shape is (out, C).",
             lambda x, weight, bias=None: _matmul(x, weight.T, bias),
         ),
     ),
@@ -240,24 +244,26 @@ GLOBAL_AVERAGE_POOL = FunctionExercise(
     {"values": 1.5, "gradients": 0.5},
     (
         Slip(
-            "global_average_pool takes maxima: it averages each map (slide 34).",
+            "global_average_pool uses max pooling: it should average each map (slide 34).",
             lambda x: x.amax(dim=(2, 3)),
         ),
         Slip(
-            "global_average_pool adds up without dividing by the number of pixels (slide 34).",
+            "global_average_pool sums without dividing by the number of pixels (slide 34).",
             lambda x: x.sum(dim=(2, 3)),
         ),
         Slip(
-            "global_average_pool keeps height and width of 1: the result is (N, C).",
+            "global_average_pool keeps height and width as dimensions of size 1: the result is (N, "
+            "C).",
             lambda x: x.mean(dim=(2, 3), keepdim=True),
         ),
         Slip(
-            "global_average_pool averages over the channels too: each map keeps a number of its "
-            "own (slide 34).",
+            "global_average_pool averages over the channels too: each map has its own average "
+            "(slide 34).",
             lambda x: x.mean(dim=(1, 2, 3)),
         ),
         Slip(
-            "global_average_pool averages over height only: both directions go (slide 34).",
+            "global_average_pool averages over the height only: each map is averaged over height "
+            "and width (slide 34).",
             lambda x: x.mean(dim=2),
         ),
     ),

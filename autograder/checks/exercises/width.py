@@ -1,4 +1,4 @@
-"""Hidden tests of the ResNeXt block: slide 55."""
+"""Hidden tests of the ResNeXt block (slide 55)."""
 
 from torch import nn
 
@@ -20,7 +20,7 @@ def _branch(
     stride: int = 1,
     strides: tuple[int, int, int] | None = None,
 ) -> nn.Sequential:
-    """The three convolutions; the stride is on the second unless `strides` says otherwise."""
+    """Build the three convolutions, by default with the stride on the second."""
     first, second, third = strides or (1, stride, 1)
     return nn.Sequential(
         conv(in_channels, width, 1, first),
@@ -79,8 +79,8 @@ def _no_norms(
 
 
 MOVED_STRIDE = (
-    "The stride is not on the grouped 3x3 convolution, where this block has it: a 1x1 convolution "
-    "with a stride skips three pixels of four (slide 55)."
+    "The stride is not on the grouped 3x3 convolution, where it belongs: a 1x1 convolution with "
+    "stride 2 skips three of four pixels (slide 55)."
 )
 RESNEXT_BLOCK = residual_exercise(
     "resnext_block",
@@ -96,7 +96,7 @@ RESNEXT_BLOCK = residual_exercise(
     (
         WrongBranch(
             "The 3x3 convolution is not grouped: cardinality is the number of separate paths, and "
-            "each sees its own channels only (slide 55).",
+            "each sees only its own channels (slide 55).",
             frozenset({"parameters", "values"}),
             _ungrouped,
         ),
@@ -107,7 +107,7 @@ RESNEXT_BLOCK = residual_exercise(
             _paths_of_width,
         ),
         WrongBranch(
-            "Every channel is a path of its own: that is a depthwise convolution; here there are "
+            "Every channel is its own path: that is a depthwise convolution; here there are "
             "`cardinality` paths (slides 55 and 61).",
             frozenset({"parameters", "values"}),
             _depthwise,
@@ -115,14 +115,13 @@ RESNEXT_BLOCK = residual_exercise(
         WrongBranch(MOVED_STRIDE, frozenset({"values", "modes"}), _stride_on_first),
         WrongBranch(MOVED_STRIDE, frozenset({"values", "modes"}), _stride_on_last),
         WrongBranch(
-            "No ReLU stands between the three convolutions: each batch norm but the last is "
+            "There is no ReLU between the three convolutions: each batch norm but the last is "
             "followed by one (slide 55).",
             frozenset({"values"}),
             _no_relus,
         ),
         WrongBranch(
-            "No batch norm follows the convolutions: it does so after each of the three "
-            "(slides 45 and 55).",
+            "No batch norm follows the convolutions: each of the three has one (slides 45 and 55).",
             ALL_BUT_SHAPES,
             _no_norms,
         ),

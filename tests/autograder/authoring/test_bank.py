@@ -1,4 +1,4 @@
-"""The hidden tests, tested: every wrong answer of the bank loses marks and is told why."""
+"""Tests of the hidden tests: every wrong answer of the bank loses marks and is told why."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ ENTRIES = [
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
-def test_the_hidden_tests_judge_an_answer_rightly(entry):
+def test_hidden_tests_give_an_answer_of_the_bank_the_right_verdict(entry):
     assert judge(entry, seed=1).problem is None
 
 
@@ -47,16 +47,16 @@ def broken_bank(tmp_path, text):
     ("text", "sentence"),
     [
         ("[[mutant]", "basic_block.toml cannot be read"),
-        ('[[mutant]]\nname = "a"\nsource = "b"', "a mutant says what it is told"),
-        ('[[variant]]\nname = "a"\nsource = "b"\nsays = "c"', "a variant does not"),
-        ('[[variant]]\nname = "a"\nsurce = "b"', "surce is not known"),
+        ('[[mutant]]\nname = "a"\nsource = "b"', "a mutant needs the key says"),
+        ('[[variant]]\nname = "a"\nsource = "b"\nsays = "c"', "a variant must not have it"),
+        ('[[variant]]\nname = "a"\nsurce = "b"', "unknown key surce"),
         ('[[variant]]\nname = "a"', "changes nothing"),
-        ('[[variant]]\nname = "a"\nreplace = [{old = "§", new = ""}]', "has no '§'"),
-        ("[[sibling]]", "sibling is neither"),
-        ('[stand_in]\nnowhere = "x = 1"', "there is no nowhere to stand in for"),
+        ('[[variant]]\nname = "a"\nreplace = [{old = "§", new = ""}]', "does not contain '§'"),
+        ("[[sibling]]", "sibling is neither a mutant nor"),
+        ('[stand_in]\nnowhere = "x = 1"', "replaces nowhere, which the notebook does not have"),
     ],
 )
-def test_a_bank_that_cannot_be_used_says_where(text, sentence, tmp_path):
+def test_an_invalid_bank_is_refused_with_its_position(text, sentence, tmp_path):
     with pytest.raises(CourseError, match=sentence):
         load(COURSE, "assignment2", broken_bank(tmp_path, text))
 
@@ -78,6 +78,6 @@ def test_a_bank_that_is_too_small_is_named(tmp_path):
     entries = load(COURSE, "assignment2", broken_bank(tmp_path, ""))
     judged = [judge(one) for one in entries if one.exercise == "basic_block"]
     assert gaps(judged) == [
-        "basic_block: write 6 mutants and 3 variants or more into mutants/basic_block.toml; "
-        "it has 0 and 0."
+        "basic_block: mutants/basic_block.toml has 0 mutants and 0 variants; "
+        "write at least 6 and 3."
     ]

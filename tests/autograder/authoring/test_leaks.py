@@ -48,7 +48,7 @@ def script(text):
 @pytest.mark.parametrize(
     "publish", [str, notebook_with, plain_html, highlighted_html, json.dumps, script]
 )
-def test_a_leak_is_found_in_every_form(leak, publish, secrets, tmp_path):
+def test_a_leak_is_found_in_every_file_format(leak, publish, secrets, tmp_path):
     page = tmp_path / "page"
     page.write_text(publish(f"before\n{leak}\nafter"), "utf-8")
     assert {finding.file for finding in search(tmp_path, secrets)} == {str(page)}
@@ -70,7 +70,7 @@ def test_a_leak_is_found_in_a_zip_within_a_zip(secrets, tmp_path):
     assert "hidden tests of 5_assemble_and_train.ipynb" in finding.secret.origin
 
 
-def test_an_answer_of_a_sample_or_of_the_bank_is_a_secret_too(secrets, tmp_path):
+def test_answers_of_samples_and_of_the_bank_are_secrets(secrets, tmp_path):
     sample = "curves = {}\nfor residual in (True, False):\n    torch.manual_seed(1)\n    name = "
     sample += '"with shortcuts" if residual else "without"'
     variant = "        network.eval()\n        both = network(x) + 0.1 * network(x.flip(-1))\n"
@@ -93,7 +93,7 @@ def test_an_answer_of_a_sample_or_of_the_bank_is_a_secret_too(secrets, tmp_path)
         "class BasicBlock(nn.Module):\n    def forward(self, x):\n        return x",
     ],
 )
-def test_common_and_public_lines_are_no_leak(harmless, secrets, tmp_path):
+def test_common_and_public_lines_are_not_leaks(harmless, secrets, tmp_path):
     (tmp_path / "page.txt").write_text(harmless)
     assert search(tmp_path, secrets) == []
 
@@ -108,7 +108,7 @@ def test_a_course_without_secrets_is_refused(course):
 def test_a_course_without_notebooks_is_refused(course):
     for notebook in course.root.glob("source/*/*.ipynb"):
         notebook.unlink()
-    with pytest.raises(CourseError, match="holds no notebook"):
+    with pytest.raises(CourseError, match="has no notebooks"):
         gather(course)
 
 

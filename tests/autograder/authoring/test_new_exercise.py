@@ -14,7 +14,7 @@ from tests.autograder.conftest import ASSIGNMENT, REPOSITORY
 
 @pytest.fixture
 def package(tmp_path):
-    """Where checks and banks go, as in the package `autograder`."""
+    """A folder for checks and banks, like the package `autograder`."""
     (tmp_path / "package" / "checks" / "exercises").mkdir(parents=True)
     (tmp_path / "package" / "authoring" / "mutants").mkdir(parents=True)
     return tmp_path / "package"
@@ -24,7 +24,7 @@ def last_notebook(course):
     return read_notebook(course.notebooks(ASSIGNMENT)[-1])
 
 
-def test_the_cells_stand_before_the_last_one(course, package):
+def test_new_cells_come_before_the_last_cell(course, package):
     before = [cell["id"] for cell in last_notebook(course)["cells"]]
     new_exercise(course, ASSIGNMENT, "gated_block", 5, Kind.BLOCK, 8, package)
     cells = last_notebook(course)["cells"]
@@ -38,16 +38,16 @@ def test_the_cells_stand_before_the_last_one(course, package):
 @pytest.mark.parametrize(
     ("name", "notebook", "points", "sentence"),
     [
-        ("Gated-block", 5, 5, "is no name for an exercise"),
-        ("../escape", 5, 5, "is no name for an exercise"),
-        ("lambda", 5, 5, "is no name for an exercise"),
-        ("predict", 5, 5, "There is predict already"),
-        ("own_network", 5, 5, "There is own_network already"),
+        ("Gated-block", 5, 5, "is not a valid name for an exercise"),
+        ("../escape", 5, 5, "is not a valid name for an exercise"),
+        ("lambda", 5, 5, "is not a valid name for an exercise"),
+        ("predict", 5, 5, "predict exists already"),
+        ("own_network", 5, 5, "own_network exists already"),
         ("gated_block", 9, 5, "There is no notebook 9"),
         ("gated_block", 5, 0, "too few"),
     ],
 )
-def test_what_cannot_be_made_is_refused_and_nothing_is_written(
+def test_invalid_exercises_are_refused_and_no_file_changes(
     name, notebook, points, sentence, course, package
 ):
     before = last_notebook(course)
@@ -57,10 +57,10 @@ def test_what_cannot_be_made_is_refused_and_nothing_is_written(
     assert not [path for path in package.rglob("*") if path.is_file()]
 
 
-def test_nothing_is_overwritten(course, package):
+def test_existing_files_are_not_overwritten(course, package):
     bank = package / "authoring" / "mutants" / "gated_block.toml"
     bank.write_text("mine")
-    with pytest.raises(CourseError, match="There is gated_block already"):
+    with pytest.raises(CourseError, match="gated_block exists already"):
         new_exercise(course, ASSIGNMENT, "gated_block", 5, Kind.BLOCK, package=package)
     assert bank.read_text() == "mine"
 
@@ -82,7 +82,7 @@ def run(copy, *arguments):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "answer"), [("block", "NewOne(5, 5)"), ("function", "new_one(")])
-def test_what_it_makes_can_be_tested_and_says_what_to_write(kind, answer, copy):
+def test_a_new_skeleton_can_be_tested_and_names_what_to_write(kind, answer, copy):
     assert run(copy, "new-exercise", "new_one", "--notebook", "3", "--kind", kind).returncode == 0
     result = run(copy, "selftest", "--exercise", "new_one")
     said = result.stdout + result.stderr
@@ -90,13 +90,13 @@ def test_what_it_makes_can_be_tested_and_says_what_to_write(kind, answer, copy):
     assert "Traceback" not in said
     if kind == "block":
         assert f"{answer} is not written yet" in said
-        assert "write 6 mutants and 3 variants or more" in said
+        assert "write at least 6 and 3" in said
     else:
-        assert "new_one.py, WRITE ME: the right function." in said
+        assert "new_one.py, WRITE ME: the reference function." in said
 
 
 @pytest.mark.slow
-def test_once_it_is_written_it_is_marked(copy):
+def test_a_finished_exercise_passes_the_self_test(copy):
     assert not run(
         copy, "new-exercise", "new_one", "--notebook", "3", "--kind", "function"
     ).returncode
@@ -121,6 +121,6 @@ def test_once_it_is_written_it_is_marked(copy):
 
 
 @pytest.mark.slow
-def test_a_kind_that_does_not_exist_is_refused_in_a_sentence(copy):
+def test_an_unknown_kind_is_refused_with_one_sentence(copy):
     result = run(copy, "new-exercise", "new_one", "--notebook", "3", "--kind", "sum")
     assert result.stderr == "sum is no kind of exercise: choose block or function.\n"

@@ -16,7 +16,7 @@ def cells(folder):
     }
 
 
-def test_the_untouched_sample_is_what_is_released(graded):
+def test_the_untouched_sample_equals_the_release(graded):
     released = cells(graded.course.released(ASSIGNMENT))
     assert cells(handed_in(graded.course, "untouched")) == released
 
@@ -36,14 +36,14 @@ def test_a_sample_changes_only_what_students_may_change(graded):
         assert {cell for cell in written if written[cell] != before[cell]}.isdisjoint(locked)
 
 
-def test_an_answer_holds_neither_marker_nor_marking_scheme(graded):
+def test_answers_contain_neither_markers_nor_marking_schemes(graded):
     written = "".join(cells(handed_in(graded.course, "all_right")).values())
     assert "class BasicBlock" in written
     assert "SOLUTION" not in written
     assert "Marking scheme" not in written
 
 
-def test_an_entry_of_the_bank_can_be_an_answer(graded):
+def test_a_sample_can_use_an_entry_of_the_bank(graded):
     written = cells(handed_in(graded.course, "slips"))
     right = cells(handed_in(graded.course, "all_right"))
     answer = next(key for key in right if key[1] == "basic_block_answer")
@@ -64,19 +64,19 @@ def sample(course, answers, marks="total = 0\nothers = 0"):
     ("answers", "sentence"),
     [
         ("start = ", "answers.toml cannot be read"),
-        ('start = "source"\nfinish = 1', "finish is not known"),
-        ('start = "source"\n[bank]\nbasic_block = "§"', "The bank has no '§' for basic_block"),
-        ('start = "source"\n[cells]\nnowhere = ""', "nowhere, which is no cell"),
-        ('start = "sauce"', 'say start = "source" or start = "release"'),
-        ('start = "source"\nnotebooks = ["6.ipynb"]', "hands in none of the released notebooks"),
+        ('start = "source"\nfinish = 1', "unknown key finish"),
+        ('start = "source"\n[bank]\nbasic_block = "§"', "uses '§' for basic_block"),
+        ('start = "source"\n[cells]\nnowhere = ""', "nowhere, which is not a cell"),
+        ('start = "sauce"', 'needs start = "source" or start = "release"'),
+        ('start = "source"\nnotebooks = ["6.ipynb"]', "submits none of the released notebooks"),
     ],
 )
-def test_answers_that_cannot_be_used_are_said(answers, sentence, course, tmp_path):
+def test_an_invalid_sample_is_refused(answers, sentence, course, tmp_path):
     with pytest.raises(CourseError, match=sentence):
         stage(sample(course, answers), ASSIGNMENT, tmp_path / "scratch")
 
 
-def test_marks_that_differ_from_those_written_are_said(course, tmp_path):
+def test_marks_that_differ_from_the_expected_ones_are_reported(course, tmp_path):
     marks = "total = 7\nothers = 0\n[exercises]\npredict = 1\npaint = 2"
     _, differences = grade_samples(
         sample(course, 'start = "release"\nnotebooks = ["5_assemble_and_train.ipynb"]', marks),
@@ -84,14 +84,14 @@ def test_marks_that_differ_from_those_written_are_said(course, tmp_path):
         tmp_path / "scratch",
     )
     assert differences == [
-        "untouched: predict is 0, its marks.toml says 1.",
-        "untouched: paint is no exercise, its marks.toml says 2.",
-        "untouched: total is 0, its marks.toml says 7.",
+        "untouched: predict is 0, but marks.toml says 1.",
+        "untouched: paint is not an exercise, but marks.toml says 2.",
+        "untouched: total is 0, but marks.toml says 7.",
     ]
 
 
 def test_a_course_without_samples_is_refused(course, tmp_path):
     for marks in course.root.glob("samples/*/marks.toml"):
         marks.unlink()
-    with pytest.raises(CourseError, match="holds no sample"):
+    with pytest.raises(CourseError, match="has no sample"):
         stage(course, ASSIGNMENT, tmp_path / "scratch")
