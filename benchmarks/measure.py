@@ -1,7 +1,7 @@
-"""Time and memory of several ways to do the same, in turn in one process.
+"""Time and memory of alternatives that run in turn in one process.
 
-A busy machine slows all of them, so the ratio of two times that were taken one after the other is
-what counts; the times themselves belong to the machine.
+A busy machine slows all of them, so what counts is the ratio of two times that were measured one
+after the other; the times themselves depend on the machine.
 """
 
 import platform
@@ -21,10 +21,10 @@ Work = Callable[[], object]
 
 
 def interleaved(works: dict[str, Work], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each work in each round; the order turns around from round to round.
+    """Seconds of each work in each round, in an order that alternates from round to round.
 
-    On one thread these are seconds of the processor, which neighbours disturb less; on several,
-    where threads wait for each other, they are seconds of the wall clock.
+    With one thread this is CPU time, which other processes disturb less; with several threads,
+    which wait for each other, it is wall-clock time.
     """
     for work in works.values():
         work()
@@ -39,12 +39,12 @@ def interleaved(works: dict[str, Work], rounds: int) -> dict[str, list[float]]:
 
 
 def ratio(ours: list[float], theirs: list[float]) -> float:
-    """Median over the rounds of our time by their time."""
+    """Median over the rounds of our time divided by theirs."""
     return statistics.median(our / their for our, their in zip(ours, theirs, strict=True))
 
 
 def peak_bytes(work: Work) -> int:
-    """The most memory for tensors that `work` holds at once, beyond what was there before."""
+    """The most bytes of tensors that `work` holds at once, beyond those allocated before it."""
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         work()
     events = profiler.profiler.kineto_results.events()
@@ -58,7 +58,7 @@ def peak_bytes(work: Work) -> int:
 
 @contextmanager
 def threads(number: int) -> Iterator[None]:
-    """PyTorch uses this many threads inside the block."""
+    """Let PyTorch use this many threads inside the block."""
     before = torch.get_num_threads()
     torch.set_num_threads(number)
     try:
@@ -68,7 +68,7 @@ def threads(number: int) -> Iterator[None]:
 
 
 def machine() -> str:
-    """Date, device and versions, for the head of a table."""
+    """Date, device and versions, for the heading of a table."""
     return (
         f"{date.today().isoformat()}, {platform.machine()}, {describe()}, "
         f"torchvision {torchvision.__version__}"

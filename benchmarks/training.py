@@ -1,7 +1,7 @@
-"""Training: our engine against a bare PyTorch loop, and our networks against their peers in it.
+"""Training: our loop against a minimal PyTorch loop, and our networks against their peers.
 
-`python -m benchmarks.training` writes `results/training.md`: the engine's overhead, how the time of
-a step divides, peak memory, the share of the device's peak rate, and the time to an accuracy.
+`python -m benchmarks.training` writes `results/training.md`: the overhead of our loop, the time of
+each part of a step, peak memory, the share of the device's peak rate, and the time to an accuracy.
 """
 
 import statistics
@@ -21,16 +21,16 @@ from benchmarks import measure
 from convnets.analysis import trace
 from convnets.models.resnet import BasicBlock, ResNet
 from convnets.training import RECIPES, Dataset, RunRecord, evaluate, fit, load
-from convnets.training.augmentation import flip_half
+from convnets.training.augmentation import random_flip
 from convnets.training.engine import make_accelerator
-from convnets.training.run import Run
+from convnets.training.trainer import Trainer
 
 STEPS = 4
 """Steps in a round."""
 ROUNDS = 15
 BATCH = RECIPES["modern"].batch_size
 SIDE = 64
-"""Of the images for the networks that have peers."""
+"""Height and width in pixels of the images for the networks that have peers."""
 PEERS = {
     "resnet18": (torchvision.models.resnet18, "resnet18"),
     "densenet121": (torchvision.models.densenet121, "densenet121"),
@@ -38,31 +38,32 @@ PEERS = {
 }
 OWN = ("resnet20", "shufflenet_v2_x0_5")
 EPOCHS = 4
-"""On the full Fashion-MNIST, about a minute of one core for `small_resnet`."""
+"""On the full Fashion-MNIST; `small_resnet` takes about a minute on one core."""
 RESULTS = Path(__file__).with_name("results") / "training.md"
 
 
-def engine(net: nn.Module) -> measure.Work:
+def trainer_steps(net: nn.Module) -> measure.Work:
     """Steps as `fit` takes them, with the modern recipe, in float32."""
     accelerator = make_accelerator("cpu", "no")
     dataset = load()
-    history = RunRecord(net, RECIPES["modern"], dataset.name, 0, "cpu", "no")
-    run = Run(history, dataset, accelerator)
+    record = RunRecord(net, RECIPES["modern"], dataset.name, 0, "cpu", "no")
+    trainer = Trainer(record, dataset, accelerator)
     number = 0
 
     def work() -> None:
         nonlocal number
         number += 1
-        run.model.train()
-        for _, (images, labels) in zip(range(STEPS), run.batches.epoch(number), strict=False):
-            run.step(images, labels)
-        run.note()
+        trainer.model.train()
+        batches = trainer.train_batches.epoch(number)
+        for _, (images, labels) in zip(range(STEPS), batches, strict=False):
+            trainer.train_step(images, labels)
+        trainer.sync_metrics()
 
     return work
 
 
-def bare(net: nn.Module) -> measure.Work:
-    """The same steps, written down as in a tutorial."""
+def minimal_steps(net: nn.Module) -> measure.Work:
+    """The same steps, written as in a tutorial."""
     dataset, recipe = load(), RECIPES["modern"]
     net.to(memory_format=torch.channels_last).train()
     images = dataset.train.images.float().div(255).sub(dataset.mean).div(dataset.std)
@@ -78,7 +79,7 @@ def bare(net: nn.Module) -> measure.Work:
     def work() -> None:
         order = torch.randperm(len(labels))
         for some in order.split(BATCH)[:STEPS]:
-            batch = flip_half(images[some], generator)
+            batch = random_flip(images[some], generator)
             loss = cross_entropy(net(batch), labels[some], label_smoothing=recipe.label_smoothing)
             loss.backward()
             optimizer.step()
@@ -96,7 +97,9 @@ def parts_of_a_step(net: nn.Module, batch: int = 16, rounds: int = 7) -> dict[st
     times: dict[str, list[float]] = {"data": [], "forward": [], "backward": [], "optimizer": []}
     for _ in range(rounds + 1):
         marks = [time.process_time()]
-        images = flip_half(pool[torch.randperm(512)[:batch]].float() / 255, torch.default_generator)
+        images = random_flip(
+            pool[torch.randperm(512)[:batch]].float() / 255, torch.default_generator
+        )
         marks.append(time.process_time())
         loss = cross_entropy(net(images), labels)
         marks.append(time.process_time())
@@ -111,7 +114,7 @@ def parts_of_a_step(net: nn.Module, batch: int = 16, rounds: int = 7) -> dict[st
 
 
 def peak_rate(side: int = 1024, rounds: int = 9) -> float:
-    """Multiply-accumulates a second of a large matrix product: what the device can do at best."""
+    """Multiply-accumulates per second of a large matrix product: the device's peak."""
     a, b = torch.randn(side, side), torch.randn(side, side)
     seconds = []
     for _ in range(rounds):
@@ -122,21 +125,21 @@ def peak_rate(side: int = 1024, rounds: int = 9) -> float:
 
 
 def untrained(name: str) -> nn.Module:
-    """The same weights each time: how fast a step is depends on them a little."""
+    """The network with the same weights each time, since the speed of a step depends on them."""
     torch.manual_seed(0)
     return convnets.create_model(name, 10, 1, small_input=True)
 
 
 def overhead_lines() -> list[str]:
-    lines = ["| network | images/s | engine by bare loop |", "| --- | ---: | ---: |"]
+    lines = ["| network | images/s | our time / minimal |", "| --- | ---: | ---: |"]
     for name in OWN:
         works = {
-            "engine": engine(untrained(name)),
-            "bare": bare(untrained(name)),
+            "ours": trainer_steps(untrained(name)),
+            "minimal": minimal_steps(untrained(name)),
         }
         seconds = measure.interleaved(works, ROUNDS)
-        rate = STEPS * BATCH / statistics.median(seconds["engine"])
-        ratio = measure.ratio(seconds["engine"], seconds["bare"])
+        rate = STEPS * BATCH / statistics.median(seconds["ours"])
+        ratio = measure.ratio(seconds["ours"], seconds["minimal"])
         lines.append(f"| {name} | {rate:.0f} | {ratio:.3f} |")
     return lines
 
@@ -163,7 +166,7 @@ def peer_lines() -> list[str]:
 
 
 def small_resnet() -> nn.Module:
-    """One basic block a stage, 16 to 64 channels, after a stem with stride 2."""
+    """One basic block in each stage, 16 to 64 channels, after a stem with stride 2."""
 
     def stem(in_channels: int, width: int) -> nn.Module:
         conv = nn.Conv2d(in_channels, width, 3, stride=2, padding=1, bias=False)
@@ -173,12 +176,12 @@ def small_resnet() -> nn.Module:
     return ResNet(BasicBlock, (1, 1, 1), (16, 16, 32, 64), stem, 10, 1)
 
 
-def with_the_modern_recipe(net: nn.Module, dataset: Dataset) -> None:
+def train_with_fit(net: nn.Module, dataset: Dataset) -> None:
     fit(net, dataset, epochs=EPOCHS, precision="bf16", progress=False)
 
 
-def with_a_bare_one_cycle(net: nn.Module, dataset: Dataset) -> None:
-    """What one writes in ten minutes: all training images, one cycle, bfloat16, nothing else."""
+def train_with_a_minimal_loop(net: nn.Module, dataset: Dataset) -> None:
+    """A loop of ten minutes' work: all training images, one cycle, bfloat16, nothing else."""
     images = dataset.train.images.float().div(255).sub(dataset.mean).div(dataset.std)
     labels = dataset.train.labels
     net.to(memory_format=torch.channels_last).train()
@@ -208,7 +211,7 @@ def accuracy_lines() -> list[str]:
         dataset = load("fashion-mnist")
     except FileNotFoundError:
         dataset = load("fashion-mnist-small")
-    ways = {"`fit`, modern recipe": with_the_modern_recipe, "bare one-cycle": with_a_bare_one_cycle}
+    ways = {"`fit`, modern recipe": train_with_fit, "minimal one-cycle": train_with_a_minimal_loop}
     for way, train in ways.items():
         net = small_resnet()
         start = time.process_time()
@@ -224,10 +227,10 @@ def main() -> None:
     with measure.threads(1):
         text = [
             "# Training\n",
-            f"{measure.machine()}; one thread, processor's time.\n",
-            f"## The engine by a bare loop, batches of {BATCH}, float32\n",
+            f"{measure.machine()}; one thread, CPU time.\n",
+            f"## Our loop and a minimal one, batches of {BATCH}, float32\n",
             *overhead_lines(),
-            f"\n## The parts of a step of 16 images of {SIDE}x{SIDE}, in the same bare loop\n",
+            f"\n## The parts of a step of 16 images of {SIDE}x{SIDE}, in the same minimal loop\n",
             *peer_lines(),
             "\n## Time to an accuracy: a small ResNet, bfloat16\n",
             *accuracy_lines(),

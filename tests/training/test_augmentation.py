@@ -6,10 +6,10 @@ import torch
 from convnets.training import load
 from convnets.training.augmentation import (
     AUGMENTATIONS,
-    flip_half,
     make_augmentation,
     pca_colour,
     random_crop,
+    random_flip,
 )
 from convnets.training.data import Split
 
@@ -20,11 +20,11 @@ def generator(seed: int = 0) -> torch.Generator:
 
 def test_flipping_mirrors_about_half_of_the_images():
     images = torch.arange(4.0).expand(400, 1, 1, 4)
-    flipped = flip_half(images, generator())[:, 0, 0, 0] == 3
+    flipped = random_flip(images, generator())[:, 0, 0, 0] == 3
     assert 150 < flipped.sum() < 250
 
 
-def test_a_crop_shifts_each_image_in_its_own_way_and_keeps_its_pixels():
+def test_a_crop_shifts_each_image_independently_and_keeps_its_pixels():
     ramp = torch.arange(32.0)
     image = 100 * ramp[:, None] + ramp
     crops = random_crop(image.expand(500, 1, 32, 32), generator())
@@ -36,7 +36,7 @@ def test_a_crop_shifts_each_image_in_its_own_way_and_keeps_its_pixels():
         assert torch.equal(crop[8:24, 8:24], inner)
 
 
-def test_a_crop_without_padding_is_the_image():
+def test_a_crop_without_padding_returns_the_image():
     images = torch.randn(3, 2, 8, 8)
     assert torch.equal(random_crop(images, generator(), padding=0), images)
 
@@ -49,11 +49,11 @@ def test_colours_move_along_their_principal_components():
     red, green, blue = shifts[:, :, 0, 0].T
     torch.testing.assert_close(red, green, atol=1e-5, rtol=0)  # grey pictures stay grey
     torch.testing.assert_close(red, blue, atol=1e-5, rtol=0)
-    assert 0.09 < red.std() < 0.11  # in units of the pixels' deviation
+    assert 0.09 < red.std() < 0.11  # in units of the pixels' standard deviation
 
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)
-def test_the_generator_alone_decides(name):
+def test_all_randomness_comes_from_the_generator(name):
     augment = make_augmentation([name], load())
     images = torch.randn(20, 1, 28, 28)
     first, again, other = (augment(images, generator(seed)) for seed in (1, 1, 2))

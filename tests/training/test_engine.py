@@ -11,7 +11,7 @@ import convnets
 from convnets.models.densenet import CONFIGS, DenseNet
 from convnets.training import RECIPES, Recipe, evaluate, fit, load
 from convnets.training.data import Dataset, Split
-from convnets.training.run import split_off
+from convnets.training.trainer import random_split
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +29,8 @@ def fitted(net, data, **options):
 
 @pytest.mark.slow
 def test_a_residual_network_learns_real_images():
-    history = fitted("resnet20", "fashion-mnist-small", epochs=1)
-    assert history.test_accuracy > 0.4
+    record = fitted("resnet20", "fashion-mnist-small", epochs=1)
+    assert record.test_accuracy > 0.4
 
 
 @pytest.mark.slow
@@ -41,11 +41,11 @@ def test_a_residual_network_learns_real_images():
         *("alexnet", "mobilenet_v2", "shufflenet_v2_x0_5"),
     ],
 )
-def test_networks_for_small_and_for_large_images_train_on_real_ones(name, few):
-    history = fitted(name, few, epochs=1)
-    assert len(history.step_losses) == 576 // RECIPES["modern"].batch_size
-    assert all(math.isfinite(loss) for loss in history.step_losses)
-    assert 0 <= history.test_accuracy <= 1
+def test_networks_for_small_and_for_large_images_train(name, few):
+    record = fitted(name, few, epochs=1)
+    assert len(record.step_losses) == 576 // RECIPES["modern"].batch_size
+    assert all(math.isfinite(loss) for loss in record.step_losses)
+    assert 0 <= record.test_accuracy <= 1
 
 
 def test_the_same_seed_gives_the_same_run(few):
@@ -59,7 +59,7 @@ def test_another_seed_gives_another_run(few):
     assert first.step_losses != second.step_losses
 
 
-def test_the_callers_random_numbers_are_left_alone(few):
+def test_the_callers_random_state_is_unchanged(few):
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
@@ -67,43 +67,43 @@ def test_the_callers_random_numbers_are_left_alone(few):
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_a_network_is_trained_in_place_and_evaluates_to_the_same_accuracy(few):
+def test_a_network_is_trained_in_place_and_evaluates_to_its_recorded_accuracy(few):
     net = convnets.create_model("lenet5", 10, 1)
     before = net.features.c1.weight.clone()
-    history = fitted(net, few, epochs=1)
-    assert history.net is net
+    record = fitted(net, few, epochs=1)
+    assert record.net is net
     assert not torch.equal(net.features.c1.weight, before)
-    assert evaluate(net, few, device="cpu") == pytest.approx(history.test_accuracy, abs=0.02)
+    assert evaluate(net, few, device="cpu") == pytest.approx(record.test_accuracy, abs=0.02)
 
 
-def test_evaluation_leaves_the_networks_mode_alone(few):
+def test_evaluation_leaves_the_networks_mode_unchanged(few):
     net = convnets.create_model("resnet20", 10, 1).train()
     evaluate(net, few, device="cpu")
     assert net.training
 
 
-def test_the_history_is_written_beside_the_run(few, tmp_path):
-    history = fitted("lenet5", few, epochs=2, output_dir=tmp_path / "run")
+def test_the_record_is_written_to_the_output_dir(few, tmp_path):
+    record = fitted("lenet5", few, epochs=2, output_dir=tmp_path / "run")
     written = json.loads((tmp_path / "run" / "history.json").read_text())
-    assert written["test_accuracy"] == history.test_accuracy
+    assert written["test_accuracy"] == record.test_accuracy
     assert [epoch["number"] for epoch in written["epochs"]] == [1, 2]
     assert written["recipe"]["epochs"] == 2
 
 
-def test_a_loss_that_is_no_number_stops_with_a_sentence(few):
+def test_a_loss_that_is_not_finite_stops_the_run_and_says_what_to_change(few):
     diverging = Recipe(epochs=2, batch_size=64, learning_rate=1e12)
     with pytest.raises(FloatingPointError, match="lower the learning rate"):
         fitted("plain20", few, recipe=diverging)
 
 
-def test_unknown_recipes_and_empty_runs_are_refused(few):
+def test_unknown_recipes_and_runs_without_epochs_are_refused(few):
     with pytest.raises(ValueError, match=r"unknown recipe 'best'; choose one of modern"):
         fitted("lenet5", few, recipe="best")
     with pytest.raises(ValueError, match="at least one epoch, got 0"):
         fitted("lenet5", few, epochs=0)
 
 
-def test_images_of_another_depth_are_explained(few):
+def test_a_mismatch_of_channels_is_explained(few):
     with pytest.raises(ValueError, match="in_channels=1"):
         fitted(convnets.create_model("resnet20", 10, 3), few, epochs=1)
 
@@ -113,7 +113,7 @@ def test_any_module_can_be_trained(few):
     assert fitted(net, few, epochs=1, recipe="plain-sgd").step_losses
 
 
-def test_a_line_says_when_a_networks_strides_are_changed_for_small_images(few, capsys):
+def test_changed_strides_for_small_images_are_announced_in_one_line(few, capsys):
     fitted("shufflenet_v2_x0_5", few, epochs=1, recipe="plain-sgd")
     assert capsys.readouterr().out.splitlines() == [
         "shufflenet_v2_x0_5 was made for images of 224x224 pixels; for the 28x28 pixels of "
@@ -121,7 +121,7 @@ def test_a_line_says_when_a_networks_strides_are_changed_for_small_images(few, c
     ]
 
 
-def test_nothing_is_printed_when_the_strides_stay(few, capsys):
+def test_nothing_is_printed_where_the_strides_stay(few, capsys):
     fitted("lenet5", few, epochs=1)  # made for small images
     fitted(nn.Sequential(nn.Flatten(), nn.Linear(784, 10)), few, epochs=1)  # not changed by fit
     assert capsys.readouterr().out == ""
@@ -129,13 +129,13 @@ def test_nothing_is_printed_when_the_strides_stay(few, capsys):
 
 def test_the_held_out_images_are_not_trained_on():
     split = Split(torch.arange(100).view(100, 1, 1, 1), torch.arange(100))
-    first, second = split_off(split, 0.1, seed=0)
+    first, second = random_split(split, 0.1, seed=0)
     assert len(second) == 10
     assert set(first.labels.tolist()) | set(second.labels.tolist()) == set(range(100))
     assert torch.equal(first.images.flatten(), first.labels)
 
 
-def test_the_folder_of_a_run_says_how_it_was_made(few, tmp_path):
+def test_the_output_dir_documents_the_run(few, tmp_path):
     fitted("lenet5", few, epochs=2, output_dir=tmp_path, seed=7)
     config = json.loads((tmp_path / "config.json").read_text())
     assert (config["network"], config["data"], config["seed"]) == ("lenet5", few.name, 7)
@@ -152,10 +152,10 @@ def test_the_folder_of_a_run_says_how_it_was_made(few, tmp_path):
 def test_the_network_is_left_as_a_plain_module_with_the_averaged_weights(few):
     recipe = Recipe(epochs=1, batch_size=64, learning_rate=0.05, average=0.5, clip_norm=1.0)
     net = convnets.create_model("lenet5", 10, 1)
-    history = fitted(net, few, recipe=recipe)
-    assert history.net is net
+    record = fitted(net, few, recipe=recipe)
+    assert record.net is net
     assert "forward" not in vars(net)
-    assert evaluate(net, few, "cpu") == pytest.approx(history.test_accuracy, abs=0.02)
+    assert evaluate(net, few, "cpu") == pytest.approx(record.test_accuracy, abs=0.02)
 
 
 def test_gradients_are_clipped_to_the_recipes_norm(few):
@@ -182,43 +182,43 @@ def test_bfloat16_gives_nearly_the_same_losses(few):
     assert half.step_losses == pytest.approx(full.step_losses, abs=0.1)
 
 
-def test_a_precision_that_the_device_lacks_is_refused(few):
+def test_a_precision_that_the_device_does_not_support_is_refused(few):
     for precision in ("fp16", "int8"):
         with pytest.raises(ValueError, match=f"'{precision}' is not available on cpu"):
             fitted("lenet5", few, epochs=1, precision=precision)
 
 
 @pytest.mark.parametrize(("name", "value"), [("optimizer", "adam"), ("schedule", "soon")])
-def test_unknown_parts_of_a_recipe_are_refused(few, name, value):
+def test_unknown_names_in_a_recipe_are_refused(few, name, value):
     recipe = replace(Recipe(epochs=1, batch_size=64, learning_rate=0.1), **{name: value})
     with pytest.raises(ValueError, match=f"unknown {name} '{value}'; choose"):
         fitted("lenet5", few, recipe=recipe)
 
 
-def test_the_plateau_schedule_lowers_the_rate_when_validation_stands_still(few, monkeypatch):
-    from convnets.training import optimization
+def test_the_plateau_schedule_lowers_the_learning_rate_when_validation_stalls(few, monkeypatch):
+    from convnets.training import recipes
 
-    monkeypatch.setattr(optimization, "PLATEAU_PATIENCE", 0)
+    monkeypatch.setattr(recipes, "PLATEAU_PATIENCE", 0)
     recipe = Recipe(epochs=4, batch_size=288, learning_rate=1e-6, schedule="plateau")
     rates = []
     step = torch.optim.SGD.step
 
-    def watched(self, *args, **kwargs):
+    def recording(self, *args, **kwargs):
         rates.append(self.param_groups[0]["lr"])
         return step(self, *args, **kwargs)
 
-    monkeypatch.setattr(torch.optim.SGD, "step", watched)
+    monkeypatch.setattr(torch.optim.SGD, "step", recording)
     fitted("lenet5", few, recipe=recipe)
     assert rates[0] == 1e-6
     assert rates[-1] < 1e-6
 
 
-def test_more_parts_than_images_are_refused(few):
+def test_a_batch_that_cannot_be_split_evenly_is_refused(few):
     with pytest.raises(ValueError, match="cannot be shared evenly"):
         fitted("lenet5", few, epochs=1, accumulation_steps=3)
 
 
-def test_densenet_can_save_memory_and_learns_the_same(few):
+def test_saving_memory_does_not_change_what_densenet_learns(few):
     row = replace(CONFIGS["densenet40_12"], depths=(2, 2, 2))
 
     def losses(save_memory):
@@ -234,7 +234,7 @@ def test_saving_memory_without_dense_layers_is_refused(few):
         fitted("lenet5", few, epochs=1, save_memory=True)
 
 
-def test_the_progress_bar_says_loss_accuracy_speed_and_time_left(few, capsys):
+def test_the_progress_bar_shows_loss_accuracy_speed_and_time_left(few, capsys):
     fit("lenet5", few, epochs=2, device="cpu")
     bar = capsys.readouterr().err
     assert re.search(r"loss=\d\.\d+, accuracy=\d+\.\d%, validation=\d+\.\d%", bar)

@@ -17,7 +17,7 @@ def few() -> Dataset:
 
 
 class Fixed(nn.Module):
-    """Gives every image the same scores."""
+    """Gives every image the same scores (N, 10)."""
 
     def __init__(self, *scores: float) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ def share(data: Dataset, label: int) -> float:
     return (data.test.labels == label).float().mean().item()
 
 
-def test_the_share_of_right_answers_is_returned(few):
+def test_the_accuracy_on_the_test_images_is_returned(few):
     assert evaluate(always(3, 1.0), few, "cpu") == pytest.approx(share(few, 3))
 
 
@@ -46,7 +46,7 @@ def test_an_ensemble_averages_probabilities_and_not_votes(few):
     assert evaluate(nets, few, "cpu") == pytest.approx(share(few, 2))
 
 
-def test_views_keep_what_the_network_takes(few):
+def test_views_have_the_sizes_of_their_papers(few):
     images = torch.randn(2, 1, 32, 32)
     numbers = {name: len(views(images)) for name, views in VIEWS.items()}
     assert numbers == {"single": 1, "10-crop": 10, "multi-scale": 6}
@@ -61,14 +61,14 @@ def test_half_of_the_ten_crops_are_mirror_images():
 
 
 @pytest.mark.parametrize("views", VIEWS)
-def test_a_network_is_evaluated_in_every_view_and_its_mode_is_left_alone(few, views):
+def test_every_view_can_be_evaluated_and_leaves_the_networks_mode_unchanged(few, views):
     net = convnets.create_model("resnet20", 10, 1).train()
     assert 0 <= evaluate(net, few, "cpu", views) <= 1
     assert net.training
 
 
 def test_impossible_evaluations_are_refused(few):
-    with pytest.raises(ValueError, match="no network to evaluate"):
+    with pytest.raises(ValueError, match="at least one network, got an empty list"):
         evaluate([], few, "cpu")
     with pytest.raises(ValueError, match="unknown views 'all'; choose one of single, 10-crop"):
         evaluate(always(1, 1.0), few, "cpu", "all")

@@ -1,4 +1,4 @@
-"""A run that is killed, stopped or starved loses nothing."""
+"""Runs that are killed, interrupted or broken off by an error keep what they have learned."""
 
 import json
 import os
@@ -27,9 +27,9 @@ RECIPE = Recipe(
 SCRIPT = """
 import sys
 from dataclasses import replace
-from convnets.training import Recipe, fit, load, run
+from convnets.training import Recipe, fit, load, trainer
 from convnets.training.data import Split
-run.SAVE_SECONDS = 0.2
+trainer.SAVE_SECONDS = 0.2
 full = load("fashion-mnist-small")
 few = replace(full, train=Split(full.train.images[:640], full.train.labels[:640]),
               test=Split(full.test.images[:100], full.test.labels[:100]))
@@ -58,7 +58,7 @@ def equal(first, second) -> bool:
 
 
 @pytest.mark.slow
-def test_killed_at_random_moments_a_run_ends_with_the_same_bits(tmp_path):
+def test_a_run_killed_at_random_moments_ends_with_the_same_bits(tmp_path):
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", SCRIPT]
     whole = subprocess.run([*command, tmp_path / "whole"], env=environment, capture_output=True)
@@ -86,7 +86,7 @@ def test_killed_at_random_moments_a_run_ends_with_the_same_bits(tmp_path):
 
 
 @pytest.mark.slow
-def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
+def test_ctrl_c_saves_a_checkpoint_and_says_how_to_continue(tmp_path):
     run = subprocess.Popen(
         [sys.executable, "-m", "convnets.training", "resnet20", "--output-dir", tmp_path / "run"],
         stdout=subprocess.PIPE,
@@ -113,10 +113,10 @@ def test_a_finished_run_is_not_trained_again(few, tmp_path):
     assert equal(before, weights(tmp_path))
 
 
-def test_a_folder_with_a_run_is_not_overwritten(few, tmp_path):
+def test_a_folder_that_holds_a_run_is_not_overwritten(few, tmp_path):
     options = {"recipe": replace(RECIPE, epochs=1), "output_dir": tmp_path, "device": "cpu"}
     fit("lenet5", few, progress=False, **options)
-    with pytest.raises(ValueError, match="holds a run already; go on with it by resume=True"):
+    with pytest.raises(ValueError, match="already holds a run; continue it with resume=True"):
         fit("lenet5", few, progress=False, **options)
     with pytest.raises(ValueError, match="a run with another network"):
         fit("resnet20", few, progress=False, resume=True, **options)
@@ -124,40 +124,41 @@ def test_a_folder_with_a_run_is_not_overwritten(few, tmp_path):
         fit("lenet5", few, progress=False, resume=True, seed=4, **options)
 
 
-def test_a_folder_that_cannot_be_written_is_said_before_the_first_epoch(few, tmp_path):
+def test_a_folder_that_cannot_be_written_to_is_refused_before_the_first_epoch(few, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="cannot be written to"):
         fit("lenet5", few, RECIPE, output_dir=tmp_path / "file" / "run", device="cpu")
 
 
-def test_too_little_space_is_said_before_the_first_epoch(few, tmp_path, monkeypatch):
+def test_too_little_disk_space_is_refused_before_the_first_epoch(few, tmp_path, monkeypatch):
     usage = run_folder.shutil.disk_usage(tmp_path)._replace(free=10_000)
     monkeypatch.setattr(run_folder.shutil, "disk_usage", lambda folder: usage)
-    with pytest.raises(ValueError, match="0 MB free, a run needs"):
+    with pytest.raises(ValueError, match="0 MB free, but the checkpoints of a run need"):
         fit("lenet5", few, RECIPE, output_dir=tmp_path, device="cpu")
 
 
-def test_a_disk_that_fills_up_leaves_the_last_checkpoint_whole(tmp_path, monkeypatch):
-    run_folder.save(tmp_path, "checkpoint.pt", {"step": 1})
+def test_a_full_disk_leaves_the_last_checkpoint_usable(tmp_path, monkeypatch):
+    checkpoint = tmp_path / run_folder.CHECKPOINT
+    run_folder.save_atomically({"step": 1}, checkpoint)
 
     def full(state, file):
         file.write(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(run_folder.torch, "save", full)
-    with pytest.raises(OSError, match="the one before is still there"):
-        run_folder.save(tmp_path, "checkpoint.pt", {"step": 2})
-    assert run_folder.checkpoint(tmp_path, torch.device("cpu")) == {"step": 1}
-    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
+    with pytest.raises(OSError, match="the previous one is still there"):
+        run_folder.save_atomically({"step": 2}, checkpoint)
+    assert run_folder.read_checkpoint(tmp_path, torch.device("cpu")) == {"step": 1}
+    assert list(tmp_path.iterdir()) == [checkpoint]
 
 
-def test_a_damaged_checkpoint_is_named(few, tmp_path):
+def test_a_damaged_checkpoint_is_reported(few, tmp_path):
     (tmp_path / run_folder.CHECKPOINT).write_bytes(b"no checkpoint")
     with pytest.raises(ValueError, match=r"checkpoint\.pt is damaged"):
         fit("lenet5", few, RECIPE, output_dir=tmp_path, device="cpu", resume=True)
 
 
-def test_a_loss_that_is_no_number_keeps_the_last_good_checkpoint(few, tmp_path):
+def test_a_loss_that_is_not_finite_keeps_the_last_good_checkpoint(few, tmp_path):
     class Breaks(nn.Module):
         def __init__(self):
             super().__init__()
@@ -169,35 +170,6 @@ def test_a_loss_that_is_no_number_keeps_the_last_good_checkpoint(few, tmp_path):
 
     with pytest.raises(FloatingPointError, match=f"last good checkpoint is in {tmp_path}"):
         fit(Breaks(), few, RECIPE, output_dir=tmp_path, device="cpu", progress=False)
-    state = run_folder.checkpoint(tmp_path, torch.device("cpu"))
+    state = run_folder.read_checkpoint(tmp_path, torch.device("cpu"))
     assert len(state["epochs"]) == 1
     assert all(value.isfinite().all() for value in state["net"].values())
-
-
-def test_a_batch_that_does_not_fit_is_answered_with_one_that_does(few):
-    class Small(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.net = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
-
-        def forward(self, x):
-            if self.training and len(x) > 10:
-                raise torch.OutOfMemoryError("CUDA out of memory")
-            return self.net(x)
-
-    with pytest.raises(
-        MemoryError, match=r"8 do: choose batch_size=8 .* or .* in accumulation_steps=4"
-    ):
-        fit(Small(), few, RECIPE, device="cpu", progress=False)
-    assert fit(
-        Small(), few, replace(RECIPE, epochs=1), device="cpu", progress=False, accumulation_steps=4
-    )
-
-
-def test_a_batch_in_parts_gives_the_same_steps(few):
-    recipe = replace(RECIPE, epochs=1)
-    one, four = (
-        fit("lenet5", few, recipe, device="cpu", progress=False, accumulation_steps=parts)
-        for parts in (1, 4)
-    )
-    assert one.step_losses == pytest.approx(four.step_losses, abs=1e-4)

@@ -1,4 +1,4 @@
-"""Which device this machine has, and what is a fair budget for it."""
+"""The device of this machine, and the budget of an experiment that suits it."""
 
 import platform
 from typing import TypeVar
@@ -9,24 +9,24 @@ T = TypeVar("T")
 
 
 def default_device() -> torch.device:
-    """The GPU if there is one, else the CPU."""
+    """The GPU if there is one, otherwise the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def choose(*, cpu: T, gpu: T) -> T:
-    """The budget for this machine: small on a CPU, larger with a GPU."""
+    """The value for this machine: `gpu` if it has a GPU, otherwise `cpu`."""
     return gpu if default_device().type == "cuda" else cpu
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:
-    """Whether bfloat16 arithmetic is built into the device, and so faster than float32."""
+    """Whether the device computes bfloat16 in hardware, and therefore faster than float32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.cpu._is_avx512_bf16_supported()
 
 
 def describe() -> str:
-    """One line about this machine, to print beside a measured result."""
+    """One line about this machine, to print next to a measurement."""
     device, threads = default_device(), torch.get_num_threads()
     name = (
         torch.cuda.get_device_name(device)

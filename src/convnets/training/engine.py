@@ -1,6 +1,6 @@
-"""Train a network: `fit`.
+"""`fit`, which trains a network; the training loop itself is in `trainer.py`.
 
-accelerate chooses devices, processes and number formats; the training loop is in `run.py`.
+accelerate chooses devices, processes and number formats.
 """
 
 from pathlib import Path
@@ -15,11 +15,11 @@ from convnets.models import create_model
 from convnets.models.densenet import DenseLayer
 from convnets.training.data import AnyDataset, load
 from convnets.training.device import default_device, has_fast_bfloat16
-from convnets.training.evaluation import BATCH
-from convnets.training.interrupt import StopAsked
-from convnets.training.recipes import Recipe, chosen
+from convnets.training.interrupt import DeferredInterrupt
+from convnets.training.recipes import Recipe, resolve_recipe
 from convnets.training.record import RunRecord
-from convnets.training.run import Run
+from convnets.training.run_folder import RunFolder
+from convnets.training.trainer import Trainer
 
 SMALL_IMAGE = 32
 """Largest height or width in pixels for which networks made for ImageNet lose their first
@@ -82,26 +82,32 @@ def fit(
         MemoryError: a batch does not fit into memory; the message names a size that does.
         KeyboardInterrupt: Ctrl-C stopped the run, after its checkpoint was saved.
     """
-    recipe = chosen(recipe, epochs, batch_size)
+    recipe = resolve_recipe(recipe, epochs, batch_size)
     dataset = load(data) if isinstance(data, str) else data
     accelerator = make_accelerator(device, precision)
-    with torch.random.fork_rng(), StopAsked() as stop:
+    with torch.random.fork_rng(), DeferredInterrupt() as interrupt:
         torch.manual_seed(seed)
         name = net if isinstance(net, str) else type(net).__name__
         if isinstance(net, str):
             net = _network_for(net, dataset, accelerator)
         if save_memory:
             recompute_features_(net)
-        history = RunRecord(
+        record = RunRecord(
             net, recipe, dataset.name, seed, str(accelerator.device), accelerator.mixed_precision
         )
-        run = Run(history, dataset, accelerator, accumulation_steps, compile, num_workers)
+        folder = None
         if output_dir is not None:
-            run.open(Path(output_dir), name, resume)
-        run.train(stop, progress)
-        history.test_accuracy = run.measure(run.batches_of(dataset.test, BATCH))
-        run.close()
-    return history
+            settings = {"network": name, "images": len(dataset.train)}
+            settings |= {"accumulation_steps": accumulation_steps} | record.settings()
+            folder = RunFolder(Path(output_dir), settings, accelerator)
+        trainer = Trainer(
+            record, dataset, accelerator, folder, accumulation_steps, compile, num_workers
+        )
+        trainer.load_checkpoint(resume)
+        trainer.train(interrupt, progress)
+        record.test_accuracy = trainer.evaluate(trainer.make_batches(dataset.test))
+        trainer.finish()
+    return record
 
 
 def _network_for(name: str, dataset: AnyDataset, accelerator: Accelerator) -> nn.Module:

@@ -1,4 +1,4 @@
-"""How well trained networks do: one crop or ten, one size or several, one network or many."""
+"""Accuracy of trained networks: for one view of an image or several, one network or an ensemble."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,36 +12,44 @@ from convnets.training.batches import Batches
 from convnets.training.data import AnyDataset, load
 from convnets.training.device import default_device
 
-BATCH = 500
+BATCH_SIZE = 500
 SCALES = (0.875, 1.0, 1.125)
 
 
-def one_view(images: Tensor) -> list[Tensor]:
-    """The images as they are."""
+def single_view(images: Tensor) -> list[Tensor]:
+    """The images (N, C, H, W) themselves."""
     return [images]
 
 
 def ten_crops(images: Tensor) -> list[Tensor]:
-    """Four corners and the centre, seven eighths of the side, and their mirror images.
+    """Four corners, the centre and their mirror images: ten times (N, C, H, W).
 
-    Krizhevsky et al. (2012), section 4.1: 224 of 256 pixels. Back at the full size, since a network
-    may take no smaller one.
+    The crops measure seven eighths of the shorter side, as 224 of 256 pixels in Krizhevsky et al.
+    (2012), section 4.1. They are resized to the full size, since a network may not accept smaller
+    images.
+
+    Args:
+        images: (N, C, H, W).
     """
     side = min(images.shape[-2:])
     crops = ten_crop(images, [side * 7 // 8] * 2)
     return [interpolate(crop, images.shape[-2:], mode="bilinear") for crop in crops]
 
 
-def several_scales(images: Tensor) -> list[Tensor]:
-    """Three sizes (Simonyan & Zisserman, 2015, section 3.2), each with its mirror image."""
+def multi_scale(images: Tensor) -> list[Tensor]:
+    """Three sizes (N, C, H', W') and their mirror images (Simonyan & Zisserman, 2015, section 3.2).
+
+    Args:
+        images: (N, C, H, W); H' and W' are H and W times each of `SCALES`.
+    """
     sizes = [interpolate(images, scale_factor=scale, mode="bilinear") for scale in SCALES]
     return [view for size in sizes for view in (size, size.flip(-1))]
 
 
 VIEWS: dict[str, Callable[[Tensor], list[Tensor]]] = {
-    "single": one_view,
+    "single": single_view,
     "10-crop": ten_crops,
-    "multi-scale": several_scales,
+    "multi-scale": multi_scale,
 }
 
 
@@ -51,28 +59,29 @@ def evaluate(
     device: torch.device | str | None = None,
     views: str = "single",
 ) -> float:
-    """Share of the test images, between 0 and 1, that `net` classifies right.
+    """Accuracy on the test images, between 0 and 1.
 
     The probabilities of all views, and of all networks of an ensemble, are averaged.
 
     Args:
-        net: a network of the course's contract, or several; their modes are left as they are.
+        net: a network (N, C, H, W) -> (N, classes), or several; their modes are left unchanged.
         data: a loaded data set or its name.
-        device: where to compute; the GPU if there is one, else the CPU.
+        device: where to compute; the GPU if there is one, otherwise the CPU.
         views: "single", "10-crop" or "multi-scale".
 
     Raises:
-        ValueError: no network, unknown views, or images that do not fit the network.
+        ValueError: `net` is an empty list, the views are unknown, or the images do not fit the
+            network.
     """
     nets = [net] if isinstance(net, nn.Module) else list(net)
     if not nets:
-        raise ValueError("there is no network to evaluate; give at least one")
+        raise ValueError("an ensemble needs at least one network, got an empty list")
     if views not in VIEWS:
         raise ValueError(f"unknown views {views!r}; choose one of {', '.join(VIEWS)}")
     dataset = load(data) if isinstance(data, str) else data
     target = torch.device(device) if device is not None else default_device()
     neediest = max(nets, key=lambda each: getattr(each, "smallest_input", 1))
-    batches = Batches(dataset.test, dataset, neediest, target, BATCH)
+    batches = Batches(dataset.test, dataset, neediest, target, BATCH_SIZE)
     return accuracy([each.to(target) for each in nets], batches, VIEWS[views])
 
 
@@ -80,9 +89,18 @@ def evaluate(
 def accuracy(
     nets: Sequence[nn.Module],
     batches: Batches,
-    views: Callable[[Tensor], list[Tensor]] = one_view,
+    views: Callable[[Tensor], list[Tensor]] = single_view,
 ) -> float:
-    """Share of the images that the average of `nets` over `views` classifies right."""
+    """Accuracy between 0 and 1 of the averaged probabilities of `nets` over `views`.
+
+    Args:
+        nets: networks (N, C, H, W) -> (N, classes) on the device of the batches.
+        batches: images and labels.
+        views: makes the views of a batch of images, as those in `VIEWS`.
+
+    Raises:
+        ValueError: `batches` is empty.
+    """
     modes = [net.training for net in nets]
     for net in nets:
         net.eval()
@@ -96,5 +114,5 @@ def accuracy(
     for net, mode in zip(nets, modes, strict=True):
         net.train(mode)
     if metric is None:
-        raise ValueError("there are no images to evaluate on")
+        raise ValueError("evaluation needs at least one image, got none")
     return metric.compute().item()

@@ -1,31 +1,32 @@
-"""Ctrl-C between two steps, never within one."""
+"""Ctrl-C between two training steps, never within one."""
 
 import signal
 import threading
 from types import FrameType
-from typing import Any
+from typing import Any, Self
 
 
-class StopAsked:
-    """Inside its block, Ctrl-C (or a notebook's stop button) sets `asked` and breaks nothing.
+class DeferredInterrupt:
+    """Inside its block, Ctrl-C (or a notebook's stop button) only sets `requested`.
 
-    A second Ctrl-C stops at once. In a thread other than the main one it changes nothing.
+    A second Ctrl-C raises KeyboardInterrupt at once. Outside the main thread, which alone receives
+    signals, the block changes nothing.
     """
 
     def __init__(self) -> None:
-        self.asked = False
-        self._before: Any = None
+        self.requested = False
+        self._previous: Any = None
 
-    def __enter__(self) -> "StopAsked":
+    def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._ask)
+            self._previous = signal.signal(signal.SIGINT, self._request)
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
+        if self._previous is not None:
+            signal.signal(signal.SIGINT, self._previous)
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+    def _request(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
             raise KeyboardInterrupt
-        self.asked = True
+        self.requested = True

@@ -1,44 +1,55 @@
-"""How to train: recipes as data, and learning-rate schedules as pure functions of the progress."""
+"""How to train: schedules as pure functions, recipes as data, and the PyTorch objects they name."""
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, Optimizer, RMSprop
+from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
+from torch.optim.swa_utils import AveragedModel
+
+PLATEAU_PATIENCE = 5
+"""Epochs without a better validation accuracy before the learning rate is divided by ten."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained, whatever it is.
+    """How to train a network, independent of its architecture.
 
-    Where a paper's recipe is for ImageNet, its numbers stand as they are; on small data fewer
-    epochs and smaller batches do (`fit(…, epochs=…, batch_size=…)`).
+    Recipes for ImageNet keep their paper's numbers; on small data, fewer epochs and smaller batches
+    are enough (`fit(…, epochs=…, batch_size=…)`).
     """
 
     epochs: int
     batch_size: int
-    """Images that make one step, over all devices together."""
+    """Images in one step, over all processes."""
     learning_rate: float
     momentum: float = 0.9
     weight_decay: float = 0.0
     """Factor of the L2 penalty."""
     label_smoothing: float = 0.0
     schedule: str = "constant"
-    """A name in `SCHEDULES`, or "plateau": divided by ten when validation no longer improves."""
+    """A name in `SCHEDULES`, or "plateau": the learning rate is divided by ten when the validation
+    accuracy no longer improves."""
     optimizer: str = "nesterov"
-    """What moves the weights: "sgd" with momentum, "nesterov" or "rmsprop"."""
+    """The optimizer: "sgd" with momentum, "nesterov" or "rmsprop"."""
     augmentation: tuple[str, ...] = ()
     """Names in `AUGMENTATIONS`, applied in this order to the training images."""
     clip_norm: float | None = None
-    """Largest norm of all gradients together."""
+    """Largest norm of all gradients taken together."""
     auxiliaries: bool = False
     """Train a GoogLeNet with its auxiliary classifiers."""
     average: float | None = None
-    """Decay of a running average of the weights, which is what validation and test see."""
+    """Decay of a running average of the weights, which validation and test then use."""
     source: str = ""
-    """Where the numbers are from."""
+    """Where the numbers come from."""
 
 
 Schedule = Callable[[float, int], float]
-"""Progress from 0 to 1 and the number of epochs -> factor on the learning rate."""
+"""Progress from 0 to 1 and the number of epochs -> factor of the learning rate."""
 
 
 def constant(progress: float, epochs: int) -> float:
@@ -47,26 +58,26 @@ def constant(progress: float, epochs: int) -> float:
 
 
 def one_cycle(progress: float, epochs: int, warm_up: float = 0.25) -> float:
-    """Up in a line during `warm_up`, then down along half a cosine to zero (Smith, 2018)."""
+    """A linear rise to 1 during `warm_up`, then half a cosine down to 0 (after Smith, 2018)."""
     if progress < warm_up:
         return progress / warm_up
     return 0.5 * (1 + math.cos(math.pi * (progress - warm_up) / (1 - warm_up)))
 
 
-def steps(*drops: tuple[float, float]) -> Schedule:
-    """Multiplied by a factor behind each share of the training."""
+def multi_step(*milestones: tuple[float, float]) -> Schedule:
+    """Multiply by a factor at each milestone: (progress, factor)."""
 
     def schedule(progress: float, epochs: int) -> float:
-        return math.prod(factor for share, factor in drops if progress >= share)
+        return math.prod(factor for start, factor in milestones if progress >= start)
 
     return schedule
 
 
-def every(epochs_between: float, factor: float) -> Schedule:
-    """Multiplied by `factor` whenever so many epochs have gone by."""
+def step_decay(period: float, factor: float) -> Schedule:
+    """Multiply by `factor` after every `period` epochs."""
 
     def schedule(progress: float, epochs: int) -> float:
-        return factor ** math.floor(progress * epochs / epochs_between)
+        return factor ** math.floor(progress * epochs / period)
 
     return schedule
 
@@ -74,12 +85,12 @@ def every(epochs_between: float, factor: float) -> Schedule:
 SCHEDULES: dict[str, Schedule] = {
     "constant": constant,
     "one-cycle": one_cycle,
-    "step": steps((0.5, 0.1), (0.75, 0.1)),
-    "wide-resnet": steps((0.3, 0.2), (0.6, 0.2), (0.8, 0.2)),
-    "4% every 8 epochs": every(8, 0.96),
-    "a tenth every 30 epochs": every(30, 0.1),
-    "2% every epoch": every(1, 0.98),
-    "3% every 2.4 epochs": every(2.4, 0.97),
+    "step": multi_step((0.5, 0.1), (0.75, 0.1)),
+    "wide-resnet": multi_step((0.3, 0.2), (0.6, 0.2), (0.8, 0.2)),
+    "4% every 8 epochs": step_decay(8, 0.96),
+    "a tenth every 30 epochs": step_decay(30, 0.1),
+    "2% every epoch": step_decay(1, 0.98),
+    "3% every 2.4 epochs": step_decay(2.4, 0.97),
 }
 
 _RESNET = Recipe(
@@ -93,7 +104,7 @@ _RESNET = Recipe(
     source="He et al. (2016), section 3.4",
 )
 RECIPES = {
-    # What to use today for a small residual net on small images.
+    # What one would use today for a small residual network on small images.
     "modern": Recipe(
         epochs=5,
         batch_size=128,
@@ -104,7 +115,7 @@ RECIPES = {
         augmentation=("flip",),
         source="Smith (2018), one cycle",
     ),
-    # Nothing but descent, to compare architectures and activations under equal conditions.
+    # Gradient descent without extras, to compare architectures and activations on equal terms.
     "plain-sgd": Recipe(epochs=5, batch_size=128, learning_rate=0.05),
     "alexnet": Recipe(
         epochs=90,
@@ -168,7 +179,7 @@ RECIPES = {
         augmentation=("crop", "flip"),
         source="Huang et al. (2017), section 4.2, CIFAR",
     ),
-    # The paper says RMSProp and little weight decay; the numbers are those of its second version.
+    # The paper names RMSprop and little weight decay; the numbers are those of MobileNetV2.
     "mobilenet": Recipe(
         epochs=300,
         batch_size=96,
@@ -194,13 +205,13 @@ RECIPES = {
 }
 
 
-def chosen(
+def resolve_recipe(
     recipe: Recipe | str, epochs: int | None = None, batch_size: int | None = None
 ) -> Recipe:
-    """The recipe of this name, with other epochs or another batch size if they are given.
+    """The recipe of this name, with another number of epochs or batch size if they are given.
 
     Raises:
-        ValueError: unknown name, or nothing to train on.
+        ValueError: the name is unknown, or epochs or batch size are below 1.
     """
     if isinstance(recipe, str):
         if recipe not in RECIPES:
@@ -216,3 +227,57 @@ def chosen(
     if recipe.batch_size < 1:
         raise ValueError(f"a batch needs at least one image, got {recipe.batch_size}")
     return recipe
+
+
+def make_optimizer(net: nn.Module, recipe: Recipe) -> Optimizer:
+    """The recipe's optimizer for all parameters of `net`.
+
+    Raises:
+        ValueError: the optimizer is unknown.
+    """
+    settings: dict[str, Any] = {
+        "lr": recipe.learning_rate,
+        "momentum": recipe.momentum,
+        "weight_decay": recipe.weight_decay,
+    }
+    if recipe.optimizer == "rmsprop":  # the constants of MobileNet's and EfficientNet's authors
+        return RMSprop(net.parameters(), alpha=0.9, eps=1e-3, **settings)
+    if recipe.optimizer not in ("sgd", "nesterov"):
+        raise ValueError(f"unknown optimizer {recipe.optimizer!r}; choose sgd, nesterov or rmsprop")
+    nesterov = recipe.optimizer == "nesterov" and recipe.momentum > 0
+    return SGD(net.parameters(), nesterov=nesterov, **settings)
+
+
+def make_schedule(optimizer: Optimizer, recipe: Recipe, steps: int) -> LambdaLR | ReduceLROnPlateau:
+    """The recipe's learning rate over `steps` steps of the optimizer.
+
+    Raises:
+        ValueError: the schedule is unknown.
+    """
+    if recipe.schedule == "plateau":
+        return ReduceLROnPlateau(optimizer, mode="max", patience=PLATEAU_PATIENCE)
+    if recipe.schedule not in SCHEDULES:
+        raise ValueError(
+            f"unknown schedule {recipe.schedule!r}; choose plateau or one of {', '.join(SCHEDULES)}"
+        )
+    factor = SCHEDULES[recipe.schedule]
+    return LambdaLR(optimizer, lambda step: factor(min(step / steps, 1), recipe.epochs))
+
+
+def make_ema(net: nn.Module, decay: float) -> AveragedModel:
+    """A copy of `net` whose weights and statistics are exponential moving averages.
+
+    The decay grows with the number of steps up to `decay`, so that a short run does not keep its
+    initial weights. TensorFlow's moving average, which EfficientNet was trained with, does the
+    same.
+    """
+
+    def update(averages: Any, currents: Any, steps: Tensor | int) -> None:
+        share = 1 - min(decay, (1 + int(steps)) / (10 + int(steps)))
+        for average, current in zip(averages, currents, strict=True):
+            if average.is_floating_point():
+                average.lerp_(current.to(average.dtype), share)
+            else:
+                average.copy_(current)
+
+    return AveragedModel(net, multi_avg_fn=torch.no_grad()(update), use_buffers=True)

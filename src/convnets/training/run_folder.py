@@ -1,70 +1,145 @@
-"""The folder of a run: where a killed training goes on from, and what stays of a finished one.
+"""The folder of a run: the checkpoint from which it continues, and its results.
 
-`checkpoint.pt` is replaced as a whole or not at all, so a kill at any moment leaves a good one.
+`checkpoint.pt` is replaced as a whole or not at all, so a kill at any moment leaves a usable one.
 """
 
-from __future__ import annotations
-
 import csv
-import importlib.util
 import json
 import os
 import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torchvision
+from accelerate import Accelerator
 from matplotlib.figure import Figure
 
-if TYPE_CHECKING:
-    from convnets.training.record import RunRecord
+from convnets.training.record import Epoch, RunRecord
 
 CHECKPOINT = "checkpoint.pt"
 WEIGHTS = "weights.pt"
-ROOM = 4
-"""Free space asked for before the first epoch, as a multiple of one checkpoint."""
+FREE_CHECKPOINTS = 4
+"""Free space that a run needs before its first epoch, as a multiple of one checkpoint."""
 
 
-def prepare(folder: Path, checkpoint_bytes: int, resume: bool) -> None:
-    """Make the folder, and be sure that a checkpoint can be written before hours are spent.
+class RunFolder:
+    """Reads and writes the folder of one run. Of several processes, only the main one writes.
+
+    Args:
+        path: the folder, which need not exist.
+        settings: everything that decides how the run proceeds, as plain data; a run is resumed
+            with the same settings only, except for its device.
+        accelerator: of the run.
+    """
+
+    def __init__(self, path: Path, settings: dict[str, Any], accelerator: Accelerator) -> None:
+        self.path, self.settings, self.accelerator = path, settings, accelerator
+
+    def has_checkpoint(self) -> bool:
+        """Whether a run has saved a checkpoint here."""
+        return (self.path / CHECKPOINT).is_file()
+
+    def prepare(self, checkpoint_bytes: int, resume: bool) -> None:
+        """Create the folder, and check that checkpoints can be written before hours are spent.
+
+        Raises:
+            ValueError: it cannot be written to, has too little space, or holds a run that is not
+                to be resumed.
+        """
+        if self.accelerator.is_main_process:
+            _make_writable(self.path)
+            _check_free_space(self.path, FREE_CHECKPOINTS * checkpoint_bytes)
+            if self.has_checkpoint() and not resume:
+                raise ValueError(
+                    f"{self.path} already holds a run; continue it with resume=True (--resume), or "
+                    "choose another folder"
+                )
+        self.accelerator.wait_for_everyone()
+
+    def save_checkpoint(self, parts: Mapping[str, Any], record: RunRecord) -> None:
+        """Replace the checkpoint by the states of `parts` and the losses and accuracies so far.
+
+        Raises:
+            OSError: the disk is full or gone; the previous checkpoint is still usable.
+        """
+        if not self.accelerator.is_main_process:
+            return
+        state = {name: part.state_dict() for name, part in parts.items()}
+        state |= {
+            "settings": self.settings,
+            "epochs": [asdict(epoch) for epoch in record.epochs],
+            "step_losses": record.step_losses,
+        }
+        save_atomically(state, self.path / CHECKPOINT)
+
+    def load_checkpoint(self, parts: Mapping[str, Any], record: RunRecord) -> None:
+        """Bring `parts` and `record` to the state of the checkpoint; without one, start the run.
+
+        Raises:
+            ValueError: the checkpoint is damaged, or of a run with other settings.
+        """
+        state = read_checkpoint(self.path, self.accelerator.device)
+        if state is None:
+            if self.accelerator.is_main_process:
+                self._write_config()
+            return
+        before = state["settings"]
+        different = [key for key in self.settings if self.settings[key] != before.get(key)]
+        if different := [key for key in different if key != "device"]:
+            key = different[0]
+            raise ValueError(
+                f"{self.path} holds a run with another {key} ({before.get(key)}, now "
+                f"{self.settings[key]}); continue with the same one, or choose another folder"
+            )
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+        record.epochs = [Epoch(**epoch) for epoch in state["epochs"]]
+        record.step_losses = state["step_losses"]
+
+    def save_results(self, record: RunRecord) -> None:
+        """Write the final weights, and the record as JSON, CSV and a picture."""
+        if not self.accelerator.is_main_process:
+            return
+        save_atomically(record.net.state_dict(), self.path / WEIGHTS)
+        record.save(self.path)
+        with (self.path / "history.csv").open("w", newline="", encoding="utf-8") as file:
+            rows = csv.writer(file)
+            rows.writerow(["epoch", "train_loss", "validation_accuracy", "seconds"])
+            rows.writerows(
+                (epoch.number, epoch.train_loss, epoch.validation_accuracy, epoch.seconds)
+                for epoch in record.epochs
+            )
+        _plot(record).savefig(self.path / "history.png", dpi=120)
+
+    def _write_config(self) -> None:
+        """Write `config.json`: settings, versions, machine, state of the repository, date."""
+        config = self.settings | {
+            "command": sys.argv,
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            "git": _git_state(),
+            "machine": platform.platform(),
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "torchvision": torchvision.__version__,
+        }
+        text = json.dumps(config, indent=1) + "\n"
+        (self.path / "config.json").write_text(text, encoding="utf-8")
+
+
+def save_atomically(state: dict[str, Any], path: Path) -> None:
+    """Write `state` to a new file, and only then let it replace the old one.
 
     Raises:
-        ValueError: it cannot be written to, has too little space, or holds a run already.
+        OSError: the disk is full or gone; the old file is still complete.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".probe"
-        probe.write_bytes(b"\0" * 1024)
-        probe.unlink()
-    except OSError as error:
-        raise ValueError(
-            f"{folder} cannot be written to ({error.strerror}); choose another folder for the run"
-        ) from error
-    free, needed = shutil.disk_usage(folder).free, ROOM * checkpoint_bytes
-    if free < needed:
-        raise ValueError(
-            f"{folder} has {free / 1e6:.0f} MB free, a run needs {needed / 1e6:.0f} MB for its "
-            "checkpoints; free some space or choose another folder"
-        )
-    if (folder / CHECKPOINT).exists() and not resume:
-        raise ValueError(
-            f"{folder} holds a run already; go on with it by resume=True (--resume), or choose "
-            "another folder"
-        )
-
-
-def save(folder: Path, name: str, state: dict[str, Any]) -> None:
-    """Write `state` to a new file, and only then put it in the place of the old one.
-
-    Raises:
-        OSError: the disk is full or gone; the old file is still whole.
-    """
-    path, new = folder / name, folder / f"{name}.new"
+    new = path.with_name(f"{path.name}.new")
     try:
         with new.open("wb") as file:
             torch.save(state, file)
@@ -74,13 +149,13 @@ def save(folder: Path, name: str, state: dict[str, Any]) -> None:
     except (OSError, RuntimeError) as error:
         new.unlink(missing_ok=True)
         raise OSError(
-            f"{path} could not be written ({error}); the one before is still there: make room, "
-            "then go on with resume=True (--resume)"
+            f"{path} could not be written ({error}); the previous one is still there: free some "
+            "space, then continue with resume=True (--resume)"
         ) from error
 
 
-def checkpoint(folder: Path, device: torch.device) -> dict[str, Any] | None:
-    """The last checkpoint, `None` if there is none yet.
+def read_checkpoint(folder: Path, device: torch.device) -> dict[str, Any] | None:
+    """The checkpoint in `folder`, with its tensors on `device`; `None` if there is none.
 
     Raises:
         ValueError: the file is damaged.
@@ -91,63 +166,47 @@ def checkpoint(folder: Path, device: torch.device) -> dict[str, Any] | None:
     try:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:
-        raise ValueError(f"{path} is damaged ({error}); remove it to start the run anew") from error
+        raise ValueError(
+            f"{path} is damaged ({error}); delete it to start the run again"
+        ) from error
     return state
 
 
-def describe(folder: Path, settings: dict[str, Any]) -> None:
-    """Write `config.json`: settings, versions, machine, state of the repository, date."""
-    config = settings | {
-        "command": sys.argv,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "git": _git_state(),
-        "machine": platform.platform(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "torchvision": torchvision.__version__,
-    }
-    (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+def _make_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".probe"
+        probe.write_bytes(b"\0" * 1024)
+        probe.unlink()
+    except OSError as error:
+        raise ValueError(
+            f"{folder} cannot be written to ({error.strerror}); choose another folder for the run"
+        ) from error
 
 
-def board(folder: Path, first_step: int) -> Any:
-    """A writer for TensorBoard, where that is installed, else `None`.
-
-    Args:
-        first_step: of this process; what an earlier one wrote behind it is forgotten.
-    """
-    if importlib.util.find_spec("tensorboard") is None:
-        return None
-    from torch.utils.tensorboard import SummaryWriter
-
-    return SummaryWriter(folder / "tensorboard", purge_step=first_step)
-
-
-def finish(folder: Path, history: RunRecord) -> None:
-    """Write the weights for use, the history as JSON and CSV, and a picture of it."""
-    save(folder, WEIGHTS, history.net.state_dict())
-    history.save(folder)
-    with (folder / "history.csv").open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
-        rows.writerow(["epoch", "train_loss", "validation_accuracy", "seconds"])
-        rows.writerows(
-            (epoch.number, epoch.train_loss, epoch.validation_accuracy, epoch.seconds)
-            for epoch in history.epochs
+def _check_free_space(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise ValueError(
+            f"{folder} has {free / 1e6:.0f} MB free, but the checkpoints of a run need "
+            f"{needed / 1e6:.0f} MB; free some space, or choose another folder"
         )
+
+
+def _plot(record: RunRecord) -> Figure:
     figure = Figure(figsize=(8, 3), layout="constrained")
     loss, accuracy = figure.subplots(1, 2)
-    loss.plot(history.step_losses, linewidth=1)
+    loss.plot(record.step_losses, linewidth=1)
     loss.set(xlabel="step", ylabel="training loss, nats", ylim=(0, None))
-    accuracy.plot(
-        [epoch.number for epoch in history.epochs],
-        [100 * epoch.validation_accuracy for epoch in history.epochs],
-        marker="o",
-    )
+    numbers = [epoch.number for epoch in record.epochs]
+    shares = [100 * epoch.validation_accuracy for epoch in record.epochs]
+    accuracy.plot(numbers, shares, marker="o")
     accuracy.set(xlabel="epoch", ylabel="validation accuracy, %")
-    figure.savefig(folder / "history.png", dpi=120)
+    return figure
 
 
 def _git_state() -> str | None:
-    """Commit of the working folder, with a mark if files have changed; `None` outside of git."""
+    """Commit of the working directory, marked if files have changed; `None` outside of git."""
     command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

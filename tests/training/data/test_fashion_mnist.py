@@ -9,7 +9,7 @@ import torch
 from convnets.training import data
 from convnets.training.data import fashion_mnist
 
-# Of the decoded arrays, so that another zlib does not matter.
+# Of the decoded arrays, so that the version of zlib does not matter.
 SHA256 = {
     "train_images": "4c93bd57a2d610df378e0af610314e5a52e13ea911eb305f0a89ab978d978db5",
     "train_labels": "7f93b6f0d27646bdda587232ebdf6ce5d8ee5b56a6f6bf6cef24ee62b81fa305",
@@ -42,17 +42,17 @@ def originals(tmp_path, request):
     return tmp_path
 
 
-def test_the_subsets_arrays_are_the_ones_that_were_committed():
+def test_the_arrays_of_the_subset_are_those_that_were_committed():
     with np.load(data.subset_path()) as arrays:
         digests = {name: hashlib.sha256(arrays[name].tobytes()).hexdigest() for name in arrays}
     assert digests == SHA256
 
 
-def test_the_subsets_file_stays_small():
+def test_the_file_of_the_subset_stays_small():
     assert data.subset_path().stat().st_size <= 6e6
 
 
-def test_the_subset_has_as_many_images_of_each_class(subset):
+def test_the_subset_has_equally_many_images_of_each_class(subset):
     assert torch.bincount(subset.train.labels).tolist() == [1000] * 10
     assert torch.bincount(subset.test.labels).tolist() == [200] * 10
     assert subset.train.images.shape == (10_000, 1, 28, 28)
@@ -71,36 +71,36 @@ def test_statistics_are_on_the_scale_from_0_to_1(subset):
     assert subset.std == pytest.approx(pixels.std().item())
 
 
-def test_an_unknown_name_is_answered_with_the_names():
+def test_an_unknown_name_lists_the_known_ones():
     with pytest.raises(
         ValueError, match=r"unknown data set 'mnist'; choose one of fashion-mnist-small"
     ):
         data.load("mnist")
 
 
-def test_a_missing_file_is_named_with_what_to_do(originals):
+def test_a_missing_file_is_named_and_the_message_says_what_to_do(originals):
     next(originals.glob("t10k-labels*")).unlink()
     with pytest.raises(FileNotFoundError, match=r"t10k-labels.*name the folder"):
         data.load("fashion-mnist", root=originals)
 
 
 @pytest.mark.parametrize("keep", [0, 3, 100])
-def test_a_damaged_original_is_named_with_what_to_do(originals, keep):
+def test_a_damaged_original_is_named_and_the_message_says_what_to_do(originals, keep):
     path = next(originals.glob("train-images*"))
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(RuntimeError, match=r"damaged.*fetch it again"):
+    with pytest.raises(RuntimeError, match=r"damaged.*download it again"):
         data.load("fashion-mnist", root=originals)
 
 
-def test_labels_that_do_not_belong_to_the_images_are_noticed(originals):
+def test_labels_that_do_not_match_the_images_are_noticed(originals):
     path = next(originals.glob("train-labels*"))
     write_idx(path, np.zeros(7), compress=path.suffix == ".gz")
     with pytest.raises(RuntimeError, match="20 train images but 7 labels"):
         data.load("fashion-mnist", root=originals)
 
 
-@pytest.mark.parametrize("content", [b"", b"PK", None], ids=["empty", "no zip", "cut"])
-def test_a_damaged_subset_is_named_with_what_to_do(tmp_path, monkeypatch, content):
+@pytest.mark.parametrize("content", [b"", b"PK", None], ids=["empty", "not a zip file", "cut"])
+def test_a_damaged_subset_is_named_and_the_message_says_what_to_do(tmp_path, monkeypatch, content):
     broken = tmp_path / fashion_mnist.SUBSET_FILE
     original = data.subset_path().read_bytes()
     broken.write_bytes(original[: len(original) // 2] if content is None else content)
@@ -109,7 +109,7 @@ def test_a_damaged_subset_is_named_with_what_to_do(tmp_path, monkeypatch, conten
         data.load("fashion-mnist-small")
 
 
-def test_a_missing_subset_is_named_with_what_to_do(tmp_path, monkeypatch):
+def test_a_missing_subset_is_named_and_the_message_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setattr(
         fashion_mnist,
         "__file__",
@@ -119,7 +119,7 @@ def test_a_missing_subset_is_named_with_what_to_do(tmp_path, monkeypatch):
         data.load("fashion-mnist-small")
 
 
-def test_a_failed_download_says_which_other_ways_there_are(monkeypatch, tmp_path):
+def test_a_failed_download_names_the_alternatives(monkeypatch, tmp_path):
     import torchvision.datasets
 
     def fail(*args, **kwargs):

@@ -33,7 +33,7 @@ def folder(tmp_path) -> Path:
 
 
 class Small(nn.Module):
-    """Two layers: enough to learn bags from coats."""
+    """Two layers, enough to tell bags from coats: (N, 3, H, W) -> (N, 2)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,12 +48,12 @@ def batches(dataset: FolderDataset, seed=None, workers=0, size=8) -> Batches:
     return Batches(dataset.train, dataset, Small(), torch.device("cpu"), size, seed, workers)
 
 
-def damage(path: Path) -> Path:
+def corrupt(path: Path) -> Path:
     path.write_bytes(path.read_bytes()[:300])
     return path
 
 
-def test_a_folder_is_read_by_class_and_stays_on_disk(folder):
+def test_a_folder_is_indexed_by_class_and_stays_on_disk(folder):
     dataset = load_folder(folder, image_size=SIDE)
     assert dataset.classes == CLASSES
     assert (len(dataset.train), len(dataset.test), dataset.in_channels) == (40, 12, 3)
@@ -71,7 +71,7 @@ def test_a_batch_does_not_depend_on_the_number_of_workers(folder):
         assert torch.equal(labels, their_labels)
 
 
-def test_another_epoch_has_another_order_and_other_crops(folder):
+def test_each_epoch_has_a_different_order_and_different_crops(folder):
     made = batches(load_folder(folder, image_size=SIDE), seed=1, size=40)
     (first, _), (second, _) = next(made.epoch(1)), next(made.epoch(2))
     assert first.shape == second.shape == (40, 3, SIDE, SIDE)
@@ -84,7 +84,7 @@ def test_batches_before_a_pause_are_not_read_again(folder):
         assert torch.equal(rest, whole)
 
 
-def test_images_are_normalised_as_imagenets(folder):
+def test_images_are_normalised_like_imagenets(folder):
     dataset = load_folder(folder, image_size=SIDE)
     images, _ = next(batches(dataset, size=4).epoch())
     raw = torch.stack([dataset.train.image(place) for place in range(4)])
@@ -94,37 +94,40 @@ def test_images_are_normalised_as_imagenets(folder):
     torch.testing.assert_close(images, expected)
 
 
-def test_a_damaged_image_stops_the_run_and_is_named(folder):
-    path = damage(folder / "train" / "bag" / "03.jpg")
+def test_a_corrupt_image_stops_the_run_and_is_named(folder):
+    path = corrupt(folder / "train" / "bag" / "03.jpg")
     with pytest.raises(RuntimeError, match=f"{path} cannot be read.*--on-corrupt skip"):
         list(batches(load_folder(folder, image_size=SIDE)).epoch())
 
 
-def test_a_damaged_image_can_be_skipped_and_the_next_takes_its_place_in_training(folder):
-    path = damage(folder / "train" / "bag" / "03.jpg")
+def test_a_skipped_corrupt_image_is_replaced_by_the_next_one_in_training(folder):
+    path = corrupt(folder / "train" / "bag" / "03.jpg")
     dataset = load_folder(folder, on_corrupt="skip", image_size=SIDE)
     with pytest.warns(UserWarning, match=str(path)):
         found = list(batches(dataset, seed=0).epoch())
     assert [len(labels) for _, labels in found] == [8] * 5
 
 
-def test_a_damaged_image_is_left_out_when_it_is_measured(folder):
-    damage(folder / "train" / "bag" / "03.jpg")
+def test_a_skipped_corrupt_image_is_left_out_of_evaluation(folder):
+    corrupt(folder / "train" / "bag" / "03.jpg")
     dataset = load_folder(folder, on_corrupt="skip", image_size=SIDE)
     with pytest.warns(UserWarning, match=r"03.jpg"):
         found = list(batches(dataset).epoch())
     assert sum(len(labels) for _, labels in found) == 39
 
 
-def test_a_folder_of_damaged_images_ends(folder):
+def test_a_folder_of_corrupt_images_only_ends_with_an_error(folder):
     for path in (folder / "train").rglob("*.jpg"):
-        damage(path)
+        corrupt(path)
     dataset = load_folder(folder, on_corrupt="skip", image_size=SIDE)
-    with pytest.warns(UserWarning, match="left out"), pytest.raises(ValueError, match="no images"):
+    with (
+        pytest.warns(UserWarning, match="left out"),
+        pytest.raises(ValueError, match="at least one image, got none"),
+    ):
         accuracy([Small()], batches(dataset))
 
 
-def test_a_network_trains_on_a_folder_twice_alike(folder):
+def test_training_on_a_folder_does_not_depend_on_the_number_of_workers(folder):
     def losses(workers):
         torch.manual_seed(0)
         dataset = load_folder(folder, image_size=SIDE)
@@ -134,11 +137,11 @@ def test_a_network_trains_on_a_folder_twice_alike(folder):
     assert losses(0) == losses(2)
 
 
-def test_colours_for_alexnets_augmentation_come_from_a_sample(folder):
+def test_alexnets_colour_augmentation_works_on_a_folder(folder):
     torch.manual_seed(0)
     recipe = "alexnet"
     assert "pca-colour" in RECIPES[recipe].augmentation
-    history = fit(
+    record = fit(
         Small(),
         load_folder(folder, image_size=SIDE),
         recipe,
@@ -147,7 +150,7 @@ def test_colours_for_alexnets_augmentation_come_from_a_sample(folder):
         device="cpu",
         progress=False,
     )
-    assert len(history.step_losses) == 3
+    assert len(record.step_losses) == 3
 
 
 @pytest.mark.parametrize(
@@ -159,31 +162,31 @@ def test_colours_for_alexnets_augmentation_come_from_a_sample(folder):
         (lambda root: (root / "train" / "hat").mkdir(), "hat.*Put images there"),
     ],
 )
-def test_a_folder_that_cannot_be_used_says_why(change, sentence, folder):
+def test_a_folder_that_cannot_be_used_is_explained(change, sentence, folder):
     change(folder)
     with pytest.raises(FileNotFoundError, match=sentence):
         load_folder(folder)
 
 
-def test_test_may_stand_for_val(folder):
+def test_the_test_split_may_be_called_test_instead_of_val(folder):
     (folder / "val").rename(folder / "test")
     assert len(load_folder(folder).test) == 12
 
 
-def test_an_unknown_way_with_damage_names_the_known_ones(folder):
+def test_an_unknown_value_of_on_corrupt_lists_the_known_ones(folder):
     with pytest.raises(ValueError, match="stop, skip"):
         load_folder(folder, on_corrupt="repair")
 
 
-def test_whole_folders_give_no_warning(folder):
+def test_a_folder_without_corrupt_images_gives_no_warning(folder):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         list(batches(load_folder(folder, image_size=SIDE)).epoch())
 
 
 @pytest.mark.slow
-def test_the_command_trains_on_a_folder_and_names_damaged_files(folder):
-    damage(folder / "train" / "bag" / "03.jpg")
+def test_the_command_trains_on_a_folder_and_names_corrupt_files(folder):
+    corrupt(folder / "train" / "bag" / "03.jpg")
     command = [sys.executable, "-m", "convnets.training", "resnet20", "--epochs", "1"]
     command += [
         "--data",

@@ -1,7 +1,7 @@
-"""Images to train on: small ones as tensors in memory, large ones as files.
+"""Data sets of images: small ones as tensors in memory, large ones as files.
 
-`load("fashion-mnist-small")` reads the subset that comes with the course; the other names of
-`NAMES` are one option away. `load_folder` takes ImageNet-style folders.
+`load` reads one of `NAMES`; `"fashion-mnist-small"` comes with the course. `load_folder` reads
+folders in ImageNet's layout.
 """
 
 from pathlib import Path
@@ -39,17 +39,17 @@ __all__ = [
 
 
 def load(name: str = "fashion-mnist-small", root: Path | str | None = None) -> Dataset:
-    """The data set called `name`, in memory; `load_folder` is for files that stay on disk.
+    """Load the data set called `name` into memory.
 
     Args:
-        name: `fashion-mnist-small` (10,000 + 2,000 images, comes with the course),
-            `fashion-mnist` (60,000 + 10,000), `cifar10` or `cifar100` (50,000 + 10,000).
-        root: where the files are: the four originals of Fashion-MNIST, `.gz` or unpacked, or the
-            folder that holds CIFAR's. Downloaded if `None`.
+        name: `fashion-mnist-small` (10,000 training and 2,000 test images, included in the course),
+            `fashion-mnist` (60,000 and 10,000), `cifar10` or `cifar100` (50,000 and 10,000).
+        root: folder of the files: the four originals of Fashion-MNIST, compressed or not, or the
+            folder that contains CIFAR's. The files are downloaded if `None`.
 
     Raises:
-        ValueError: unknown name.
-        FileNotFoundError: a file is missing; the sentence says where it may come from.
+        ValueError: the name is unknown.
+        FileNotFoundError: a file is missing; the message says where to get it.
         RuntimeError: a file is damaged.
     """
     folder = Path(root) if root is not None else None

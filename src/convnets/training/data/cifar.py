@@ -12,11 +12,12 @@ SETS: dict[str, Any] = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR1
 
 
 def load_cifar(name: str, root: Path | None) -> Dataset:
-    """`cifar10` or `cifar100`: 50,000 + 10,000 colour images of 32x32 pixels.
+    """Load CIFAR-10 or CIFAR-100: 50,000 training and 10,000 test images (N, 3, 32, 32).
 
     Args:
-        name: which one.
-        root: folder that holds `cifar-10-batches-py` or `cifar-100-python`; downloaded if `None`.
+        name: `cifar10` or `cifar100`.
+        root: folder that contains `cifar-10-batches-py` or `cifar-100-python`; downloaded if
+            `None`.
 
     Raises:
         FileNotFoundError: the files are missing or damaged.
@@ -29,9 +30,9 @@ def load_cifar(name: str, root: Path | None) -> Dataset:
         )
     except Exception as error:
         raise FileNotFoundError(
-            f"{name} is not whole in {folder / reader.base_folder} and could not be downloaded; "
-            f"fetch {reader.url}, unpack it, and name the folder around {reader.base_folder} "
-            "(root=…, --data-root on the command line)"
+            f"{name} is incomplete in {folder / reader.base_folder} and could not be downloaded; "
+            f"download {reader.url}, unpack it, and name the folder that contains "
+            f"{reader.base_folder} (root=…, --data-root on the command line)"
         ) from error
     splits = (_split(train), _split(test))
     return Dataset(name, *splits, tuple(train.classes), str(folder))

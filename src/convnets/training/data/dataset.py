@@ -1,4 +1,4 @@
-"""What a data set is: images in memory with their labels, in two splits."""
+"""A data set in memory: images and labels, in a training and a test split."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 from torch import Tensor
 
 DOWNLOADS = Path.home() / ".cache" / "convnets"
+"""Folder for downloaded data sets."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,13 @@ class Split:
         return Split(self.images[indices], self.labels[indices])
 
     def pixels(self) -> Tensor:
-        """All pixels (C, N * H * W), uint8."""
+        """The pixels of all images by channel (C, N * H * W), uint8."""
         return self.images.transpose(0, 1).flatten(1)
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A training and a test split, the class names, and where the images came from."""
+    """A training and a test split, the class names, and the file or folder they were read from."""
 
     name: str
     train: Split
@@ -44,14 +45,15 @@ class Dataset:
 
     @property
     def in_channels(self) -> int:
+        """Channels C of every image."""
         return self.train.images.shape[1]
 
     @property
     def mean(self) -> Tensor:
-        """Mean of the training pixels on the scale 0 to 1, by channel (C, 1, 1)."""
+        """Mean of the training pixels by channel (C, 1, 1), on the scale from 0 to 1."""
         return (self.train.images.double().mean(dim=(0, 2, 3)) / 255).float()[:, None, None]
 
     @property
     def std(self) -> Tensor:
-        """Standard deviation of the training pixels on the scale 0 to 1, by channel (C, 1, 1)."""
+        """Standard deviation of the training pixels by channel (C, 1, 1), on the same scale."""
         return (self.train.images.double().std(dim=(0, 2, 3)) / 255).float()[:, None, None]

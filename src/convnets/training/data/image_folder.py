@@ -164,5 +164,5 @@ def warn_about_corrupt(paths: list[Path]) -> None:
 def _find_images(folder: Path) -> ImageFolder:
     try:
         return ImageFolder(str(folder))
-    except FileNotFoundError as error:  # there is no class, or a class without images
+    except FileNotFoundError as error:  # without classes, or a class without images
         raise FileNotFoundError(f"{error} Put images there, or delete the folder.") from None
