@@ -1,6 +1,6 @@
 """`trace` against torchinfo's summary of the same network: `python -m benchmarks.analysis`.
 
-On the meta device, so neither computes a number. The table goes to `results/analysis.md`.
+Both run on the meta device, so neither computes a number. The table goes to `results/analysis.md`.
 """
 
 from functools import partial
@@ -19,26 +19,28 @@ RESULTS = Path(__file__).with_name("results") / "analysis.md"
 
 
 def line(name: str) -> str:
-    side = convnets.card(name).input_size
+    """The table's row for one network."""
     with torch.device("meta"):
-        net, image = convnets.create_model(name), torch.empty(1, 3, side, side)
+        net = convnets.create_model(name)
+        image = torch.empty(1, net.in_channels, net.input_size, net.input_size)
     works = {
-        "ours": partial(trace, net, side),
-        "theirs": partial(
+        "ours": partial(trace, net),
+        "reference": partial(
             torchinfo.summary, net, input_data=image, device="meta", verbose=0, mode="eval"
         ),
     }
     with measure.threads(1):
         seconds = measure.interleaved(works, ROUNDS)
     median = sorted(seconds["ours"])[ROUNDS // 2]
-    return f"| {name} | {median:.2f} | {measure.ratio(seconds['ours'], seconds['theirs']):.2f} |"
+    return f"| {name} | {median:.2f} | {measure.ratio(seconds['ours'], seconds['reference']):.2f} |"
 
 
 def main() -> None:
+    """Measure all networks, and print and save the table."""
     text = [
         "# trace and torchinfo\n",
         f"{measure.machine()}, torchinfo {torchinfo.__version__}.",
-        f"Processor's time, {ROUNDS} rounds in turn. `trace` follows receptive fields as well.\n",
+        f"CPU time, {ROUNDS} interleaved rounds. `trace` computes receptive fields as well.\n",
         "| network | trace, s | ratio to torchinfo |",
         "| --- | ---: | ---: |",
         *(line(name) for name in NAMES),

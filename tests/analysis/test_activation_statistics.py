@@ -6,7 +6,7 @@ import convnets
 from convnets.analysis import activation_statistics
 
 
-def test_the_figures_are_those_of_the_outputs():
+def test_the_statistics_are_those_of_the_outputs():
     net = nn.Sequential(nn.ReLU(), nn.Flatten())
     first, _ = activation_statistics(net, torch.tensor([[[[-1.0, 1.0], [0.0, 3.0]]]]))
     assert first.name == "0"
@@ -24,7 +24,7 @@ def test_a_layer_is_seen_before_an_in_place_layer_overwrites_its_output():
     assert relu.zeros > 0.4
 
 
-def test_every_layer_that_runs_has_a_row_and_batch_norm_standardises_in_training():
+def test_every_layer_has_a_row_and_batch_norm_standardises_in_training():
     net = convnets.create_model("resnet20").train()
     rows = {row.name: row for row in activation_statistics(net, torch.randn(4, 3, 32, 32))}
     leaves = {name for name, module in net.named_modules() if not any(module.children())}
@@ -34,7 +34,7 @@ def test_every_layer_that_runs_has_a_row_and_batch_norm_standardises_in_training
             assert row.std == pytest.approx(1, abs=0.01), name
 
 
-def test_the_mode_decides_which_statistics_batch_norm_uses():
+def test_batch_norm_uses_the_statistics_of_its_mode():
     net, images = nn.BatchNorm2d(1), 5 + torch.randn(4, 1, 8, 8)
     (training,) = activation_statistics(net.train(), images)
     (evaluation,) = activation_statistics(net.eval(), images)
@@ -47,7 +47,7 @@ def test_an_empty_batch_is_refused():
         activation_statistics(nn.ReLU(), torch.empty(0, 1, 2, 2))
 
 
-def test_a_layer_that_returns_no_tensor_is_refused_by_name():
+def test_a_layer_that_returns_a_tuple_is_refused_by_name():
     net = nn.Sequential(nn.Flatten(), nn.LSTM(4, 2))
     with pytest.raises(ValueError, match="'1' returns a tuple"):
         activation_statistics(net, torch.randn(1, 1, 2, 2))

@@ -25,7 +25,7 @@ def conv(kernel_size: int, stride: int = 1, padding: int = 0, dilation: int = 1)
     ids=["plain", "strides and pool", "nested, dilated", "1x1 with stride"],
 )
 def test_the_derivative_agrees_on_chains(chain):
-    assert numerical_receptive_field(chain, 101) == receptive_field(chain).size
+    assert numerical_receptive_field(chain, input_size=101) == receptive_field(chain).size
 
 
 @pytest.mark.parametrize(
@@ -43,13 +43,13 @@ def test_the_derivative_agrees_on_networks_with_branches(name, layer):
     with torch.device("meta"):
         net = convnets.create_model(name)
     formula = receptive_field(net, layer).size
-    assert numerical_receptive_field(net, formula + 64, layer) == formula
+    assert numerical_receptive_field(net, layer, formula + 64) == formula
 
 
-def test_differentiating_leaves_the_network_alone():
+def test_differentiating_leaves_the_network_unchanged():
     net = nn.Sequential(conv(3), conv(3))
     before = net[0].weight.clone()
-    numerical_receptive_field(net, 31)
+    numerical_receptive_field(net, input_size=31)
     effective_receptive_field(net, input_size=31)
     assert torch.equal(net[0].weight, before)
     assert net[0].weight.grad is None
@@ -58,17 +58,17 @@ def test_differentiating_leaves_the_network_alone():
 
 def test_a_field_that_may_be_cut_off_is_refused():
     with pytest.raises(ValueError, match="use a larger input"):
-        numerical_receptive_field(nn.Sequential(conv(7, padding=3)), 7)
+        numerical_receptive_field(nn.Sequential(conv(7, padding=3)), input_size=7)
 
 
-def test_a_stack_of_equal_averages_spreads_as_the_binomial_distribution():
-    """Luo et al. (2016), section 2: the field grows with the root of the depth."""
+def test_a_stack_of_averages_spreads_like_the_binomial_distribution():
+    """Luo et al. (2016), section 2: the field grows with the square root of the depth."""
     net = nn.Sequential(*(conv(3) for _ in range(16)))
     for layer in net:
         nn.init.constant_(layer.weight, 1 / 9)
         nn.init.zeros_(layer.bias)
     field = effective_receptive_field(net, input_size=65)
-    deviation = (16 * 2 / 3 / 2) ** 0.5  # squaring a normal curve halves its variance
+    deviation = (16 * 2 / 3 / 2) ** 0.5  # squaring a normal density halves its variance
     rows = torch.arange(65) - 32.0
     measured = (field.energy.sum(1) * rows.square()).sum().sqrt().item()
     assert measured == pytest.approx(deviation, rel=0.02)
@@ -83,8 +83,19 @@ def test_a_random_networks_effective_field_is_smaller_than_its_theoretical_one()
     assert 1 < field.size < receptive_field(net).size
 
 
-def test_dead_networks_are_refused():
+def test_a_network_without_gradients_is_refused():
     net = nn.Sequential(conv(3), nn.ReLU())
     nn.init.constant_(net[0].bias, -1e6)
     with pytest.raises(ValueError, match="no pixel has an influence"):
         effective_receptive_field(net, input_size=9)
+
+
+def test_an_empty_batch_is_refused():
+    with pytest.raises(ValueError, match="no images"):
+        effective_receptive_field(conv(3), input_size=9, images=torch.empty(0, 1, 9, 9))
+
+
+def test_the_input_size_is_the_networks_own_by_default():
+    net = convnets.create_model("resnet20")
+    assert effective_receptive_field(net).energy.shape == (32, 32)
+    assert numerical_receptive_field(net, "features.stem") == 3

@@ -17,7 +17,7 @@ def test_a_row_is_the_mean_gate_of_the_images_of_its_class():
 
 
 @pytest.mark.parametrize(("name", "layers"), [("se_resnet18", 8), ("efficientnet_b0", 16)])
-def test_every_gate_of_a_network_is_found_by_its_place(name, layers):
+def test_every_gate_is_found_and_named_after_its_stage(name, layers):
     net = convnets.create_model(name, num_classes=10)
     found = excitations(net, torch.randn(4, 3, 32, 32), torch.tensor([0, 0, 1, 2]))
     assert len(found) == layers
@@ -27,7 +27,7 @@ def test_every_gate_of_a_network_is_found_by_its_place(name, layers):
         assert ((means > 0) & (means < 1)).all()
 
 
-def test_images_of_one_batch_do_not_touch_each_others_gates():
+def test_the_gates_of_an_image_do_not_depend_on_the_rest_of_the_batch():
     net = convnets.create_model("se_resnet18", num_classes=10).train()
     images, labels = torch.randn(4, 3, 32, 32), torch.tensor([0, 1, 1, 1])
     together = excitations(net, images, labels)
@@ -36,7 +36,7 @@ def test_images_of_one_batch_do_not_touch_each_others_gates():
         assert torch.allclose(together[name][0], alone[name][0], atol=1e-5)
 
 
-def test_a_network_without_gates_and_labels_that_do_not_fit_are_refused():
+def test_networks_without_gates_and_labels_of_another_length_are_refused():
     with pytest.raises(ValueError, match="no squeeze-and-excitation"):
         excitations(nn.Flatten(), torch.randn(2, 1, 2, 2), torch.tensor([0, 1]))
     with pytest.raises(ValueError, match="one class number"):

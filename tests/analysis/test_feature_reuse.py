@@ -19,7 +19,7 @@ def test_an_entry_is_the_mean_absolute_weight_between_two_layers(densenet):
     assert reuse[2, 2] == pytest.approx(third[:, 28:].abs().mean().item())
 
 
-def test_only_what_comes_before_a_layer_can_be_read(densenet):
+def test_a_layer_reads_only_the_layers_before_it(densenet):
     reuse = feature_reuse(densenet, 2)
     assert torch.equal(reuse.isnan(), torch.ones(13, 13, dtype=torch.bool).tril(-1))
 
@@ -40,16 +40,18 @@ def test_the_largest_source_of_each_target_is_1(densenet):
     assert torch.allclose(reuse[:, 5] / reuse[0, 5], means[:, 5] / means[0, 5], equal_nan=True)
 
 
-def test_a_layer_that_is_not_read_is_found():
+def test_a_layer_whose_output_is_not_read_has_the_value_0():
     net = convnets.create_model("densenet_bc100_12")
     with torch.no_grad():
-        net.features.block2.layer9.conv1.weight[:, 108:120] = 0  # 108 come in; layer1 follows
+        net.features.block2.layer9.conv1.weight[:, 108:120] = (
+            0  # the block has 108 input maps; those of layer1 follow
+        )
     reuse = feature_reuse(net, 2)
     assert reuse[1, 8] == 0
     assert (reuse.nan_to_num(1) == 0).sum() == 1
 
 
-def test_another_network_and_a_block_that_does_not_exist_are_refused(densenet):
+def test_other_networks_and_missing_blocks_are_refused(densenet):
     with pytest.raises(ValueError, match="got a ResNet"):
         feature_reuse(convnets.create_model("resnet20"), 1)
     for block in (0, 4):
@@ -57,7 +59,7 @@ def test_another_network_and_a_block_that_does_not_exist_are_refused(densenet):
             feature_reuse(densenet, block)
 
 
-def test_a_target_without_weights_has_no_largest_source():
+def test_a_target_with_zero_weights_is_refused_unless_relative_is_false():
     net = convnets.create_model("densenet40_12")
     torch.nn.init.zeros_(net.features.block1.layer1.conv1.weight)
     with pytest.raises(ValueError, match="relative=False"):

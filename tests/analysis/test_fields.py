@@ -1,4 +1,4 @@
-"""Receptive fields of networks that are written in other ways than ours."""
+"""Receptive fields of networks that are written in other ways than those of the course."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from convnets.analysis import receptive_field
 
 
 class Written(nn.Module):
-    """A network whose forward pass is the function given; two convolutions to use in it."""
+    """A network with two convolutions whose forward pass is the given function."""
 
     in_channels = 4
 
@@ -42,13 +42,13 @@ def test_sums_products_and_concatenations_take_the_largest_path():
     assert size(lambda net, x: torch.cat([x, net.conv5(x), net.conv3(x)], dim=1)) == 5
 
 
-def test_parts_of_the_channels_see_what_their_map_sees():
+def test_a_part_of_the_channels_sees_what_all_channels_see():
     assert size(lambda net, x: torch.cat([part * 2 for part in net.conv3(x).chunk(2, 1)], 1)) == 3
     assert size(lambda net, x: net.conv3(x)[:, 1:3]) == 3
     assert size(lambda net, x: net.conv3(x)[:, [2, 0, 1]]) == 3
 
 
-def test_a_channel_shuffle_changes_nothing():
+def test_a_channel_shuffle_keeps_the_field():
     def shuffle(net, x):
         return net.conv3(x).view(1, 2, 2, 32, 32).transpose(1, 2).reshape(1, 4, 32, 32)
 
@@ -75,7 +75,7 @@ def test_a_gate_of_fully_connected_layers_sees_the_whole_image():
     assert (gate.size, gate.jump, gate.start) == (32, 1, 15.5)
 
 
-def test_a_constant_beside_the_image_adds_nothing():
+def test_a_constant_does_not_change_the_field():
     assert size(lambda net, x: net.conv3(x) + net.conv5(torch.zeros(1, 4, 32, 32))) == 3
 
 
@@ -118,6 +118,6 @@ def overwritten_in_part(net, x):
         (overwritten_in_part, "overwritten"),
     ],
 )
-def test_what_is_not_known_is_refused_and_named(forward, why):
+def test_an_operation_whose_field_is_unknown_is_refused_and_named(forward, why):
     with pytest.raises(ValueError, match=f"cannot be given.*{why}"):
         field(forward)

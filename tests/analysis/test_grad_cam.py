@@ -8,7 +8,7 @@ from convnets.layers import ImageClassifier
 
 
 def counting_net() -> ImageClassifier:
-    """Class 0 is as likely as there is red in the image, class 1 as there is green."""
+    """The score of class 0 is the amount of red in the image, that of class 1 of green."""
     pool = nn.AvgPool2d(4)
     fc = nn.Linear(2, 2, bias=False)
     fc.weight.data = torch.eye(2)
@@ -23,7 +23,7 @@ def red_at_the_top_green_at_the_bottom() -> torch.Tensor:
     return image
 
 
-def test_the_place_that_decides_is_found_for_each_class():
+def test_the_decisive_place_of_each_class_is_found():
     image = red_at_the_top_green_at_the_bottom()
     maps = grad_cam(counting_net(), image.expand(2, -1, -1, -1), torch.tensor([0, 1]))
     assert maps.shape == (2, 16, 24)
@@ -33,7 +33,7 @@ def test_the_place_that_decides_is_found_for_each_class():
     assert maps[1, :8].max() == maps[1, :, :16].max() == 0
 
 
-def test_the_predicted_class_is_explained_if_none_is_named():
+def test_the_predicted_class_is_explained_by_default():
     image = red_at_the_top_green_at_the_bottom()
     net = counting_net()
     assert torch.equal(grad_cam(net, image), grad_cam(net, image, torch.tensor([0])))
@@ -42,7 +42,7 @@ def test_the_predicted_class_is_explained_if_none_is_named():
 def test_the_weights_are_the_mean_gradients_of_the_score():
     net = convnets.create_model("resnet20").eval()
     image = torch.randn(1, 3, 32, 32)
-    maps = net.features(image)  # a mean and a linear layer follow
+    maps = net.features(image)  # followed by a mean and a linear layer
     evidence = (net.classifier.fc.weight[3].view(1, -1, 1, 1) * maps).sum(1, keepdim=True).relu()
     expected = nn.functional.interpolate(evidence, (32, 32), mode="bilinear")[:, 0]
     found = grad_cam(net, image, torch.tensor([3]))
@@ -50,7 +50,7 @@ def test_the_weights_are_the_mean_gradients_of_the_score():
 
 
 @pytest.mark.parametrize("name", ["alexnet", "googlenet", "densenet40_12", "se_resnet18"])
-def test_any_network_gives_a_map_of_the_images_size_from_0_to_1(name):
+def test_a_map_has_the_size_of_the_image_and_values_from_0_to_1(name):
     net = convnets.create_model(name, num_classes=10)
     size = convnets.card(name).smallest_input + 64
     images = torch.randn(2, 3, size, size + 3)
@@ -60,20 +60,20 @@ def test_any_network_gives_a_map_of_the_images_size_from_0_to_1(name):
     assert all(image.max() == pytest.approx(1) or image.max() == 0 for image in maps)
 
 
-def test_frozen_weights_and_no_grad_do_not_matter():
+def test_it_works_with_frozen_weights_under_no_grad():
     net = counting_net().requires_grad_(False)
     image = red_at_the_top_green_at_the_bottom()
     with torch.no_grad():
         assert grad_cam(net, image).max() == 1
 
 
-def test_where_nothing_speaks_for_the_class_all_is_0():
+def test_the_map_is_0_if_nothing_speaks_for_the_class():
     net = counting_net()
     net.classifier[3].weight.data = -torch.eye(2)
     assert grad_cam(net, red_at_the_top_green_at_the_bottom()).abs().max() == 0
 
 
-def test_what_cannot_be_mapped_is_refused():
+def test_unsuitable_networks_images_and_classes_are_refused():
     image = red_at_the_top_green_at_the_bottom()
     with pytest.raises(ValueError, match="features and classifier, got a Flatten"):
         grad_cam(nn.Flatten(), image)

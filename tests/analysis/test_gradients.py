@@ -14,7 +14,7 @@ def test_each_weighted_layer_has_the_root_mean_square_of_its_gradient():
     assert norms == {"1": pytest.approx(net[1].weight.grad.square().mean().sqrt().item())}
 
 
-def test_the_sigmoids_gradient_vanishes_and_relus_does_not():
+def test_the_gradient_vanishes_with_sigmoid_and_not_with_relu():
     images, labels = torch.randn(8, 1, 28, 28), torch.arange(8)
     ratios = {}
     for name in ("sigmoid", "ReLU"):
@@ -24,13 +24,13 @@ def test_the_sigmoids_gradient_vanishes_and_relus_does_not():
     assert ratios["ReLU"] > 1e-2
 
 
-def test_gradients_of_the_network_are_left_alone():
+def test_the_gradients_of_the_parameters_are_not_touched():
     net = Chain("ReLU", depth=2, width=4).train()
     gradient_norms(net, torch.randn(2, 1, 8, 8), torch.tensor([0, 1]))
     assert all(parameter.grad is None for parameter in net.parameters())
     assert net.training
 
 
-def test_a_network_without_weights_is_refused():
+def test_a_network_without_weighted_layers_is_refused():
     with pytest.raises(ValueError, match="neither convolutions"):
         gradient_norms(nn.Flatten(), torch.randn(2, 1, 1, 2), torch.tensor([0, 1]))

@@ -16,7 +16,7 @@ IMAGES, LABELS = (
 STEPS = (-1.0, -0.5, 0.0, 0.5, 1.0)
 
 
-def test_step_0_is_the_networks_own_loss_in_evaluation_mode():
+def test_step_0_gives_the_loss_of_the_network_in_evaluation_mode():
     net = convnets.create_model("resnet20").train()
     images, labels = torch.randn(4, 3, 16, 16), torch.arange(4)
     losses = loss_along_direction(net, images, labels, steps=(0.0, 1.0))
@@ -25,8 +25,8 @@ def test_step_0_is_the_networks_own_loss_in_evaluation_mode():
     assert losses[1] != losses[0]
 
 
-def test_the_direction_is_as_long_as_each_filter():
-    """Filters of one weight: at step -1 or 1 each of them is 0 or twice itself."""
+def test_each_filter_of_the_direction_has_the_norm_of_the_networks_filter():
+    """With filters of one weight, at step -1 or 1 each is 0 or twice itself."""
     net = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False), nn.Flatten(), nn.Linear(1, 2))
     for parameter in net.parameters():
         nn.init.ones_(parameter)
@@ -43,7 +43,7 @@ def test_the_direction_is_as_long_as_each_filter():
         assert any(loss == pytest.approx(value) for value in possible)
 
 
-def test_who_scales_one_layer_up_and_the_next_one_down_sees_the_same_curve():
+def test_scaling_one_layer_up_and_the_next_down_gives_the_same_curve():
     net = nn.Sequential(
         nn.Conv2d(1, 4, 3, bias=False), nn.ReLU(), nn.Flatten(), nn.Linear(144, 6, bias=False)
     )
@@ -54,7 +54,7 @@ def test_who_scales_one_layer_up_and_the_next_one_down_sees_the_same_curve():
     assert torch.allclose(loss_along_direction(scaled, IMAGES, LABELS, STEPS), expected, atol=1e-5)
 
 
-def test_biases_and_batch_norm_stay():
+def test_biases_and_batch_norm_keep_their_values():
     net = Chain("ReLU", depth=2, width=4, batch_norm=True)
     for name, parameter in net.named_parameters():
         if "conv" in name and "weight" in name:
@@ -64,14 +64,14 @@ def test_biases_and_batch_norm_stay():
     assert torch.equal(losses, losses[2].expand(5))
 
 
-def test_the_seed_decides_the_direction():
+def test_the_direction_depends_on_the_seed_alone():
     net = Chain("ReLU", depth=2, width=4)
     one, same, two = (loss_along_direction(net, IMAGES, LABELS, STEPS, seed) for seed in (1, 1, 2))
     assert torch.equal(one, same)
     assert not torch.equal(one, two)
 
 
-def test_the_surface_holds_the_curve_of_its_first_direction():
+def test_the_surface_contains_the_curve_of_its_first_direction():
     net = Chain("ReLU", depth=2, width=4)
     surface = loss_surface(net, IMAGES, LABELS, STEPS)
     curve = loss_along_direction(net, IMAGES, LABELS, STEPS)
@@ -81,7 +81,7 @@ def test_the_surface_holds_the_curve_of_its_first_direction():
 
 
 @pytest.mark.parametrize("look", [loss_along_direction, loss_surface])
-def test_what_has_no_loss_curve_is_refused(look):
+def test_unsuitable_networks_labels_and_steps_are_refused(look):
     with pytest.raises(ValueError, match="neither convolutions"):
         look(nn.Flatten(), IMAGES, LABELS)
     net = Chain("ReLU", depth=1, width=2)

@@ -1,8 +1,7 @@
-"""A network that is looked at stays as it was: weights, statistics, modes, gradients, hooks; and
-so do the random numbers."""
+"""An analysis leaves a network unchanged: weights, statistics, modes, gradients, hooks, and random
+numbers."""
 
 import copy
-from collections.abc import Callable
 
 import pytest
 import torch
@@ -11,29 +10,10 @@ from torch import nn
 import convnets
 from convnets import analysis
 from convnets.analysis.observing import evaluating, observe
+from tests.analysis.analyses import ANALYSES
 
 IMAGES = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(4)
-LOOKS: dict[str, Callable[[nn.Module], object]] = {
-    "trace": lambda net: analysis.trace(net, 64),
-    "receptive_field": lambda net: analysis.receptive_field(net, input_size=64),
-    "effective_receptive_field": lambda net: analysis.effective_receptive_field(
-        net, "features.stage2", 64
-    ),
-    "gradient_norms": lambda net: analysis.gradient_norms(net, IMAGES, LABELS),
-    "dead_units": lambda net: analysis.dead_units(net, IMAGES),
-    "activation_statistics": lambda net: analysis.activation_statistics(net, IMAGES),
-    "saturation": lambda net: analysis.saturation(net, IMAGES),
-    "residual_responses": lambda net: analysis.residual_responses(net, IMAGES),
-    "excitations": lambda net: analysis.excitations(net, IMAGES, LABELS),
-    "loss_along_direction": lambda net: analysis.loss_along_direction(
-        net, IMAGES, LABELS, (0.0, 1.0)
-    ),
-    "loss_surface": lambda net: analysis.loss_surface(net, IMAGES, LABELS, (0.0, 1.0)),
-    "cka": lambda net: analysis.cka(net, IMAGES, ["features.stage1", "classifier"]),
-    "grad_cam": lambda net: analysis.grad_cam(net, IMAGES),
-    "signal_propagation": lambda net: analysis.signal_propagation(2, 4, "ReLU", "LeCun"),
-}
 
 
 @pytest.fixture(scope="module")
@@ -46,12 +26,12 @@ def net() -> nn.Module:
     return net
 
 
-@pytest.mark.parametrize("name", LOOKS)
-def test_looking_leaves_no_trace(net, name):
+@pytest.mark.parametrize("name", sorted(ANALYSES.keys() - {"feature_reuse"}))
+def test_an_analysis_leaves_the_network_unchanged(net, name):
     state = copy.deepcopy(net.state_dict())
     modes = [module.training for module in net.modules()]
     random = torch.get_rng_state()
-    LOOKS[name](net)
+    ANALYSES[name](net, IMAGES, LABELS)
     assert all(torch.equal(value, state[key]) for key, value in net.state_dict().items())
     assert [module.training for module in net.modules()] == modes
     assert all((p.grad == 1).all() and p.requires_grad for p in net.parameters())
@@ -59,14 +39,14 @@ def test_looking_leaves_no_trace(net, name):
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in net.modules())
 
 
-def test_feature_reuse_only_reads():
+def test_feature_reuse_returns_a_copy():
     net = convnets.create_model("densenet40_12")
     state = copy.deepcopy(net.state_dict())
     analysis.feature_reuse(net, 1).zero_()
     assert all(torch.equal(value, state[key]) for key, value in net.state_dict().items())
 
 
-def test_a_failure_leaves_no_trace_either():
+def test_a_failing_observer_leaves_the_network_unchanged():
     def fail(name: str, output: torch.Tensor) -> None:
         raise RuntimeError("on purpose")
 
@@ -75,11 +55,53 @@ def test_a_failure_leaves_no_trace_either():
         observe(net, torch.ones(1, 1, 1, 1), {"0": net[0]}, fail, evaluate=True)
     assert net.training
     assert not net[0]._forward_hooks
+    assert not net[0]._forward_pre_hooks
 
 
-def test_each_module_gets_its_own_mode_back():
+def test_every_module_returns_to_its_own_mode():
     net = nn.Sequential(nn.Dropout(), nn.Dropout().eval())
     net.training = True
     with evaluating(net):
         assert not net[0].training
     assert (net.training, net[0].training, net[1].training) == (True, True, False)
+
+
+def test_layers_are_entered_and_left_in_the_order_in_which_they_run():
+    net = nn.Sequential(nn.Sequential(nn.ReLU()), nn.Flatten())
+    events = []
+    observe(
+        net,
+        torch.ones(2, 1, 1, 1),
+        dict(net.named_modules()),
+        lambda name, output: events.append(("leave", name, tuple(output.shape))),
+        lambda name: events.append(("enter", name)),
+    )
+    maps = (2, 1, 1, 1)
+    inner = [("enter", "0"), ("enter", "0.0"), ("leave", "0.0", maps), ("leave", "0", maps)]
+    after = [("enter", "1"), ("leave", "1", (2, 1)), ("leave", "", (2, 1))]
+    assert events == [("enter", ""), *inner, *after]
+
+
+def test_weights_replace_parameters_for_one_run():
+    net = nn.Linear(1, 1)
+    nn.init.ones_(net.weight)
+    weights = {"weight": torch.tensor([[3.0]]), "bias": torch.tensor([1.0])}
+    assert observe(net, torch.ones(1, 1), weights=weights).item() == 4
+    assert net.weight.item() == 1
+
+
+def test_gradients_are_recorded_on_request_only():
+    net, images = nn.Linear(1, 1), torch.ones(1, 1)
+    assert not observe(net, images).requires_grad
+    with torch.no_grad():
+        assert observe(net, images, gradients=True).requires_grad
+
+
+def test_layers_that_return_other_things_than_tensors_can_be_allowed():
+    seen = []
+    net = nn.Sequential(nn.LSTM(4, 2))
+    images, layers = torch.ones(1, 4), {"0": net[0]}
+    with pytest.raises(ValueError, match="layer '0' returns a tuple, not a tensor"):
+        observe(net, images, layers)
+    observe(net, images, layers, lambda name, output: seen.append(output), tensors_only=False)
+    assert isinstance(seen[0], tuple)

@@ -11,21 +11,21 @@ def conv(kernel_size: int, stride: int = 1, padding: int = 0, dilation: int = 1)
     return nn.Conv2d(1, 1, kernel_size, stride, padding, dilation)
 
 
-def test_no_layer_sees_one_pixel():
+def test_without_layers_the_field_is_one_pixel():
     field = receptive_field_of_chain([])
     assert (field.size, field.jump, field.start) == (1, 1, 0)
 
 
-def test_three_3x3_layers_see_as_much_as_one_7x7():
+def test_three_3x3_layers_have_the_field_of_one_7x7():
     assert receptive_field_of_chain([Window(3)] * 3) == receptive_field_of_chain([Window(7)])
 
 
-def test_a_stride_widens_what_the_later_layers_add():
+def test_a_stride_multiplies_what_later_layers_add():
     field = receptive_field_of_chain([Window(3, stride=2), Window(3)])
     assert (field.size, field.jump) == (1 + 2 + 2 * 2, 2)
 
 
-def test_padding_moves_the_first_field_and_not_its_size():
+def test_padding_moves_the_field_and_keeps_its_size():
     padded, bare = (receptive_field_of_chain([Window(5, padding=p)]) for p in (2, 0))
     assert padded.size == bare.size
     assert (padded.start, bare.start) == (0, 2)
@@ -40,7 +40,7 @@ def test_padding_moves_the_first_field_and_not_its_size():
     ],
 )
 def test_published_fields_are_reproduced(name, published):
-    """Araujo, Norris, Sim (2019), table 1; resnet50: timm's and torchvision's stride."""
+    """Araujo, Norris, Sim (2019), table 1; resnet50 has the strides of timm and torchvision."""
     assert receptive_field(on_meta(name)).size == published
 
 
@@ -66,7 +66,7 @@ def test_a_layer_can_be_named_in_full_or_by_its_end():
     assert receptive_field(vgg, "pool1").jump == 2
 
 
-def test_every_branch_of_an_inception_module_has_a_field_of_its_own():
+def test_each_branch_of_an_inception_module_has_its_field():
     net = on_meta("googlenet")
     before = receptive_field(net, "stem")
     sizes = [
@@ -77,20 +77,20 @@ def test_every_branch_of_an_inception_module_has_a_field_of_its_own():
     assert receptive_field(net, "inception3a").size == max(sizes)
 
 
-def test_a_residual_block_sees_what_its_longest_path_sees():
+def test_a_residual_block_has_the_field_of_its_longest_path():
     net = on_meta("resnet20")
     assert receptive_field(net, "stage1.0").size == 1 + 2 * 3
     assert receptive_field(net, "stage1.0.shortcut").size == 3
 
 
-def test_a_gate_sees_the_whole_image_and_so_does_what_comes_behind():
+def test_a_gate_and_all_layers_after_it_see_the_whole_image():
     net = on_meta("se_resnet18")
     assert receptive_field(net, "stage1.0.residual.norm1").size < 30
     field = receptive_field(net, "stage1.0", input_size=160)
     assert (field.size, field.jump, field.start) == (160, 4, 79.5)
 
 
-def test_networks_of_others_are_measured_up_to_their_last_map():
+def test_networks_of_torchvision_are_measured_up_to_their_last_map():
     with torch.device("meta"):
         assert receptive_field(torchvision.models.resnet50()).size == 427
         assert receptive_field(torchvision.models.vgg16()).size == 212
@@ -106,7 +106,7 @@ def test_an_ambiguous_end_of_a_name_is_answered_with_the_full_names():
         receptive_field(on_meta("resnet18"), "norm1")
 
 
-def test_fields_that_are_not_square_are_refused_with_both_sides():
+def test_a_field_that_is_not_square_is_refused_with_both_sides():
     with pytest.raises(ValueError, match="not square, 3x5 pixels"):
         receptive_field(nn.Sequential(nn.Conv2d(1, 1, (3, 5))))
 
@@ -117,7 +117,7 @@ def test_a_module_that_runs_on_different_maps_is_refused():
         receptive_field(nn.Sequential(shared, nn.ReLU(), shared), "0")
 
 
-def test_an_operation_of_unknown_reach_is_refused_by_name():
+def test_an_operation_with_an_unknown_field_is_refused_by_name():
     net = nn.Sequential(conv(3), nn.Upsample(scale_factor=2), conv(3))
     assert receptive_field(net, "0").size == 3
     with pytest.raises(ValueError, match="upsample"):

@@ -15,7 +15,7 @@ from convnets.models.resnext import (
 )
 
 
-def test_it_is_the_spread_of_the_last_batch_norms_output():
+def test_it_is_the_standard_deviation_after_the_last_batch_norm():
     net = convnets.create_model("resnet20").train()
     for block in net.modules():
         if hasattr(block, "residual"):
@@ -41,13 +41,13 @@ def test_it_is_the_spread_of_the_last_batch_norms_output():
         ("efficientnet_b0", 9, 9),
     ],
 )
-def test_what_is_measured_is_all_that_a_block_adds(name, branches, identities):
+def test_it_is_the_standard_deviation_of_what_a_block_adds(name, branches, identities):
     net = convnets.create_model(name, num_classes=10).eval()
     images = torch.randn(2, 3, 32, 32)
     added = {}
     for place in residual_responses(net, images):
         block = net.get_submodule(place)
-        if isinstance(getattr(block, "relu", None), nn.ReLU):  # behind the addition
+        if isinstance(getattr(block, "relu", None), nn.ReLU):  # after the addition
             block.relu = nn.Identity()
 
         def subtract(module, inputs, output, place=place):
@@ -63,7 +63,7 @@ def test_what_is_measured_is_all_that_a_block_adds(name, branches, identities):
 
 
 @pytest.mark.parametrize("form", [EarlyConcatenation, SplitTransformMerge])
-def test_all_forms_of_resnexts_block_respond_alike(form):
+def test_all_forms_of_the_resnext_block_have_the_same_response(form):
     block, other = ResNeXtBlock(64, 64, base_width=4).eval(), form(64, 64, base_width=4).eval()
     copy_weights(block, other)
     images = torch.randn(2, 64, 4, 4)
@@ -72,15 +72,15 @@ def test_all_forms_of_resnexts_block_respond_alike(form):
     assert found == pytest.approx(expected, rel=1e-4)
 
 
-def test_in_training_a_branch_that_is_left_out_responds_with_zeros():
+def test_dropped_branches_count_as_zeros_in_training():
     block, images = MBConv(8, 8, drop=0.5).train(), torch.randn(16, 8, 8, 8)
     (response,) = residual_responses(block, images).values()
-    added = block(images) - images  # draws the same branches, since looking draws none
+    added = block(images) - images  # drops the same branches, since the analysis restores the seed
     assert (added.flatten(1) == 0).all(dim=1).any()
     assert response == pytest.approx(added.std(correction=0).item(), rel=1e-3)
 
 
-def test_inception_resnets_branches_count_with_their_scale():
+def test_the_branches_of_inception_resnet_count_with_their_scale():
     block = ScaledResidual(4, ((Conv(3, 1),), (Conv(2, 3),)), scale=0.5, relu=False).eval()
     images = torch.randn(2, 4, 8, 8)
     (response,) = residual_responses(block, images).values()

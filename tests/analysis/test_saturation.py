@@ -31,7 +31,7 @@ def test_outputs_near_each_bound_are_counted():
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
 )
-def test_the_margin_is_a_part_of_each_activations_range(activation, values, low, high):
+def test_the_margin_is_a_share_of_the_range_of_each_activation(activation, values, low, high):
     (row,) = saturation(activation, image(*values), margin=0.05)
     assert (row.low, row.high) == (low, high)
 
@@ -49,14 +49,14 @@ def test_larger_weights_saturate_lenet():
     assert all(b.share < a.share for b, a in zip(before, after, strict=True))
 
 
-def test_gates_of_squeeze_and_excitation_are_seen():
+def test_gates_of_squeeze_and_excitation_count():
     net = convnets.create_model("se_resnet18", num_classes=10)
     rows = saturation(net, torch.randn(2, 3, 32, 32))
     assert len(rows) == 8
     assert all(row.name.endswith("gate.gate") for row in rows)
 
 
-def test_an_activation_of_ones_own_counts_with_its_bounds():
+def test_a_custom_activation_counts_with_the_given_bounds():
     class Clip(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x.clamp(0, 10)

@@ -1,6 +1,7 @@
 from itertools import pairwise
 
 import pytest
+import torch
 
 from convnets.analysis import INITIALIZATIONS, signal_propagation
 from convnets.layers import ACTIVATIONS
@@ -27,23 +28,25 @@ def test_relu_with_xavier_halves_its_second_moment_in_each_layer():
     assert rows[9].second_moment / rows[0].second_moment == pytest.approx(0.5**9, rel=0.3)
 
 
-def test_tanh_with_xavier_fades_slowly():
+def test_the_signal_fades_slowly_with_tanh_and_xavier():
     rows = signal_propagation(50, 256, "tanh", "Xavier")
     assert rows[0].std > rows[9].std > rows[49].std
     assert rows[49].second_moment == pytest.approx(1 / (2 * 50), rel=0.3)  # tanh(x) ~ x - x³/3
     assert rows[49].std > 1e4 * signal_propagation(50, 256, "ReLU", "Xavier")[49].std
 
 
-def test_alexnets_initialisation_fades_in_a_deep_network():
+def test_the_signal_fades_in_a_deep_network_with_alexnets_initialisation():
     assert signal_propagation(20, 256, "ReLU", "N(0, 0.01²)")[-1].std < 1e-12
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("init", INITIALIZATIONS)
-def test_every_pair_works_and_the_seed_decides(activation, init):
+def test_every_pair_works_and_depends_on_the_seed_alone(activation, init):
+    random = torch.get_rng_state()
     first = signal_propagation(2, 16, activation, init, seed=1)
     assert first == signal_propagation(2, 16, activation, init, seed=1)
     assert first != signal_propagation(2, 16, activation, init, seed=2)
+    assert torch.equal(torch.get_rng_state(), random)
 
 
 @pytest.mark.parametrize(
@@ -55,6 +58,6 @@ def test_every_pair_works_and_the_seed_decides(activation, init):
         ((2, 8, "ReLU", "He"), "unknown initialisation 'He'"),
     ],
 )
-def test_what_cannot_be_built_is_refused(arguments, message):
+def test_impossible_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         signal_propagation(*arguments)

@@ -9,12 +9,12 @@ from convnets.training import data
 STAGES = ("features.stage1", "features.stage2", "features.stage3")
 
 
-def test_a_representation_is_like_itself():
+def test_a_representation_agrees_with_itself():
     x = torch.randn(20, 5)
     assert linear_cka(x, x) == pytest.approx(1)
 
 
-def test_rotation_scale_and_shift_change_nothing():
+def test_rotation_scale_and_shift_do_not_matter():
     x, y = torch.randn(20, 5).double(), torch.randn(20, 7).double()
     rotation, _ = torch.linalg.qr(torch.randn(5, 5).double())
     expected = linear_cka(x, y)
@@ -24,7 +24,7 @@ def test_rotation_scale_and_shift_change_nothing():
     assert linear_cka(y, x) == pytest.approx(expected)
 
 
-def test_another_linear_map_does():
+def test_other_linear_maps_matter():
     x, y = torch.randn(20, 5), torch.randn(20, 7)
     assert linear_cka(x * torch.tensor([9.0, 1, 1, 1, 1]), y) != pytest.approx(linear_cka(x, y))
 
@@ -36,11 +36,11 @@ def test_it_is_the_papers_formula_on_features():
     assert linear_cka(x, y) == pytest.approx(expected.item())
 
 
-def test_unrelated_representations_of_many_images_are_unlike():
+def test_unrelated_representations_of_many_images_differ():
     assert linear_cka(torch.randn(1000, 5), torch.randn(1000, 5)) < 0.05
 
 
-def test_layers_of_a_network_are_compared_two_by_two():
+def test_the_layers_of_a_network_are_compared_in_pairs():
     net = convnets.create_model("resnet20", num_classes=10, in_channels=1)
     images = data.load().test.images[:32] / 255
     similar = cka(net, images, STAGES)

@@ -12,7 +12,7 @@ def conv_net() -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1, groups=1), nn.ReLU())
 
 
-def test_a_convolutions_row_follows_the_formulas():
+def test_the_row_of_a_convolution_follows_the_formulas():
     row = trace(conv_net(), 32)["0"]
     assert row.kind == "Conv2d"
     assert (row.kernel, row.stride, row.padding, row.groups) == ((3, 3), (2, 2), (1, 1), 1)
@@ -25,7 +25,7 @@ def test_a_convolutions_row_follows_the_formulas():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", convnets.list_models())
 def test_totals_agree_with_torchinfo(name):
-    """It counts the biases too, at each place of a map, and a batch norm's parameters once."""
+    """torchinfo also counts biases, at each place of a map, and batch norm parameters once."""
     net, result = on_meta(name), traced(name)
     image = torch.empty(1, *result.input_shape, device="meta")
     theirs = torchinfo.summary(net, input_data=image, device="meta", verbose=0)
@@ -104,7 +104,7 @@ def test_arithmetic_outside_layers_counts_in_the_total():
     assert result.macs == sum(row.macs for row in result) + 4 * 4 * 25
 
 
-def test_the_network_its_mode_and_its_statistics_are_left_alone():
+def test_the_network_its_mode_and_its_statistics_are_unchanged():
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout()).train()
     net[1].eval()
     before = {key: value.clone() for key, value in net.state_dict().items()}
@@ -123,7 +123,7 @@ def test_an_image_that_is_too_small_is_explained():
         trace(convnets.create_model("vgg11"), 16)
 
 
-def test_a_network_that_looks_at_values_is_refused():
+def test_a_network_that_depends_on_pixel_values_is_refused():
     class Gated(nn.Module):
         in_channels = 3
 
@@ -134,7 +134,7 @@ def test_a_network_that_looks_at_values_is_refused():
         trace(Gated(), 8)
 
 
-def test_a_network_without_convolution_is_asked_for_its_channels():
+def test_a_network_without_convolutions_must_state_its_channels():
     with pytest.raises(ValueError, match="in_channels"):
         trace(nn.Linear(3, 3), 8)
 

@@ -12,7 +12,7 @@ from convnets.analysis.receptive_field import field_of
 
 
 def numerical_receptive_field(
-    net: nn.Module, input_size: int | None = None, layer: str | None = None
+    net: nn.Module, layer: str | None = None, input_size: int | None = None
 ) -> int:
     """The side of the field of the central output in pixels, found by differentiating.
 
@@ -21,9 +21,9 @@ def numerical_receptive_field(
 
     Args:
         net: any network that takes images (N, C, H, W).
+        layer: as for `receptive_field`.
         input_size: side of the input in pixels, larger than the field; by default `net.input_size`,
             or else 224.
-        layer: as for `receptive_field`.
 
     Raises:
         ValueError: there is no such layer, no pixel has a gradient, or the field reaches the
