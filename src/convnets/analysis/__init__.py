@@ -1,5 +1,8 @@
-"""Measure networks: layers, shapes, costs and receptive fields, gradients and activations, dead and
-saturated units, the loss around the weights, feature reuse, gates, similarity, Grad-CAM."""
+"""Measure networks and what flows through them.
+
+Layers with their shapes, costs and receptive fields; gradients and activations, dead and saturated
+units; the loss around the weights; feature reuse, gates, similarity of layers, and Grad-CAM.
+"""
 
 from convnets.analysis.activation_statistics import ActivationRow, activation_statistics
 from convnets.analysis.dead_units import UnitRow, dead_units

@@ -53,7 +53,10 @@ def observe_on_meta(
     Args:
         net: any network, on any device.
         image: what `image_for` returns, (1, C, H, W).
-        layers: as for `observe`, like the arguments after it.
+        layers: the modules of `net` to observe, by name.
+        leave: called after each run of a layer with its name and its output, (1, ...).
+        enter: called before each run of a layer with its name.
+        tensors_only: refuse layers that return something other than a tensor.
 
     Raises:
         ValueError: the network cannot run on an image of this size without looking at its values,

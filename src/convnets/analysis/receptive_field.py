@@ -30,11 +30,12 @@ class ReceptiveField:
 
 @dataclass(frozen=True)
 class Window:
-    """A convolution or a pooling layer, along one side."""
+    """A convolution or a pooling layer, along one side; all sizes in values of its input."""
 
     kernel_size: int
     stride: int = 1
     padding: int = 0
+    """Values added at each end."""
     dilation: int = 1
 
 
@@ -46,6 +47,9 @@ def receptive_field_of_chain(windows: Iterable[Window]) -> ReceptiveField:
 
     Args:
         windows: the layers, from input to output.
+
+    Returns:
+        The field of the last one; a single pixel if there are none.
     """
     size, jump, start = 1, 1, 0.0
     for window in windows:

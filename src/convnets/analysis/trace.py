@@ -29,7 +29,9 @@ class LayerRow:
 
     name: str
     kind: str
+    """Class of the module."""
     kernel: Pair | None
+    """Height and width, as for all pairs."""
     stride: Pair | None
     padding: Pair | None
     groups: int | None
@@ -87,6 +89,7 @@ class Trace:
     """Multiply-accumulate operations for one image, including those outside layers."""
 
     def __iter__(self) -> Iterator[LayerRow]:
+        """The rows."""
         return iter(self.rows)
 
     def __getitem__(self, name: str) -> LayerRow:
