@@ -95,7 +95,7 @@ SETTINGS = {"eval": evaluation, "train": training_step}
 
 def peer(name: str, source: str) -> nn.Module:
     """The network of `source`, without auxiliary heads, which ours does not carry."""
-    public = checkpoints.public(name, source).name
+    public = checkpoints.public_network(name, source).name
     if source == "timm":
         return timm.create_model(public)
     heads = {"aux_logits": False, "init_weights": False} if public == "googlenet" else {}

@@ -73,7 +73,7 @@ def test_errors_of_torchvision_are_those_of_the_installed_package():
     assert len(quoted) > 0
     for name, source in quoted.items():
         network, weights = source.split("torchvision ")[1].split()
-        assert network == checkpoints.public(name, "torchvision").name, name
+        assert network == checkpoints.public_network(name, "torchvision").name, name
         metrics = get_model_weights(network)[weights].meta["_metrics"]["ImageNet-1K"]
         card = convnets.card(name)
         errors = (card.top1_error, card.top5_error)

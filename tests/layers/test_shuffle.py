@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from convnets.layers import ChannelShuffle, channel_shuffle, channel_unshuffle
+from convnets.layers import ChannelShuffle, channel_shuffle
 
 
 def numbered(channels: int) -> torch.Tensor:
@@ -14,10 +14,9 @@ def test_the_order_is_the_papers():
 
 
 @pytest.mark.parametrize("groups", [1, 2, 3, 4, 8, 24])
-def test_shuffling_is_undone_by_its_inverse(groups):
+def test_a_shuffle_is_undone_by_one_with_as_many_groups_as_a_group_has_channels(groups):
     x = torch.randn(2, 24, 5, 3)
-    assert torch.equal(channel_unshuffle(channel_shuffle(x, groups), groups), x)
-    assert torch.equal(channel_shuffle(channel_unshuffle(x, groups), groups), x)
+    assert torch.equal(channel_shuffle(channel_shuffle(x, groups), 24 // groups), x)
 
 
 @pytest.mark.parametrize("groups", [1, 2, 3, 4])
@@ -30,8 +29,8 @@ def test_the_layer_and_pytorchs_layer_do_the_same(groups):
 @pytest.mark.parametrize("groups", [0, 5])
 @pytest.mark.parametrize(
     "shuffle",
-    [channel_shuffle, channel_unshuffle, lambda x, groups: ChannelShuffle(x.shape[1], groups)],
-    ids=["function", "inverse", "layer"],
+    [channel_shuffle, lambda x, groups: ChannelShuffle(x.shape[1], groups)],
+    ids=["function", "layer"],
 )
 def test_groups_that_do_not_divide_the_channels_are_refused(shuffle, groups):
     with pytest.raises(ValueError, match=f"24 channels do not form {groups} groups.*divides 24"):

@@ -26,5 +26,5 @@ def test_parameters_are_those_of_two_fully_connected_layers():
 
 
 def test_a_reduction_to_nothing_is_refused():
-    with pytest.raises(ValueError, match="at least 1 hidden channel, got 0"):
+    with pytest.raises(ValueError, match="squeeze_channels must be at least 1, got 0"):
         SqueezeExcite(8, 8 // 16)

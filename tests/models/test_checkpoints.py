@@ -9,7 +9,9 @@ from convnets.models import checkpoints
 
 
 def test_a_network_that_torchvision_lacks_is_named():
-    with pytest.raises(ValueError, match="torchvision has no network with the layers of 'alexnet'"):
+    with pytest.raises(
+        ValueError, match="torchvision does not have a network with the layers of 'alexnet'"
+    ):
         checkpoints.convert("alexnet", {})
 
 
@@ -21,7 +23,7 @@ def test_an_unknown_source_is_named():
 def test_weights_of_another_network_are_refused():
     with torch.device("meta"):
         other = torchvision.models.resnet34().state_dict()
-    with pytest.raises(ValueError, match="these are not torchvision's weights of 'resnet18'"):
+    with pytest.raises(ValueError, match="these are not weights of 'resnet18'"):
         checkpoints.convert("resnet18", other)
 
 

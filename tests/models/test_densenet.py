@@ -8,7 +8,6 @@ from torch.nn.functional import cross_entropy
 
 import convnets
 from convnets.models import checkpoints
-from convnets.models.checkpoints.pytorchcv import SMALL_DENSENET
 from convnets.models.densenet import (
     CONFIGS,
     BottleneckLayer,
@@ -16,11 +15,12 @@ from convnets.models.densenet import (
     DenseLayer,
     DenseNet,
     DenseNetConfig,
-    small_stem,
+    bare_stem,
 )
 from tests.conftest import on_meta, traced
+from tests.models.pytorchcv_weights import SMALL_DENSENET
 
-TINY = DenseNetConfig((2, 3), 4, 8, stem=small_stem, smallest_input=2)
+TINY = DenseNetConfig((2, 3), 4, 8, stem=bare_stem, smallest_input=2)
 
 
 # Table 2 of the paper, column "Params", in millions.
@@ -60,7 +60,7 @@ def test_a_block_hands_on_its_input_and_all_that_its_layers_wrote(layer):
 
 @pytest.mark.parametrize("layer", [DenseLayer, BottleneckLayer])
 def test_saving_memory_changes_neither_gradients_nor_statistics(layer):
-    row = DenseNetConfig((2, 3), 4, 8, layer=layer, stem=small_stem, smallest_input=2)
+    row = DenseNetConfig((2, 3), 4, 8, layer=layer, stem=bare_stem, smallest_input=2)
     plain, saving = DenseNet(row, num_classes=3), DenseNet(row, save_memory=True, num_classes=3)
     saving.load_state_dict(plain.state_dict())
     images, labels = torch.randn(4, 3, 9, 11), torch.tensor([0, 1, 2, 0])
@@ -110,7 +110,9 @@ def test_a_network_that_saves_memory_still_compiles_for_training():
 def test_published_files_with_dots_before_the_number_load():
     with torch.device("meta"):
         state = convnets.create_model("densenet121").state_dict()
-    rename = checkpoints.public("densenet121", "torchvision").renamer(on_meta("densenet121"))
+    rename = checkpoints.public_network("densenet121", "torchvision").renamer(
+        on_meta("densenet121")
+    )
     for old, new in (
         ("features.denseblock1.denselayer2.norm.1.weight", "features.block1.layer2.norm1.weight"),
         ("features.denseblock4.denselayer16.conv.2.weight", "features.block4.layer16.conv2.weight"),
@@ -122,8 +124,8 @@ def test_published_files_with_dots_before_the_number_load():
 @pytest.mark.slow
 def test_densenet_40_with_halved_transitions_is_pytorchcvs():
     theirs = get_pytorchcv_model("densenet40_k12_cifar10").eval()
-    row = DenseNetConfig((12, 12, 12), 12, 24, 0.5, DenseLayer, small_stem, 4)
-    ours = DenseNet(row, num_classes=10).eval()
+    config = DenseNetConfig((12, 12, 12), 12, 24, 0.5, DenseLayer, bare_stem, 4)
+    ours = DenseNet(config, num_classes=10).eval()
     rename = SMALL_DENSENET(ours)
     ours.load_state_dict({rename(key): value for key, value in theirs.state_dict().items()})
     images = torch.randn(2, 3, 32, 32)

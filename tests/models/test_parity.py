@@ -15,8 +15,10 @@ import convnets
 from convnets.layers import ImageClassifier, LocalResponseNorm, StochasticDepth
 from convnets.models import checkpoints
 from tests.conftest import lightest_of_each_family
+from tests.models import pytorchcv_weights
 
-PAIRS = [(source, name) for source, networks in checkpoints.SOURCES.items() for name in networks]
+SOURCES = {**checkpoints.SOURCES, "pytorchcv": pytorchcv_weights.NETWORKS}
+PAIRS = [(source, name) for source, networks in SOURCES.items() for name in networks]
 # The two input sizes, where a network does not take every one; the second is odd and not square.
 SIZES = {
     "zfnet": ((224, 224), (225, 219)),  # theirs needs maps of 6x6 behind the last pool
@@ -31,7 +33,7 @@ TRAINED = list({name: (source, name) for source, name in reversed(PAIRS)}.values
 
 def reference(source: str, name: str) -> nn.Module:
     """The public network, with what ours does on purpose in another way put right."""
-    public = checkpoints.public(name, source).name
+    public = SOURCES[source][name].name
     if source == "timm":
         net = timm.create_model(public, pretrained=False)
         if name in ("efficientnet_b5", "efficientnet_b6", "efficientnet_b7"):
@@ -121,7 +123,8 @@ def images(name: str) -> Iterator[Tensor]:
 def test_outputs_agree_at_two_sizes(source, name):
     theirs = reference(source, name)
     randomise(theirs, torch.cat([*(next(images(name)) for _ in range(3))]))
-    ours = ours_with(name, checkpoints.convert(name, theirs.state_dict(), source)).eval()
+    weights = checkpoints.rename_keys(name, theirs.state_dict(), SOURCES[source][name])
+    ours = ours_with(name, weights).eval()
     with torch.inference_mode():
         for batch in images(name):
             expected = theirs(batch)
@@ -135,7 +138,8 @@ def test_outputs_agree_at_two_sizes(source, name):
 def test_training_losses_and_gradients_agree(source, name):
     """At the odd size; the lightest of each family at both."""
     theirs = without_chance(reference(source, name)).train().double()
-    ours = ours_with(name, checkpoints.convert(name, theirs.state_dict(), source))
+    network = SOURCES[source][name]
+    ours = ours_with(name, checkpoints.rename_keys(name, theirs.state_dict(), network))
     without_chance(ours).train()
     labels = torch.tensor([3, 7])
     for batch in list(images(name))[0 if name in LIGHTEST else 1 :]:
@@ -148,7 +152,7 @@ def test_training_losses_and_gradients_agree(source, name):
             key: torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
             for key, parameter in theirs.named_parameters()
         }
-        converted = checkpoints.convert(name, theirs.state_dict() | gradients, source)
+        converted = checkpoints.rename_keys(name, theirs.state_dict() | gradients, network)
         for key, parameter in ours.named_parameters():
             if not torch.equal(parameter.grad, converted[key]):  # which is looked at much faster
                 torch.testing.assert_close(parameter.grad, converted[key], rtol=1e-7, atol=1e-9)

@@ -6,7 +6,7 @@ from pytorchcv.model_provider import get_model as get_pytorchcv_model
 from torch import nn
 
 import convnets
-from convnets.models.checkpoints.pytorchcv import RESNET
+from convnets.layers import small_stem
 from convnets.models.resnet import (
     TABLE_6,
     BasicBlock,
@@ -15,9 +15,9 @@ from convnets.models.resnet import (
     ResNet,
     ZeroPadShortcut,
     shortcut,
-    small_stem,
 )
 from tests.conftest import traced
+from tests.models.pytorchcv_weights import RESNET
 
 BOTTLENECKS = (50, 101, 152)
 

@@ -6,8 +6,8 @@ from pytorchcv.model_provider import get_model as get_pytorchcv_model
 from torch import nn
 
 import convnets
-from convnets.models.checkpoints.pytorchcv import RESNET
-from convnets.models.resnet import Bottleneck, ResNet, small_stem
+from convnets.layers import small_stem
+from convnets.models.resnet import Bottleneck, ResNet
 from convnets.models.resnext import (
     SMALL_DEPTHS,
     SMALL_WIDTHS,
@@ -16,6 +16,7 @@ from convnets.models.resnext import (
     SplitTransformMerge,
     copy_weights,
 )
+from tests.models.pytorchcv_weights import RESNET
 
 FORMS = (EarlyConcatenation, SplitTransformMerge)
 

@@ -107,5 +107,5 @@ def test_an_inception_module_keeps_its_width_behind_the_gate():
 
 
 def test_a_block_too_narrow_for_its_gate_is_refused():
-    with pytest.raises(ValueError, match="at least 1 hidden channel, got 0"):
+    with pytest.raises(ValueError, match="squeeze_channels must be at least 1, got 0"):
         gated(BasicBlock)(8, 8, 1)

@@ -6,9 +6,9 @@ from torch import nn
 import convnets
 from convnets.analysis import trace
 from convnets.models import shufflenet, shufflenet_v2
-from convnets.models.checkpoints.pytorchcv import SHUFFLENET
 from convnets.models.shufflenet import ShuffleNet
 from convnets.models.shufflenet_v2 import ShuffleNetV2
+from tests.models.pytorchcv_weights import SHUFFLENET
 
 
 # Table 1 of the first paper, "Complexity", in millions; it seems to round in its own way.

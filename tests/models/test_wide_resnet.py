@@ -4,11 +4,11 @@ from pytorchcv.model_provider import get_model as get_pytorchcv_model
 from torch import nn
 
 import convnets
-from convnets.models.checkpoints.pytorchcv import WIDE_RESNET
-from convnets.models.preact import PreactBasicBlock, PreactResNet, small_stem
+from convnets.models.preact import PreactBasicBlock, PreactResNet, small_preact_stem
 from convnets.models.resnet import SMALL_WIDTHS, Bottleneck
 from convnets.models.wide_resnet import wide_bottleneck, wide_resnet
 from tests.conftest import traced
+from tests.models.pytorchcv_weights import WIDE_RESNET
 
 
 # Tables 5 and 8, in millions.
@@ -35,7 +35,9 @@ def test_groups_have_the_sizes_of_table_1():
 
 def test_a_small_network_of_factor_1_is_the_residual_network():
     wide = wide_resnet(22, factor=1)
-    plain = PreactResNet(PreactBasicBlock, (3, 3, 3), SMALL_WIDTHS, small_stem, num_classes=10)
+    plain = PreactResNet(
+        PreactBasicBlock, (3, 3, 3), SMALL_WIDTHS, small_preact_stem, num_classes=10
+    )
     wide.load_state_dict(plain.state_dict())
     images = torch.randn(2, 3, 32, 32)
     assert torch.equal(wide.eval()(images), plain.eval()(images))

@@ -23,7 +23,7 @@ from convnets.experiments.networks import (
     matched,
     stages,
 )
-from convnets.layers import ImageClassifier, conv_norm_act
+from convnets.layers import ImageClassifier, conv_norm_act, pooled_head
 from convnets.models.googlenet import (
     TABLE_1,
     InceptionModule,
@@ -47,12 +47,9 @@ def pooled(features: OrderedDict[str, nn.Module], channels: int) -> ImageClassif
         features: (N, 1, 28, 28) -> (N, channels, H, W).
         channels: Channels of the last feature maps.
     """
-    classifier = OrderedDict(
-        pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), fc=nn.Linear(channels, NUM_CLASSES)
-    )
     return ImageClassifier(
         nn.Sequential(features),
-        nn.Sequential(classifier),
+        pooled_head(channels, NUM_CLASSES),
         num_classes=NUM_CLASSES,
         in_channels=IN_CHANNELS,
     )

@@ -1,10 +1,10 @@
-"""The activations that the lecture compares, by name."""
+"""The activation functions that the lecture compares, by name."""
 
 from collections.abc import Callable
 
 from torch import nn
 
-# Lecture slides 9 to 12. Each call makes a new module, since a PReLU learns.
+# Lecture slides 9 to 12. Each call makes a new module, since a PReLU has a parameter.
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "sigmoid": nn.Sigmoid,
     "tanh": nn.Tanh,

@@ -1,4 +1,4 @@
-"""Convolution, batch norm and an activation: what most networks since 2015 are made of."""
+"""Convolution, batch norm and an activation: the building block of most networks since 2015."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -19,16 +19,22 @@ def conv_norm_act(
     activation: Callable[[], nn.Module] | None = relu,
     norm: Callable[[int], nn.Module] = nn.BatchNorm2d,
 ) -> nn.Module:
-    """A convolution without bias, a norm and an activation.
+    """A convolution without bias, a normalisation layer and an activation.
 
-    (N, in_channels, H, W) -> (N, out_channels, H', W'), where H' = ceil(H / stride) for an odd
-    kernel and the padding that is not given.
+    (N, in_channels, H, W) -> (N, out_channels, H', W'). With an odd kernel and the default padding,
+    H' is ceil(H / stride) and W' is ceil(W / stride).
 
     Args:
-        padding: pixels on each side; `None` is half the kernel, which keeps the size.
-        groups: parts of the channels that do not see each other; `in_channels` for depthwise.
-        activation: makes the activation; `None` for a linear layer.
-        norm: makes the norm from the number of channels.
+        in_channels: number of channels of the input.
+        out_channels: number of channels of the output.
+        kernel_size: side of the kernel, or its height and width, in pixels.
+        stride: step of the kernel, in pixels.
+        padding: rows and columns of zeros on each side; `None` for half the kernel size, rounded
+            down.
+        groups: number of groups of channels that are convolved separately; `in_channels` makes a
+            depthwise convolution.
+        activation: makes the activation; `None` for none.
+        norm: makes the normalisation layer from its number of channels.
     """
     sides = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
     half = (sides[0] // 2, sides[1] // 2)
@@ -57,10 +63,15 @@ def conv_norm_relu(
     padding: int | tuple[int, int] | None = None,
     eps: float = 1e-5,
 ) -> nn.Module:
-    """`conv_norm_act` with batch norm and ReLU.
+    """`conv_norm_act` with batch norm and ReLU; shapes and arguments are the same.
 
     Args:
-        eps: what batch norm adds to the variance.
+        in_channels: number of channels of the input.
+        out_channels: number of channels of the output.
+        kernel_size: side of the kernel, or its height and width, in pixels.
+        stride: step of the kernel, in pixels.
+        padding: as for `conv_norm_act`.
+        eps: constant that batch norm adds to the variance.
     """
     norm = partial(nn.BatchNorm2d, eps=eps)
     return conv_norm_act(in_channels, out_channels, kernel_size, stride, padding, norm=norm)

@@ -1,14 +1,15 @@
-"""Initialisations, as functions that a network calls once at the end of its `__init__`."""
+"""Initialisations: functions that a network calls once, at the end of its `__init__`."""
 
 import torch
 from torch import nn
 
 
 def init_he_normal_(net: nn.Module) -> None:
-    """He initialisation for ReLU networks, in place (He et al., 2015, equation 14).
+    """Initialise a network with ReLUs in place (He et al., 2015, equation 14).
 
-    Convolutions: N(0, 2 / fan_out), where fan_out counts the outputs that one input feeds, all in
-    its own group, and biases 0; batch norm: scale 1, shift 0; fully connected layers: N(0, 0.01^2).
+    Convolutions get weights from N(0, 2 / fan_out), where fan_out is the number of outputs, all in
+    the same group, to which one input contributes. Batch norms get scale 1, and fully connected
+    layers weights from N(0, 0.01^2). All biases and shifts are 0.
     """
     for module in net.modules():
         if isinstance(module, nn.Conv2d):
@@ -24,7 +25,7 @@ def init_he_normal_(net: nn.Module) -> None:
 
 
 def init_normal_(net: nn.Module, std: float = 0.01) -> None:
-    """Weights N(0, std^2), biases 0, in place: what networks did before 2015."""
+    """Set weights to N(0, std^2) and biases to 0 in place, as was usual before 2015."""
     for module in net.modules():
         if isinstance(module, (nn.Conv2d, nn.Linear)):
             nn.init.normal_(module.weight, std=std)

@@ -6,9 +6,15 @@ from torch import nn
 class LocalResponseNorm(nn.LocalResponseNorm):
     """Local response normalisation with the constants of Krizhevsky et al. (2012, section 3.3).
 
-    Each value is divided by (k + alpha * sum of squares over `size` neighbouring channels) ** beta.
-    PyTorch divides alpha by the window size first; this class multiplies it back, so that `alpha`
-    means what it means in the paper. Shapes: (N, C, H, W) -> the same.
+    (N, C, H, W) -> (N, C, H, W). Each value is divided by (k + alpha * S) ** beta, where S is the
+    sum of the squares of the values at the same pixel in `size` neighbouring channels. PyTorch's
+    layer divides `alpha` by `size`; this one does not, so `alpha` has the paper's meaning.
+
+    Args:
+        size: number of neighbouring channels, the paper's n.
+        alpha: factor of the sum of squares.
+        beta: exponent of the divisor.
+        k: constant of the divisor.
     """
 
     def __init__(

@@ -1,33 +1,28 @@
-"""Channel shuffle: let the groups of a grouped convolution hear of each other."""
+"""Channel shuffle: pass information between the groups of grouped convolutions."""
 
 from torch import Tensor, nn
 
 
 def channel_shuffle(x: Tensor, groups: int) -> Tensor:
-    """The first channel of every group, then the second of every group, and so on.
+    """Reorder channels: the first of every group, then the second of every group, and so on.
 
-    Zhang et al. (2018, section 3.1, figure 1): write the channels as a matrix with a row for each
-    group, and read it by columns. (N, C, H, W) -> the same.
+    (N, C, H, W) -> (N, C, H, W). Zhang et al. (2018, section 3.1, figure 1): write the channels as
+    a matrix with a row for each group, and read it column by column. A second shuffle with
+    C // groups groups restores the order.
 
     Raises:
-        ValueError: the groups do not divide the channels.
+        ValueError: if C is not a multiple of `groups`.
     """
     check_groups(x.shape[1], groups)
     return _read_by_columns(x, groups)
 
 
-def channel_unshuffle(x: Tensor, groups: int) -> Tensor:
-    """The inverse of `channel_shuffle` with the same groups. (N, C, H, W) -> the same.
+def check_groups(channels: int, groups: int) -> None:
+    """Check that `channels` can be divided into `groups` groups of equal size.
 
     Raises:
-        ValueError: the groups do not divide the channels.
+        ValueError: if they cannot.
     """
-    check_groups(x.shape[1], groups)
-    return _read_by_columns(x, x.shape[1] // groups)
-
-
-def check_groups(channels: int, groups: int) -> None:
-    """Refuse groups that do not divide the channels."""
     if groups < 1 or channels % groups:
         raise ValueError(
             f"{channels} channels do not form {groups} groups of equal size; "
@@ -41,9 +36,14 @@ def _read_by_columns(x: Tensor, groups: int) -> Tensor:
 
 
 class ChannelShuffle(nn.Module):
-    """`channel_shuffle` as a layer; it refuses impossible groups when it is made.
+    """`channel_shuffle` as a layer: (N, channels, H, W) -> (N, channels, H, W).
 
-    (N, channels, H, W) -> the same.
+    Args:
+        channels: number of channels.
+        groups: number of groups of the preceding convolution.
+
+    Raises:
+        ValueError: if `channels` is not a multiple of `groups`.
     """
 
     def __init__(self, channels: int, groups: int) -> None:

@@ -1,4 +1,4 @@
-"""Squeeze-and-excitation: a network weighs its own channels."""
+"""Squeeze-and-excitation: a network weights its own channels."""
 
 from collections.abc import Callable
 
@@ -6,27 +6,31 @@ from torch import Tensor, nn
 
 
 class SqueezeExcite(nn.Module):
-    """Scales each map by a factor from 0 to 1 that all maps together decide.
+    """Scales each channel by a factor from 0 to 1 that is computed from the means of all channels.
 
-    Hu et al. (2018, section 3): squeeze is the mean of each map, excite is two fully connected
-    layers, here 1x1 convolutions with bias, and a sigmoid. (N, channels, H, W) -> the same.
+    (N, channels, H, W) -> (N, channels, H, W). Hu et al. (2018, section 3): the squeeze is the mean
+    of each channel; the excitation is two fully connected layers, here 1x1 convolutions with bias,
+    and a sigmoid.
 
     Args:
-        channels: maps in and out, the paper's C.
-        squeeze_channels: width between the two layers, the paper's C / r.
-        activation: makes the activation between them.
+        channels: number of channels, the paper's C.
+        squeeze_channels: number of channels between the two layers, the paper's C / r.
+        activation: makes the activation between the two layers.
 
     Raises:
-        ValueError: no hidden channel is left.
+        ValueError: if `squeeze_channels` is below 1.
     """
 
     def __init__(
-        self, channels: int, squeeze_channels: int, activation: Callable[[], nn.Module] = nn.ReLU
+        self,
+        channels: int,
+        squeeze_channels: int,
+        activation: Callable[[], nn.Module] = nn.ReLU,
     ) -> None:
         super().__init__()
         if squeeze_channels < 1:
             raise ValueError(
-                f"squeeze-and-excitation needs at least 1 hidden channel, got {squeeze_channels}; "
+                f"squeeze_channels must be at least 1, got {squeeze_channels}; "
                 f"reduce {channels} channels by a smaller ratio"
             )
         self.squeeze = nn.AdaptiveAvgPool2d(1)
@@ -36,5 +40,5 @@ class SqueezeExcite(nn.Module):
         self.gate = nn.Sigmoid()
 
     def forward(self, x: Tensor) -> Tensor:
-        scale = self.activation(self.reduce(self.squeeze(x)))  # N x squeeze_channels x 1 x 1
+        scale = self.activation(self.reduce(self.squeeze(x)))  # (N, squeeze_channels, 1, 1)
         return x * self.gate(self.expand(scale))

@@ -1,17 +1,20 @@
-"""Stochastic depth: in training, leave out whole branches."""
+"""Stochastic depth: leave out whole residual branches in training."""
 
 import torch
 from torch import Tensor, nn
 
 
 class StochasticDepth(nn.Module):
-    """Sets the branch of each image to zero with probability `p`, in training only.
+    """Sets the residual branch of each image to zero with probability `p`, in training only.
 
-    Huang et al. (2016). What stays is divided by 1 - p, so that evaluation needs no factor.
-    (N, C, H, W) -> the same.
+    (N, C, H, W) -> (N, C, H, W). Huang et al.: "Deep networks with stochastic depth", 2016. In
+    training, the branches that are kept are divided by 1 - p, so evaluation needs no factor.
+
+    Args:
+        p: probability of leaving out the branch, at least 0 and below 1.
 
     Raises:
-        ValueError: `p` is no probability below 1.
+        ValueError: if `p` is outside that range.
     """
 
     def __init__(self, p: float) -> None:
@@ -23,8 +26,8 @@ class StochasticDepth(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0:
             return x
-        stays = torch.empty(x.shape[0], 1, 1, 1, dtype=x.dtype, device=x.device)
-        return x * stays.bernoulli_(1 - self.p).div_(1 - self.p)
+        kept = torch.empty(x.shape[0], 1, 1, 1, dtype=x.dtype, device=x.device)
+        return x * kept.bernoulli_(1 - self.p).div_(1 - self.p)
 
     def extra_repr(self) -> str:
         return f"p={self.p:.3g}"

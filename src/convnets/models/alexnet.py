@@ -3,10 +3,11 @@
 Alex Krizhevsky, Ilya Sutskever, Geoffrey E. Hinton: "ImageNet classification with deep
 convolutional neural networks", 2012, section 3 and figure 2. Lecture slides 2 to 8.
 
-The idea: a deep network of ReLUs, trained on two GPUs, with dropout against overfitting.
+The idea: a deep network with ReLUs, trained on two GPUs, with dropout against overfitting.
 
-Differences from the paper: its text says 224x224 pixels; the arithmetic of its first layer needs
-227 (slide 5). The average pool before FC6 admits other sizes; at 227 it changes nothing.
+Differences from the paper: the paper says that images have 224x224 pixels, but the sizes of its
+feature maps follow from 227x227 (slide 5). The average pool before FC6 makes other sizes possible;
+at 227 pixels it has no effect.
 """
 
 from collections import Counter, OrderedDict
@@ -22,7 +23,7 @@ from convnets.registry import register
 
 @dataclass(frozen=True)
 class ConvRow:
-    """One convolution and what follows it."""
+    """A convolution, its ReLU and the layers after it."""
 
     out_channels: int
     kernel_size: int
@@ -30,22 +31,22 @@ class ConvRow:
     padding: int = 0
     groups: int = 1
     then: tuple[tuple[str, Callable[[], nn.Module]], ...] = ()
-    """Name and maker of each layer behind its ReLU."""
+    """Name and constructor of each layer between the ReLU and the next convolution."""
 
 
 NORM = ("norm", LocalResponseNorm)
 POOL = ("pool", partial(nn.MaxPool2d, kernel_size=3, stride=2))
-# Figure 2: CONV2, CONV4 and CONV5 see only the maps of their own GPU, hence two groups.
+# Figure 2: CONV2, CONV4 and CONV5 read only the feature maps on their own GPU: two groups.
 TWO_GROUPS = (
-    # channels kernel stride padding groups then
+    # channels, kernel, stride, padding, groups, then
     ConvRow(96, 11, 4, 0, 1, (NORM, POOL)),
     ConvRow(256, 5, 1, 2, 2, (NORM, POOL)),
     ConvRow(384, 3, 1, 1, 1),
     ConvRow(384, 3, 1, 1, 2),
     ConvRow(256, 3, 1, 1, 2, (POOL,)),
 )
-# Krizhevsky: "One weird trick for parallelizing convolutional neural networks", 2014, as
-# torchvision builds it: one tower, no normalisation, 224 pixels with padding.
+# Krizhevsky: "One weird trick for parallelizing convolutional neural networks", 2014, as in
+# torchvision: one tower, without normalisation, for 224 pixels with padding.
 ONE_TOWER = (
     ConvRow(64, 11, 4, 2, then=(POOL,)),
     ConvRow(192, 5, 1, 2, then=(POOL,)),
@@ -59,9 +60,10 @@ class AlexNet(ImageClassifier):
     """AlexNet: (N, in_channels, H, W) -> (N, num_classes).
 
     Args:
-        rows: the five convolutions, as `TWO_GROUPS` or `ONE_TOWER`.
-        dropout_first: dropout before FC6 and FC7 (torchvision) and not after them (the paper).
+        rows: the five convolutions, such as `TWO_GROUPS` or `ONE_TOWER`.
         smallest_input: side of the smallest image that reaches the last pool, in pixels.
+        dropout_first: dropout before FC6 and FC7, as in torchvision, rather than after them, as in
+            the paper.
     """
 
     def __init__(
@@ -118,7 +120,10 @@ def _classifier(channels: int, num_classes: int, dropout_first: bool) -> nn.Sequ
 
 
 def init_alexnet_(net: AlexNet) -> None:
-    """Weights N(0, 0.01^2); biases 1 in CONV2, CONV4, CONV5, FC6 and FC7, else 0 (section 5)."""
+    """Set weights to N(0, 0.01^2), and biases to 1 in CONV2, CONV4, CONV5, FC6 and FC7, else to 0.
+
+    Krizhevsky et al. (2012), section 5.
+    """
     init_normal_(net, std=0.01)
     parts = [getattr(net.features, name) for name in ("conv2", "conv4", "conv5")]
     parts += [getattr(net.classifier, name) for name in ("fc6", "fc7")]

@@ -1,6 +1,6 @@
-"""A plain chain of 3x3 convolutions: the test bench on which activations are compared.
+"""A plain chain of 3x3 convolutions, on which activation functions are compared.
 
-No architecture of the lecture, so it is not registered. Lecture slides 9 to 12.
+It is not an architecture of the lecture, so it is not registered. Lecture slides 9 to 12.
 """
 
 from collections import OrderedDict
@@ -8,24 +8,24 @@ from collections.abc import Callable
 
 from torch import nn
 
-from convnets.layers import ACTIVATIONS, ImageClassifier
+from convnets.layers import ACTIVATIONS, ImageClassifier, pooled_head
 
 
 class Chain(ImageClassifier):
     """`depth` convolutions of the same width, each followed by an activation.
 
-    (N, in_channels, H, W) -> (N, num_classes). The first convolution has stride 2, and so has the
-    one in the middle; there is no batch norm unless asked for, so that the activation must keep the
-    signal alive by itself.
+    (N, in_channels, H, W) -> (N, num_classes). The first convolution and the one in the middle have
+    stride 2. Without batch norm, only the activation and the initialisation determine whether
+    signals and gradients vanish.
 
     Args:
         activation: a name in `convnets.layers.ACTIVATIONS`, or a function that makes the module.
         depth: number of convolutions, at least 1.
-        width: channels of each.
-        batch_norm: batch norm between convolution and activation.
+        width: number of channels of each convolution.
+        batch_norm: put a batch norm between each convolution and its activation.
 
     Raises:
-        ValueError: an unknown activation, or a depth below 1.
+        ValueError: if the activation is unknown, or `depth` is below 1.
     """
 
     def __init__(
@@ -54,12 +54,9 @@ class Chain(ImageClassifier):
             if batch_norm:
                 features[f"norm{number}"] = nn.BatchNorm2d(width)
             features[f"act{number}"] = activation()
-        classifier = OrderedDict(
-            pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), fc=nn.Linear(width, num_classes)
-        )
         super().__init__(
             nn.Sequential(features),
-            nn.Sequential(classifier),
+            pooled_head(width, num_classes),
             num_classes=num_classes,
             in_channels=in_channels,
         )
@@ -67,10 +64,11 @@ class Chain(ImageClassifier):
 
 
 def init_chain_(net: Chain) -> None:
-    """Each activation's own: Glorot for sigmoid and tanh, LeCun for SELU, else He; biases 0.
+    """Initialise a chain in place for its activation: Glorot, LeCun or He; biases are 0.
 
-    Glorot & Bengio, 2010, equation 16; Klambauer et al., 2017, section 3; He et al., 2015,
-    equations 10 and 15 (for the slope that a leaky unit starts with).
+    Sigmoid and tanh: Glorot & Bengio, 2010, equation 16. SELU: LeCun's initialisation, as in
+    Klambauer et al., 2017, section 3. All others: He et al., 2015, equation 10, or equation 15 with
+    the initial slope of a leaky ReLU or PReLU.
     """
     activation = net.features.get_submodule("act1")
     for module in net.modules():

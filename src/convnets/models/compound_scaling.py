@@ -1,10 +1,10 @@
-"""Compound scaling: how to make a network larger in all respects at once.
+"""Compound scaling: make a network deeper, wider and finer at once.
 
 Mingxing Tan, Quoc V. Le: "EfficientNet: rethinking model scaling for convolutional neural
 networks", 2019, section 3.3. Lecture slide 65.
 
-The idea: depth alone or width alone soon stops to help. Find once how fast depth, width and
-resolution should grow, on a small network; then one number, phi, scales all three.
+The idea: more depth or width alone soon stops helping. A search on a small network finds how fast
+depth, width and resolution should grow; then a single number, phi, scales all three.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from itertools import product
 
 @dataclass(frozen=True)
 class Scaling:
-    """How much deeper, wider and finer a network is than its base: d, w and r of equation 3."""
+    """Factors of depth, width and resolution over a base network: d, w and r of equation 3."""
 
     depth: float = 1.0
     width: float = 1.0
@@ -22,20 +22,29 @@ class Scaling:
 
     @property
     def cost(self) -> float:
-        """Factor of the multiply-accumulates."""
+        """Factor of the multiply-accumulate operations over the base network."""
         return self.depth * self.width**2 * self.resolution**2
 
 
 def compound_scaling(
     phi: float, alpha: float = 1.2, beta: float = 1.1, gamma: float = 1.15
 ) -> Scaling:
-    """Equation 3: depth alpha^phi, width beta^phi, resolution gamma^phi.
+    """The scaling of equation 3: depth alpha^phi, width beta^phi, resolution gamma^phi.
 
-    The default constants are the paper's; their cost, alpha * beta^2 * gamma^2, is 1.9203, so that
-    each step of phi not quite doubles the multiply-accumulates.
+    >>> compound_scaling(1)
+    Scaling(depth=1.2, width=1.1, resolution=1.15)
+
+    The default constants are the paper's. Their cost alpha * beta^2 * gamma^2 is 1.9203, so adding
+    1 to phi almost doubles the multiply-accumulate operations.
+
+    Args:
+        phi: the compound coefficient, at least 0.
+        alpha: factor of the depth for each step of phi, at least 1.
+        beta: factor of the width, at least 1.
+        gamma: factor of the resolution, at least 1.
 
     Raises:
-        ValueError: a constant below 1, or a negative phi.
+        ValueError: if a constant is below 1, or phi is negative.
     """
     if min(alpha, beta, gamma) < 1 or phi < 0:
         raise ValueError(
@@ -48,16 +57,17 @@ def compound_scaling(
 def grid_search(
     score: Callable[[Scaling], float], step: float = 0.05, tolerance: float = 0.1
 ) -> Scaling:
-    """The alpha, beta, gamma of the best score (section 3.3, step 1: phi is 1).
+    """The alpha, beta and gamma with the best score (section 3.3, step 1, where phi is 1).
 
     Args:
-        score: the accuracy, say, of a base network that is scaled so; larger is better.
-        step: distance of the points of the grid, which starts at 1.
-        tolerance: how far from 2 the cost alpha * beta^2 * gamma^2 of a candidate may be. The
-            paper's 1.9203 is 0.08 away.
+        score: returns the quality of a scaling, for example the accuracy of the base network scaled
+            by it; larger is better.
+        step: distance between neighbouring points of the grid, which starts at 1.
+        tolerance: largest difference between 2 and the cost alpha * beta^2 * gamma^2 of a
+            candidate. The paper's constants cost 1.9203.
 
     Raises:
-        ValueError: a step that is not positive, or no point of the grid costs about 2.
+        ValueError: if `step` is not positive, or no point of the grid is within the tolerance.
     """
     if step <= 0:
         raise ValueError(f"step must be above 0, got {step}")

@@ -1,31 +1,38 @@
-"""DenseNet: every layer sees the maps of all layers before it.
+"""DenseNet: every layer reads the feature maps of all layers before it.
 
 Gao Huang, Zhuang Liu, Laurens van der Maaten, Kilian Q. Weinberger: "Densely connected
 convolutional networks", 2017, section 3 and table 1. Lecture slides 56 to 59.
 
-The idea: a block concatenates where ResNet adds, so that a layer need only write a few new maps and
-everybody behind it can read them.
+The idea: a block concatenates where ResNet adds. So a layer adds only a few feature maps, and all
+later layers of the block can read them.
 
-Differences from the paper: none. Its dropout, for training without augmentation only, is left out.
-Saving memory is from Pleiss et al.: "Memory-efficient implementation of DenseNets", 2017.
+Differences from the paper: its dropout, which is for training without augmentation only, is left
+out. Saving memory is from Pleiss et al.: "Memory-efficient implementation of DenseNets", 2017.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from convnets.layers import ImageClassifier, imagenet_stem, init_he_normal_
+from convnets.layers import (
+    ImageClassifier,
+    imagenet_stem,
+    init_he_normal_,
+    pooled_head,
+    small_stem,
+)
 from convnets.registry import register
 
 
 @contextmanager
-def without_counting(norm: nn.BatchNorm2d) -> Iterator[None]:
-    """Within, batch norm sees a batch without moving its running statistics."""
+def frozen_statistics(norm: nn.BatchNorm2d) -> Iterator[None]:
+    """A context in which `norm` does not update its running statistics."""
     momentum, batches = norm.momentum, norm.num_batches_tracked
     norm.momentum, norm.num_batches_tracked = 0.0, None
     try:
@@ -35,12 +42,15 @@ def without_counting(norm: nn.BatchNorm2d) -> Iterator[None]:
 
 
 class DenseLayer(nn.Module):
-    """Batch norm, ReLU, 3x3 convolution: all maps so far -> `growth_rate` new ones.
+    """Batch norm, ReLU and a 3x3 convolution of all feature maps so far (section 3).
 
-    List of (N, C_i, H, W), of `in_channels` together -> (N, growth_rate, H, W)
+    A list of tensors (N, C_i, H, W), whose C_i sum up to `in_channels` -> (N, growth_rate, H, W).
 
     Args:
-        save_memory: forget the concatenated maps and make them again in the backward pass.
+        in_channels: number of feature maps so far.
+        growth_rate: number of new feature maps, the paper's k.
+        save_memory: do not keep the concatenated feature maps; compute them again in the backward
+            pass.
     """
 
     def __init__(self, in_channels: int, growth_rate: int, save_memory: bool = False) -> None:
@@ -51,9 +61,11 @@ class DenseLayer(nn.Module):
         self.save_memory = save_memory
 
     def first_convolution(self, in_channels: int, growth_rate: int) -> nn.Conv2d:
+        """The convolution after the first batch norm."""
         return nn.Conv2d(in_channels, growth_rate, 3, padding=1, bias=False)
 
     def concatenated(self, *maps: Tensor) -> Tensor:
+        """Tensors (N, C_i, H, W) -> their concatenation after `norm1`, `relu1` and `conv1`."""
         return self.conv1(self.relu1(self.norm1(torch.cat(maps, dim=1))))
 
     def forward(self, maps: list[Tensor]) -> Tensor:
@@ -64,17 +76,21 @@ class DenseLayer(nn.Module):
         )
 
     def _both_times(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-        return nullcontext(), without_counting(self.norm1)
+        return nullcontext(), frozen_statistics(self.norm1)
 
 
 class BottleneckLayer(DenseLayer):
-    """DenseNet-B: a 1x1 convolution to `4 * growth_rate` maps before the 3x3."""
+    """A dense layer with a 1x1 convolution to 4 * growth_rate channels before the 3x3 (DenseNet-B).
+
+    Shapes and arguments are those of `DenseLayer`.
+    """
 
     def __init__(self, in_channels: int, growth_rate: int, save_memory: bool = False) -> None:
         super().__init__(in_channels, growth_rate, save_memory)
-        self.norm2 = nn.BatchNorm2d(4 * growth_rate)
+        mid_channels = 4 * growth_rate
+        self.norm2 = nn.BatchNorm2d(mid_channels)
         self.relu2 = nn.ReLU(inplace=True)
-        self.conv2 = nn.Conv2d(4 * growth_rate, growth_rate, 3, padding=1, bias=False)
+        self.conv2 = nn.Conv2d(mid_channels, growth_rate, 3, padding=1, bias=False)
 
     def first_convolution(self, in_channels: int, growth_rate: int) -> nn.Conv2d:
         return nn.Conv2d(in_channels, 4 * growth_rate, 1, bias=False)
@@ -84,7 +100,10 @@ class BottleneckLayer(DenseLayer):
 
 
 class DenseBlock(nn.Module):
-    """Dense layers: (N, in_channels, H, W) -> (N, in_channels + depth * growth_rate, H, W)."""
+    """The concatenation of a block's input and of the outputs of its layers.
+
+    (N, in_channels, H, W) -> (N, in_channels + len(layers) * growth_rate, H, W)
+    """
 
     def __init__(self, layers: list[DenseLayer]) -> None:
         super().__init__()
@@ -99,9 +118,9 @@ class DenseBlock(nn.Module):
 
 
 def transition(in_channels: int, out_channels: int) -> nn.Module:
-    """Batch norm, ReLU, 1x1 convolution, average pool.
+    """Batch norm, ReLU, a 1x1 convolution and a 2x2 average pool (table 1).
 
-    (N, in_channels, H, W) -> (N, out_channels, floor(H / 2), floor(W / 2))
+    (N, in_channels, H, W) -> (N, out_channels, H // 2, W // 2)
     """
     return nn.Sequential(
         OrderedDict(
@@ -113,27 +132,27 @@ def transition(in_channels: int, out_channels: int) -> nn.Module:
     )
 
 
-def small_stem(in_channels: int, width: int) -> nn.Module:
-    """A 3x3 convolution; its batch norm is that of the first dense layer."""
-    conv = nn.Conv2d(in_channels, width, kernel_size=3, padding=1, bias=False)
-    return nn.Sequential(OrderedDict(conv=conv))
+bare_stem = partial(small_stem, norm_relu=False)  # the first dense layer begins with batch norm
 
 
 @dataclass(frozen=True)
 class DenseNetConfig:
-    """One network, a column of table 1 or a row of table 2."""
+    """The layout of a network: a column of table 1 or a row of table 2."""
 
     depths: tuple[int, ...]
-    """Layers in each dense block."""
+    """Number of layers in each dense block."""
     growth_rate: int
-    """Maps that a layer adds, k."""
+    """Number of feature maps that a layer adds, k."""
     stem_width: int
+    """Number of channels after the stem."""
     compression: float = 0.5
-    """Part of the maps that a transition keeps, theta."""
+    """Fraction of the channels that a transition keeps, theta."""
     layer: type[DenseLayer] = BottleneckLayer
+    """Makes a layer from in_channels, growth_rate and save_memory."""
     stem: Callable[[int, int], nn.Module] = imagenet_stem
+    """Makes the layers before the first block from in_channels and out_channels."""
     smallest_input: int = 29
-    """Each transition halves and rounds down, each step of the ImageNet stem rounds up."""
+    """Side in pixels. Transitions halve and round down, the steps of the ImageNet stem round up."""
 
 
 CONFIGS = {
@@ -143,21 +162,21 @@ CONFIGS = {
     "densenet169": DenseNetConfig((6, 12, 32, 32), 32, 64),
     "densenet201": DenseNetConfig((6, 12, 48, 32), 32, 64),
     # Table 2, and "Implementation details" in section 3. L is 40 = 3 * 12 + 4, 100 = 6 * 16 + 4.
-    "densenet40_12": DenseNetConfig((12, 12, 12), 12, 16, 1.0, DenseLayer, small_stem, 4),
-    "densenet_bc100_12": DenseNetConfig((16, 16, 16), 12, 24, stem=small_stem, smallest_input=4),
+    "densenet40_12": DenseNetConfig((12, 12, 12), 12, 16, 1.0, DenseLayer, bare_stem, 4),
+    "densenet_bc100_12": DenseNetConfig((16, 16, 16), 12, 24, stem=bare_stem, smallest_input=4),
 }
 
 
 class DenseNet(ImageClassifier):
-    """Stem, dense blocks with transitions between them, global average pool, a linear layer.
+    """DenseNet: (N, in_channels, H, W) -> (N, num_classes).
 
-    (N, in_channels, H, W), H and W at least `config.smallest_input` -> (N, num_classes).
+    H and W are at least `config.smallest_input`.
 
     Args:
-        config: what the network is made of, as in `CONFIGS`.
-        save_memory: make concatenated maps again in the backward pass rather than keep them: the
-            same gradients for less memory and more time. torch.compile decides itself what to
-            keep, and is left to it.
+        config: layout of the network, such as a value of `CONFIGS`.
+        save_memory: do not keep concatenated feature maps; compute them again in the backward pass.
+            Gradients are the same, with less memory and more time. Under torch.compile this has no
+            effect, since the compiler chooses itself what to keep.
     """
 
     def __init__(
@@ -181,12 +200,9 @@ class DenseNet(ImageClassifier):
             features[f"block{number}"] = DenseBlock(layers)
         features["norm"] = nn.BatchNorm2d(channels)
         features["relu"] = nn.ReLU(inplace=True)
-        classifier = OrderedDict(
-            pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), fc=nn.Linear(channels, num_classes)
-        )
         super().__init__(
             nn.Sequential(features),
-            nn.Sequential(classifier),
+            pooled_head(channels, num_classes),
             num_classes=num_classes,
             in_channels=in_channels,
             smallest_input=config.smallest_input,

@@ -4,11 +4,11 @@ Mingxing Tan, Quoc V. Le: "EfficientNet: rethinking model scaling for convolutio
 networks", 2019, table 1. Lecture slide 65.
 
 The idea: a search finds a small network of MobileNet v2's blocks with squeeze-and-excitation, and
-one rule (compound_scaling.py) makes it larger in all respects at once.
+one rule (compound_scaling.py) makes it deeper, wider and finer at once.
 
-Differences from the paper: B1 to B7 have the coefficients of the authors' code, which the rule
-meets only roughly (B7 is 3.1 times as deep as B0; 1.2 ** 7 is 3.6). As in torchvision's weights,
-padding is symmetric, and batch norm has PyTorch's constants up to B4; B5 to B7 have the authors'.
+Differences from the paper: B1 to B7 have the coefficients of the authors' code, which differ from
+the rule (B7 is 3.1 times as deep as B0; 1.2 ** 7 is 3.6). As in torchvision, padding is symmetric,
+and batch norm has PyTorch's constants in B0 to B4 and the authors' constants in B5 to B7.
 """
 
 import math
@@ -25,6 +25,7 @@ from convnets.layers import (
     StochasticDepth,
     conv_norm_act,
     init_he_normal_,
+    pooled_head,
 )
 from convnets.models.compound_scaling import Scaling
 from convnets.models.mobilenet_v2 import InvertedResidual, round_width
@@ -33,19 +34,23 @@ from convnets.registry import register
 
 @dataclass(frozen=True)
 class MBConvStage:
-    """Blocks of one size, a line of table 1."""
+    """Consecutive blocks of one size, a row of table 1."""
 
     expansion: int
+    """Hidden channels of a block per input channel."""
     kernel_size: int
+    """Side of the depthwise kernels, in pixels."""
     stride: int
-    """Of the first block."""
+    """Stride of the first block; the others have stride 1."""
     width: int
+    """Output channels."""
     depth: int
+    """Number of blocks."""
 
 
 # Table 1: B0, between the first convolution of 32 channels and the last of 1280.
 TABLE_1 = (
-    # MBConv, k, stride, #channels, #layers
+    # MBConv expansion, k, stride, #channels, #layers
     MBConvStage(1, 3, 1, 16, 1),  # 112
     MBConvStage(6, 3, 2, 24, 2),  # 56
     MBConvStage(6, 5, 2, 40, 2),  # 28
@@ -56,9 +61,9 @@ TABLE_1 = (
 )
 STEM_WIDTH, LAST_WIDTH = 32, 1280
 
-# The authors' code; resolution is the side of the image.
+# The authors' code. Resolution is relative to B0's images of 224 pixels.
 VARIANTS = {
-    #      depth, width, resolution, dropout
+    # depth, width, resolution; dropout
     "b0": (Scaling(1.0, 1.0, 224 / 224), 0.2),
     "b1": (Scaling(1.1, 1.0, 240 / 224), 0.2),
     "b2": (Scaling(1.2, 1.1, 260 / 224), 0.3),
@@ -82,8 +87,10 @@ class MBConv(InvertedResidual):
     (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride))
 
     Args:
-        drop: probability of leaving out the residual in training.
-        norm: makes a batch norm from its channels.
+        expansion: hidden channels per input channel; with 1 there is no first 1x1 convolution.
+        kernel_size: side of the depthwise kernel, in pixels.
+        drop: probability of leaving out the residual branch in training.
+        norm: makes a batch norm from its number of channels.
     """
 
     def __init__(
@@ -98,7 +105,7 @@ class MBConv(InvertedResidual):
     ) -> None:
         conv = partial(conv_norm_silu, norm=norm)
         super().__init__(in_channels, out_channels, stride, expansion, kernel_size, conv)
-        # A quarter of the block's input, not of what the layer sees.
+        # A quarter of the block's input channels, not of the gate's.
         self.gate = SqueezeExcite(expansion * in_channels, max(1, in_channels // 4), silu)
         self.drop = StochasticDepth(drop) if self.has_shortcut else nn.Identity()
 
@@ -110,10 +117,12 @@ class EfficientNet(ImageClassifier):
     """EfficientNet: (N, in_channels, H, W) -> (N, num_classes).
 
     Args:
-        scaling: depth and width relative to table 1. The resolution is that of the images.
-        dropout: part of the features that dropout sets to zero.
-        stochastic_depth: probability of leaving out a last block; it grows linearly from 0.
-        norm: makes a batch norm from its channels.
+        scaling: factors of depth and width over table 1; the resolution is not used, since the
+            network takes images of any size.
+        dropout: probability with which a feature is set to zero in training.
+        stochastic_depth: bound of the probability of leaving out a block in training, which grows
+            linearly from 0 with the number of the block.
+        norm: makes a batch norm from its number of channels.
     """
 
     def __init__(
@@ -127,31 +136,22 @@ class EfficientNet(ImageClassifier):
     ) -> None:
         channels = round_width(STEM_WIDTH * scaling.width)
         features = OrderedDict(stem=conv_norm_silu(in_channels, channels, 3, stride=2, norm=norm))
-        depths = [math.ceil(row.depth * scaling.depth) for row in TABLE_1]
+        depths = [math.ceil(stage.depth * scaling.depth) for stage in TABLE_1]
         drops = iter(stochastic_depth * block / sum(depths) for block in range(sum(depths)))
-        for number, (row, depth) in enumerate(zip(TABLE_1, depths, strict=True), start=1):
-            width = round_width(row.width * scaling.width)
+        for number, (stage, depth) in enumerate(zip(TABLE_1, depths, strict=True), start=1):
+            width = round_width(stage.width * scaling.width)
+            shape = (stage.expansion, stage.kernel_size)
             blocks = []
             for index in range(depth):
-                stride = row.stride if index == 0 else 1
-                blocks.append(
-                    MBConv(
-                        channels, width, stride, row.expansion, row.kernel_size, next(drops), norm
-                    )
-                )
+                stride = stage.stride if index == 0 else 1
+                blocks.append(MBConv(channels, width, stride, *shape, next(drops), norm))
                 channels = width
             features[f"stage{number}"] = nn.Sequential(*blocks)
         last = round_width(LAST_WIDTH * scaling.width)
         features["last"] = conv_norm_silu(channels, last, 1, norm=norm)
-        classifier = OrderedDict(
-            pool=nn.AdaptiveAvgPool2d(1),
-            flatten=nn.Flatten(),
-            drop=nn.Dropout(dropout),
-            fc=nn.Linear(last, num_classes),
-        )
         super().__init__(
             nn.Sequential(features),
-            nn.Sequential(classifier),
+            pooled_head(last, num_classes, dropout),
             num_classes=num_classes,
             in_channels=in_channels,
         )
@@ -159,7 +159,11 @@ class EfficientNet(ImageClassifier):
 
 
 def init_efficientnet_(net: nn.Module) -> None:
-    """As the authors' code: convolutions N(0, 2 / fan_out), linear U(-b, b), b = classes^-0.5."""
+    """Initialise as the authors' code does, in place.
+
+    Convolutions get weights from N(0, 2 / fan_out), and the fully connected layer weights from
+    U(-b, b), where b is num_classes ** -0.5.
+    """
     init_he_normal_(net)
     for module in net.modules():
         if isinstance(module, nn.Linear):
@@ -168,7 +172,7 @@ def init_efficientnet_(net: nn.Module) -> None:
 
 
 def _variant(name: str, num_classes: int, in_channels: int) -> EfficientNet:
-    """B0 to B7, with batch norm as in torchvision's weights."""
+    """A network of `VARIANTS`, with the constants of batch norm that torchvision has."""
     scaling, dropout = VARIANTS[name]
     norm = TENSORFLOW_NORM if name in ("b5", "b6", "b7") else nn.BatchNorm2d
     return EfficientNet(

@@ -1,4 +1,4 @@
-"""Fold batch norm into the convolution before it: the same function with fewer operations."""
+"""Fold batch norm into the convolution before it: fewer operations for the same function."""
 
 import copy
 
@@ -6,21 +6,24 @@ from convnets.layers import ImageClassifier
 
 
 def fuse(net: ImageClassifier) -> ImageClassifier:
-    """A copy of `net` for inference, each batch norm behind a convolution folded into it.
+    """A copy of `net` for inference, with every batch norm after a convolution folded into it.
 
-    In evaluation mode a batch norm scales and shifts each map by constants, which the weights and
-    the bias of the convolution can take over. Where a batch norm stands before its convolution, as
-    in DenseNet, it stays. The outputs agree up to rounding; the copy must not be trained.
+    In evaluation mode a batch norm scales and shifts each channel by constants, which can be merged
+    into the weights and the bias of the convolution before it. A batch norm that comes before its
+    convolution, as in DenseNet, is kept. The outputs agree up to rounding; do not train the copy.
 
     Args:
-        net: a network of the course's contract; it is left as it is.
+        net: the network, in evaluation mode; it is not changed.
+
+    Returns:
+        The copy: (N, in_channels, H, W) -> (N, num_classes).
 
     Raises:
-        ValueError: `net` is in training mode, in which batch norm follows the batch.
+        ValueError: if `net` is in training mode, in which batch norm depends on the batch.
     """
     if net.training:
         raise ValueError("batch norm is constant in evaluation mode only; call net.eval() first")
-    from torch.fx.experimental import optimization  # slow to import, and few need it
+    from torch.fx.experimental import optimization  # slow to import
 
     fused = copy.deepcopy(net)
     fused.features = optimization.fuse(fused.features)

@@ -1,17 +1,17 @@
-"""GoogLeNet: look at several scales at once, and reduce channels before it costs.
+"""GoogLeNet: look at several scales at once, and reduce channels before expensive convolutions.
 
 Christian Szegedy, Wei Liu, Yangqing Jia, Pierre Sermanet, Scott Reed, Dragomir Anguelov, Dumitru
 Erhan, Vincent Vanhoucke, Andrew Rabinovich: "Going deeper with convolutions", 2015, table 1 and
 figures 2 and 3. Lecture slides 22 to 35.
 
-The idea: convolutions of 1x1, 3x3 and 5x5 and a pool side by side, each behind a 1x1 convolution
-that keeps them cheap; at the end an average over each map in place of large fully connected layers.
+The idea: 1x1, 3x3 and 5x5 convolutions and a pool side by side, with 1x1 convolutions that keep
+them cheap; at the end, the mean of each feature map in place of large fully connected layers.
 
 Differences from the paper: He initialisation and the constants of AlexNet's response normalisation,
-since the paper states neither. The average pools admit other sizes; at 224 pixels this changes
-nothing. `googlenet_bn` is torchvision's: batch norm, 3x3 where the paper has 5x5, a last max pool
-of 2x2, less dropout. The weights that torchvision publishes for it expect pixels from -1 to 1. The
-auxiliary classifiers, which only training needs, are in `googlenet_auxiliary.py`.
+since the paper states neither. The global average pool makes other sizes possible; at 224 pixels it
+has no effect. `googlenet_bn` is torchvision's network: batch norm, 3x3 convolutions where the paper
+has 5x5, a last max pool of 2x2, less dropout. Its published weights expect pixels from -1 to 1. The
+auxiliary classifiers, which are used only in training, are in `googlenet_auxiliary.py`.
 """
 
 from collections import OrderedDict
@@ -22,13 +22,19 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from convnets.layers import ImageClassifier, LocalResponseNorm, conv_norm_relu, init_he_normal_
+from convnets.layers import (
+    ImageClassifier,
+    LocalResponseNorm,
+    conv_norm_relu,
+    init_he_normal_,
+    pooled_head,
+)
 from convnets.registry import register
 
 
 @dataclass(frozen=True)
 class InceptionWidths:
-    """Widths of one Inception module, a line of table 1."""
+    """Output channels of each convolution of an Inception module, a row of table 1."""
 
     conv1x1: int
     reduce3x3: int
@@ -39,13 +45,13 @@ class InceptionWidths:
 
     @property
     def out_channels(self) -> int:
+        """Number of channels of the concatenated branches."""
         return self.conv1x1 + self.conv3x3 + self.conv5x5 + self.pool_projection
 
 
-# Table 1. The lines before the first module are `paper_stem`; a max pool follows 3b and 4e.
+# Table 1. The rows before the first module are `paper_stem`; a max pool follows 3b and 4e.
 TABLE_1 = {
-    #          #1x1  #3x3  #3x3  #5x5 #5x5 pool
-    #              reduce      reduce      proj
+    # #1x1, #3x3 reduce, #3x3, #5x5 reduce, #5x5, pool proj
     "3a": InceptionWidths(64, 96, 128, 16, 32, 32),
     "3b": InceptionWidths(128, 128, 192, 32, 96, 64),
     "4a": InceptionWidths(192, 96, 208, 16, 48, 64),
@@ -59,7 +65,10 @@ TABLE_1 = {
 
 
 def conv_relu(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1) -> nn.Module:
-    """A convolution that keeps the size, but for its stride, and ReLU."""
+    """A convolution with bias and ReLU.
+
+    (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride)) for odd kernels.
+    """
     return nn.Sequential(
         OrderedDict(
             conv=nn.Conv2d(
@@ -72,13 +81,18 @@ def conv_relu(in_channels: int, out_channels: int, kernel_size: int, stride: int
 
 conv_bn_relu = partial(conv_norm_relu, eps=1e-3)
 Convolution = Callable[[int, int, int], nn.Module]
-"""in_channels, out_channels, kernel_size -> a convolution and what follows it."""
+"""Makes a convolution and the layers after it from in_channels, out_channels and kernel_size."""
 
 
 class NaiveInception(nn.Module):
-    """The module without its 1x1 reductions (figure 2a), which the networks do not use.
+    """The Inception module without 1x1 reductions (figure 2a), which the networks do not use.
 
-    (N, in_channels, H, W) -> (N, conv1x1 + conv3x3 + conv5x5 + in_channels, H, W), ever wider.
+    (N, in_channels, H, W) -> (N, conv1x1 + conv3x3 + conv5x5 + in_channels, H, W)
+
+    Args:
+        conv1x1: output channels of the 1x1 convolution.
+        conv3x3: output channels of the 3x3 convolution.
+        conv5x5: output channels of the 5x5 convolution.
     """
 
     def __init__(self, in_channels: int, conv1x1: int, conv3x3: int, conv5x5: int) -> None:
@@ -93,14 +107,14 @@ class NaiveInception(nn.Module):
 
 
 class InceptionModule(nn.Module):
-    """The module with 1x1 reductions (figure 2b).
+    """The Inception module with 1x1 reductions (figure 2b).
 
     (N, in_channels, H, W) -> (N, widths.out_channels, H, W)
 
     Args:
-        widths: of its convolutions.
-        conv: makes a convolution.
-        large_kernel: side of the largest convolution, 5 in the paper.
+        widths: output channels of the convolutions, such as a value of `TABLE_1`.
+        conv: makes a convolution and the layers after it.
+        large_kernel: side of the largest kernel in pixels, 5 in the paper.
     """
 
     def __init__(
@@ -137,12 +151,19 @@ class InceptionModule(nn.Module):
 
 
 def max_pool(kernel_size: int = 3) -> nn.Module:
-    """Halves the size, rounding up: 112 -> 56 -> 28 -> 14 -> 7."""
+    """A max pool of stride 2, whose last window may extend beyond the edge.
+
+    (N, C, H, W) -> (N, C, H // 2, W // 2) with a kernel size of 3, and (N, C, ceil(H / 2),
+    ceil(W / 2)) with 2: 112 -> 56 -> 28 -> 14 -> 7 pixels.
+    """
     return nn.MaxPool2d(kernel_size, stride=2, ceil_mode=True)
 
 
 def paper_stem(in_channels: int) -> nn.Module:
-    """The lines of table 1 before the first module, and figure 3's response normalisation."""
+    """The rows of table 1 before the first module, with the response normalisation of figure 3.
+
+    (N, in_channels, 224, 224) -> (N, 192, 28, 28)
+    """
     return nn.Sequential(
         OrderedDict(
             conv1=conv_relu(in_channels, 64, 7, stride=2),  # 112
@@ -157,7 +178,7 @@ def paper_stem(in_channels: int) -> nn.Module:
 
 
 def bn_stem(in_channels: int) -> nn.Module:
-    """The same with batch norm in each convolution and no response normalisation."""
+    """`paper_stem` with batch norm after each convolution and without response normalisation."""
     return nn.Sequential(
         OrderedDict(
             conv1=conv_bn_relu(in_channels, 64, 7, stride=2),
@@ -174,9 +195,9 @@ class GoogLeNet(ImageClassifier):
 
     Args:
         stem: makes the layers before the first module from in_channels.
-        module: makes an Inception module from in_channels and a row of `TABLE_1`.
-        last_pool: side of the window of the last max pool, 3 in the paper.
-        dropout: part of the features that dropout sets to zero.
+        module: makes an Inception module from in_channels and a value of `TABLE_1`.
+        last_pool: kernel size of the last max pool in pixels, 3 in the paper.
+        dropout: probability with which a feature is set to zero in training.
     """
 
     def __init__(
@@ -197,25 +218,22 @@ class GoogLeNet(ImageClassifier):
                 features["pool3"] = max_pool()
             elif name == "4e":
                 features["pool4"] = max_pool(last_pool)
-        classifier = OrderedDict(
-            pool=nn.AdaptiveAvgPool2d(1),
-            flatten=nn.Flatten(),
-            drop=nn.Dropout(dropout),
-            fc=nn.Linear(channels, num_classes),
-        )
         super().__init__(
             nn.Sequential(features),
-            nn.Sequential(classifier),
+            pooled_head(channels, num_classes, dropout),
             num_classes=num_classes,
             in_channels=in_channels,
-            # The last pool needs last_pool - 1 pixels; each of the four steps before it halves.
+            # The last pool needs last_pool - 1 pixels; four layers before it have stride 2.
             smallest_input=16 * (last_pool - 1) - 1,
         )
         init_googlenet_(self)
 
 
 def init_googlenet_(net: nn.Module) -> None:
-    """N(0, 2 / fan_in), biases 0 (He et al., 2015, equation 10); the last layers N(0, 0.01^2)."""
+    """Initialise convolutions to N(0, 2 / fan_in) in place (He et al., 2015, equation 10).
+
+    Fully connected layers get weights from N(0, 0.01^2); biases are 0.
+    """
     init_he_normal_(net)
     for module in net.modules():
         if isinstance(module, nn.Conv2d):

@@ -1,13 +1,13 @@
-"""GoogLeNet's auxiliary classifiers: a loss halfway up, for as long as the network trains.
+"""GoogLeNet's auxiliary classifiers: additional losses in the middle of the network in training.
 
 Christian Szegedy et al.: "Going deeper with convolutions", 2015, section 5 and figure 3. Lecture
 slide 33.
 
-The idea: a deep network is hard to reach from its last layer; two small classifiers on modules 4a
-and 4d hand gradients to the lower layers, and are thrown away afterwards.
+The idea: gradients of the last layer hardly reach the first layers of a deep network. Two small
+classifiers on modules 4a and 4d give them gradients, and are removed after training.
 
-Differences from the paper: the second pool of `auxiliary_head` admits other sizes; at 224 pixels it
-changes nothing.
+Differences from the paper: the second pool of `auxiliary_head` makes other sizes possible; at 224
+pixels it has no effect.
 """
 
 from collections import OrderedDict
@@ -18,12 +18,17 @@ from torch.nn.functional import cross_entropy
 
 from convnets.models.googlenet import TABLE_1, GoogLeNet, conv_bn_relu, conv_relu, init_googlenet_
 
-AUXILIARIES = ("4a", "4d")  # the modules that an auxiliary classifier looks at
-AUXILIARY_WEIGHT = 0.3  # of an auxiliary loss in the total
+AUXILIARIES = ("4a", "4d")
+"""The modules whose outputs the auxiliary classifiers read."""
+AUXILIARY_WEIGHT = 0.3
+"""Factor of each auxiliary loss in the total."""
 
 
 def auxiliary_head(in_channels: int, num_classes: int) -> nn.Module:
-    """The paper's auxiliary classifier: (N, in_channels, 14, 14) -> (N, num_classes)."""
+    """The paper's auxiliary classifier: (N, in_channels, H, W) -> (N, num_classes).
+
+    H and W are 14 for images of 224 pixels, and at least 5.
+    """
     pool = nn.Sequential(nn.AvgPool2d(kernel_size=5, stride=3), nn.AdaptiveAvgPool2d(4))
     return _head(pool, conv_relu(in_channels, 128, 1), num_classes)
 
@@ -48,14 +53,17 @@ def _head(pool: nn.Module, conv: nn.Module, num_classes: int) -> nn.Module:
 
 
 class WithAuxiliaries(nn.Module):
-    """A GoogLeNet in training, with classifiers on 4a and 4d that are thrown away afterwards.
+    """A GoogLeNet with classifiers on modules 4a and 4d, for training.
 
-    (N, in_channels, H, W) -> scores of the network, of the classifier on 4a and of that on 4d, each
-    (N, num_classes). `net` learns with them and is then used alone.
+    (N, in_channels, H, W) -> scores of the network, of the classifier on 4a and of the one on 4d,
+    each (N, num_classes). After training, use `net` alone.
 
     Args:
         net: the network; its weights are shared, not copied.
-        head: makes a classifier from in_channels and num_classes.
+        head: makes an auxiliary classifier from in_channels and num_classes.
+
+    Raises:
+        ValueError: when it is called, if the images do not fit the network.
     """
 
     def __init__(
@@ -82,6 +90,14 @@ class WithAuxiliaries(nn.Module):
 
 
 def loss_with_auxiliaries(scores: tuple[Tensor, ...], labels: Tensor) -> Tensor:
-    """Cross entropy of the network, plus `AUXILIARY_WEIGHT` times that of each auxiliary."""
+    """Cross entropy of the network, plus `AUXILIARY_WEIGHT` times that of each other classifier.
+
+    Args:
+        scores: the output of `WithAuxiliaries`, tensors (N, num_classes).
+        labels: class indices (N,).
+
+    Returns:
+        A scalar tensor.
+    """
     loss, *auxiliary = (cross_entropy(each, labels) for each in scores)
     return loss + AUXILIARY_WEIGHT * sum(auxiliary)

@@ -1,15 +1,16 @@
-"""Inception-v4: one module for each size of the maps, and large kernels taken apart.
+"""Inception-v4: a module for each size of the feature maps, and factorised large kernels.
 
 Christian Szegedy, Sergey Ioffe, Vincent Vanhoucke, Alexander A. Alemi: "Inception-v4,
 Inception-ResNet and the impact of residual connections on learning", 2017, section 3.1, figures 3
 to 9 and table 1 as numbered in arXiv:1602.07261. Lecture slides 46 and 47.
 
-The idea: a convolution of 1x7 behind one of 7x1 sees what a 7x7 sees, for two sevenths of the
-weights; the same module is repeated as long as the maps keep their size.
+The idea: a 7x1 and a 1x7 convolution in a row have the receptive field of a 7x7 convolution, with
+two sevenths of its weights. The same module is repeated while the size of the feature maps stays
+the same.
 
-Differences from the paper: as in the network that the authors released, from which the public
-weights come, some pairs of 1x7 and 7x1 stand in the other order. He initialisation, since the paper
-states none. The public weights expect pixels from -1 to 1.
+Differences from the paper: some pairs of 1x7 and 7x1 convolutions are in the other order, as in the
+network that the authors released, from which the public weights come. The initialisation is He's,
+since the paper does not state one. The public weights expect pixels from -1 to 1.
 """
 
 from collections import OrderedDict
@@ -20,40 +21,40 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
-from convnets.layers import ImageClassifier, conv_norm_relu, init_he_normal_
+from convnets.layers import ImageClassifier, conv_norm_relu, init_he_normal_, pooled_head
 from convnets.registry import register
 
-# A step makes a layer from in_channels, and says how many channels that puts out. A tuple of
-# branches, each a tuple of steps, runs them side by side.
+# A step makes a layer from in_channels, and returns it with its number of output channels. A tuple
+# of branches, each a tuple of steps, makes a layer that runs the branches side by side.
 Step: TypeAlias = "Callable[[int], tuple[nn.Module, int]] | Branches"
 Branches: TypeAlias = tuple[tuple[Step, ...], ...]
 
 
 @dataclass(frozen=True)
 class Conv:
-    """A convolution with batch norm and ReLU."""
+    """A convolution with batch norm and ReLU, as a step."""
 
     out_channels: int
-    kernel: int | tuple[int, int]
+    kernel_size: int | tuple[int, int]
     stride: int = 1
     padded: bool = True
-    """Keep the size; a convolution without padding is marked V in the figures."""
+    """Pad to keep the size; the figures mark a convolution without padding with V."""
 
     def __call__(self, in_channels: int) -> tuple[nn.Module, int]:
         padding = None if self.padded else 0
         layer = conv_norm_relu(
-            in_channels, self.out_channels, self.kernel, self.stride, padding, eps=1e-3
+            in_channels, self.out_channels, self.kernel_size, self.stride, padding, eps=1e-3
         )
         return layer, self.out_channels
 
 
 def max_pool(in_channels: int) -> tuple[nn.Module, int]:
-    """Halves the size."""
+    """A 3x3 max pool of stride 2 without padding, as a step: 147 -> 73 pixels."""
     return nn.MaxPool2d(kernel_size=3, stride=2), in_channels
 
 
 def average_pool(in_channels: int) -> tuple[nn.Module, int]:
-    """Keeps the size; at the edge it averages the pixels that are there."""
+    """A 3x3 average pool that keeps the size, as a step; padding does not count in the mean."""
     return nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False), in_channels
 
 
@@ -61,7 +62,7 @@ V = False  # Conv.padded
 
 
 def reduction_a(k: int, l: int, m: int, n: int) -> Branches:  # noqa: E741
-    """Figure 7 with the widths of table 1: 35x35 -> 17x17."""
+    """The branches of figure 7, with the widths k, l, m and n of table 1: 35x35 -> 17x17 pixels."""
     return (
         (Conv(n, 3, 2, V),),
         (Conv(k, 1), Conv(l, 3), Conv(m, 3, 2, V)),
@@ -98,10 +99,10 @@ STEM_2: Branches = (
     (Conv(64, 1), Conv(96, 3, 1, V)),
     (Conv(64, 1), Conv(64, (1, 7)), Conv(64, (7, 1)), Conv(96, 3, 1, V)),
 )
-# Figure 9, with the stem of figure 3 in its first six stages.
+# Figure 9; the first six rows are the stem of figure 3.
 Stage: TypeAlias = tuple[str, Step, int]
 INCEPTION_V4: tuple[Stage, ...] = (
-    # name, step, how often in a row
+    # name, step, number of repetitions
     ("conv1", Conv(32, 3, 2, V), 1),  # 149
     ("conv2", Conv(32, 3, 1, V), 1),  # 147
     ("conv3", Conv(64, 3), 1),
@@ -117,7 +118,14 @@ INCEPTION_V4: tuple[Stage, ...] = (
 
 
 class Concatenation(nn.Module):
-    """Branches side by side: (N, in_channels, H, W) -> (N, out_channels, H', W')."""
+    """The concatenated outputs of branches: (N, in_channels, H, W) -> (N, out_channels, H', W').
+
+    `out_channels` is an attribute, the sum over all branches. H' and W' are H and W, or half of
+    them, rounded down, if the branches have stride 2.
+
+    Args:
+        branches: steps of each branch; all branches must output the same H' and W'.
+    """
 
     def __init__(self, in_channels: int, branches: Branches) -> None:
         super().__init__()
@@ -136,7 +144,7 @@ class Concatenation(nn.Module):
 
 
 def make_layer(step: Step, in_channels: int) -> tuple[nn.Module, int]:
-    """The layer of one step, and the channels that it puts out."""
+    """The layer of a step, and its number of output channels."""
     if isinstance(step, tuple):
         layer = Concatenation(in_channels, step)
         return layer, layer.out_channels
@@ -144,12 +152,10 @@ def make_layer(step: Step, in_channels: int) -> tuple[nn.Module, int]:
 
 
 class InceptionNet(ImageClassifier):
-    """Steps, global average pool, dropout, one fully connected layer.
-
-    (N, in_channels, H, W), H and W at least 75 -> (N, num_classes).
+    """A network of steps: (N, in_channels, H, W), H and W at least 75 -> (N, num_classes).
 
     Args:
-        stages: name, step and repetitions of each part, as `INCEPTION_V4`.
+        stages: name, step and number of repetitions of each part, such as `INCEPTION_V4`.
     """
 
     def __init__(
@@ -163,15 +169,9 @@ class InceptionNet(ImageClassifier):
                 layer, channels = make_layer(step, channels)
                 layers.append(layer)
             features[name] = layers[0] if times == 1 else nn.Sequential(*layers)
-        classifier = OrderedDict(
-            pool=nn.AdaptiveAvgPool2d(1),
-            flatten=nn.Flatten(),
-            drop=nn.Dropout(0.2),  # figure 9: keeps 0.8
-            fc=nn.Linear(channels, num_classes),
-        )
         super().__init__(
             nn.Sequential(features),
-            nn.Sequential(classifier),
+            pooled_head(channels, num_classes, 0.2),  # figure 9: keep 0.8
             num_classes=num_classes,
             in_channels=in_channels,
             smallest_input=75,

@@ -4,12 +4,12 @@ Christian Szegedy, Sergey Ioffe, Vincent Vanhoucke, Alexander A. Alemi: "Incepti
 Inception-ResNet and the impact of residual connections on learning", 2017, sections 3.2 and 3.3,
 figures 15 to 19 and table 1 as numbered in arXiv:1602.07261. Lecture slides 46 and 47.
 
-The idea: each module learns what to add; what it adds is scaled down, or networks with more than a
-thousand filters die early in training.
+The idea: each module learns what to add to its input. The addition is scaled down, since otherwise
+networks with more than a thousand filters output only zeros early in training.
 
 Differences from the paper: this is the network that the authors released, from which the public
-weights come. It has an older stem, 10, 20 and 10 modules in place of 5, 10 and 5, and 1088 and 2080
-channels in place of 1154 and 2048; its last module is neither scaled nor followed by a ReLU. The
+weights come. It has an older stem, 10, 20 and 10 modules instead of 5, 10 and 5, and 1088 and 2080
+channels instead of 1154 and 2048; its last module is neither scaled nor followed by a ReLU. The
 public weights expect pixels from -1 to 1.
 """
 
@@ -33,11 +33,15 @@ from convnets.registry import register
 
 
 class ScaledResidual(nn.Module):
-    """relu(x + scale * project(branches of x)) (section 3.3): (N, channels, H, W) -> the same.
+    """relu(x + scale * project(branches of x)) (section 3.3).
+
+    (N, channels, H, W) -> (N, channels, H, W)
 
     Args:
-        branches: run side by side; a 1x1 convolution brings their maps back to `channels`.
-        relu: the last module of the network does without.
+        channels: number of channels of input and output.
+        branches: run side by side; a 1x1 convolution projects their outputs to `channels`.
+        scale: factor of the residual.
+        relu: whether a ReLU follows the addition.
     """
 
     def __init__(self, channels: int, branches: Branches, scale: float, relu: bool) -> None:
@@ -66,14 +70,14 @@ class Residual:
         return ScaledResidual(in_channels, self.branches, self.scale, self.relu), in_channels
 
 
-# In no figure: the module behind the stem.
+# The module after the stem, which the paper does not show.
 MIXED: Branches = (
     (Conv(96, 1),),
     (Conv(48, 1), Conv(64, 5)),
     (Conv(64, 1), Conv(96, 3), Conv(96, 3)),
     (average_pool, Conv(64, 1)),
 )
-# Figures 16, 17 and 19: the branches before the last 1x1.
+# Figures 16, 17 and 19: the branches before the last 1x1 convolution.
 BLOCK_35: Branches = (
     (Conv(32, 1),),
     (Conv(32, 1), Conv(32, 3)),
@@ -95,7 +99,7 @@ REDUCTION_B: Branches = (
     (max_pool,),
 )
 INCEPTION_RESNET_V2: tuple[Stage, ...] = (
-    # name, step, how often in a row
+    # name, step, number of repetitions
     ("conv1", Conv(32, 3, 2, V), 1),  # 149
     ("conv2", Conv(32, 3, 1, V), 1),  # 147
     ("conv3", Conv(64, 3), 1),

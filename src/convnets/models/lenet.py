@@ -3,11 +3,11 @@
 Yann LeCun, Léon Bottou, Yoshua Bengio, Patrick Haffner: "Gradient-based learning applied to
 document recognition", 1998, section II-B and figure 2. Named in the lecture's conclusion.
 
-The idea: local receptive fields, shared weights and subsampling, learnt end to end.
+The idea: local receptive fields, shared weights and subsampling, trained end to end.
 
-Differences from the paper: the output layer is fully connected; the paper compares F6 with fixed
-bitmaps of the ten digits (radial basis functions), which exist for no other classes. An average
-pool after C5 admits images larger than 32 pixels; at 32 it changes nothing.
+Differences from the paper: the output layer is fully connected. The paper compares F6 with fixed
+bitmaps of the ten digits (radial basis functions), which other classes do not have. The average
+pool after C5 makes images larger than 32 pixels possible; at 32 pixels it has no effect.
 """
 
 from collections import OrderedDict
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from convnets.layers import ImageClassifier
 from convnets.registry import register
 
-# Table I: which of the 6 maps of S2 each of the 16 maps of C3 sees.
+# Table I: the feature maps of S2, 6 in all, that each of the 16 feature maps of C3 reads.
 C3_INPUTS = (
     (0, 1, 2),
     (1, 2, 3),
@@ -40,16 +40,16 @@ C3_INPUTS = (
 
 
 class Squash(nn.Module):
-    """A tanh(S a) with the paper's A = 1.7159 and S = 2/3 (equation 6 and appendix A)."""
+    """A tanh(S x) with A = 1.7159 and S = 2/3 (equation 6 and appendix A), element by element."""
 
     def forward(self, x: Tensor) -> Tensor:
         return 1.7159 * torch.tanh(x * (2 / 3))
 
 
 class Subsample(nn.Module):
-    """Sum of each 2x2 window, times a trainable coefficient a map, plus a trainable bias a map.
+    """The sum of each 2x2 window, times a trainable coefficient, plus a trainable bias.
 
-    (N, C, H, W) -> (N, C, H // 2, W // 2)
+    (N, channels, H, W) -> (N, channels, H // 2, W // 2). Each channel has a coefficient and a bias.
     """
 
     def __init__(self, channels: int) -> None:
@@ -62,20 +62,26 @@ class Subsample(nn.Module):
 
 
 class PartialConv(nn.Module):
-    """A 5x5 convolution in which each output map sees only some of the input maps (table I)."""
+    """A 5x5 convolution in which each output channel reads only some input channels (table I).
+
+    (N, C, H, W) -> (N, len(inputs), H - 4, W - 4)
+
+    Args:
+        inputs: the input channels that each output channel reads, such as `C3_INPUTS`.
+    """
 
     def __init__(self, inputs: tuple[tuple[int, ...], ...]) -> None:
         super().__init__()
         self.inputs = inputs
-        self.maps = nn.ModuleList(nn.Conv2d(len(seen), 1, kernel_size=5) for seen in inputs)
+        self.maps = nn.ModuleList(nn.Conv2d(len(read), 1, kernel_size=5) for read in inputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        maps = [conv(x[:, list(seen)]) for seen, conv in zip(self.inputs, self.maps, strict=True)]
+        maps = [conv(x[:, list(read)]) for read, conv in zip(self.inputs, self.maps, strict=True)]
         return torch.cat(maps, dim=1)
 
 
 class LeNet5(ImageClassifier):
-    """LeNet-5 for images of 32x32 pixels: (N, in_channels, 32, 32) -> (N, num_classes)."""
+    """LeNet-5: (N, in_channels, H, W), H and W at least 32 -> (N, num_classes)."""
 
     def __init__(self, num_classes: int = 10, in_channels: int = 1) -> None:
         features = OrderedDict(
@@ -108,7 +114,10 @@ class LeNet5(ImageClassifier):
 
 
 def init_lecun_uniform_(net: nn.Module) -> None:
-    """Weights uniform between -2.4/F and 2.4/F for F inputs a unit, biases 0 (appendix A)."""
+    """Draw weights uniformly from -2.4/F to 2.4/F in place (appendix A); biases are 0.
+
+    F is the number of inputs of a unit.
+    """
     for module in net.modules():
         if isinstance(module, (nn.Conv2d, nn.Linear)):
             limit = 2.4 / module.weight[0].numel()

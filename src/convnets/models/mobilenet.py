@@ -1,15 +1,15 @@
-"""MobileNet: a convolution taken apart into depthwise and pointwise.
+"""MobileNet: a convolution split into a depthwise and a pointwise one.
 
 Andrew G. Howard, Menglong Zhu, Bo Chen, Dmitry Kalenichenko, Weijun Wang, Tobias Weyand, Marco
 Andreetto, Hartwig Adam: "MobileNets: efficient convolutional neural networks for mobile vision
 applications", 2017, table 1, sections 3.3 and 3.4. Lecture slide 61.
 
-The idea: one 3x3 filter for each map, then a 1x1 convolution across the maps: for N maps out, a
-convolution's cost times 1 / N + 1 / 9.
+The idea: one 3x3 filter for each channel, then a 1x1 convolution across the channels. With N output
+channels this costs 1 / N + 1 / 9 of a 3x3 convolution.
 
-Differences from the paper: the last depthwise convolution has stride 1, since table 1 says stride 2
-but keeps 7x7 pixels. He initialisation, since the paper states none. The ReLU is the paper's;
-public weights of TensorFlow and timm are for ReLU6.
+Differences from the paper: the last depthwise convolution has stride 1, since table 1 gives stride
+2 but keeps 7x7 pixels. The initialisation is He's, since the paper does not state one. The
+activation is ReLU, as in the paper; the public weights of TensorFlow and timm are for ReLU6.
 """
 
 from collections import OrderedDict
@@ -17,10 +17,10 @@ from collections import OrderedDict
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from convnets.layers import ImageClassifier, conv_norm_act, init_he_normal_
+from convnets.layers import ImageClassifier, conv_norm_act, init_he_normal_, pooled_head
 from convnets.registry import register
 
-# Table 1, grouped by size: depthwise separable layers, their width, stride of the first.
+# Table 1, grouped by size: number of depthwise separable convolutions, width, stride of the first.
 STAGES = (
     # depth, width, stride
     (1, 64, 1),  # 112
@@ -32,9 +32,10 @@ STAGES = (
 
 
 def depthwise_separable(in_channels: int, out_channels: int, stride: int) -> nn.Module:
-    """Depthwise 3x3, then pointwise 1x1, each with batch norm and ReLU (figure 3, right).
+    """A depthwise 3x3 and a pointwise 1x1 convolution, each with batch norm and ReLU.
 
-    (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride))
+    (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride)). Howard et al.
+    (2017), figure 3, right.
     """
     return nn.Sequential(
         OrderedDict(
@@ -45,7 +46,7 @@ def depthwise_separable(in_channels: int, out_channels: int, stride: int) -> nn.
 
 
 class Resize(nn.Module):
-    """A smaller or larger image: (N, C, H, W) -> (N, C, round(factor * H), round(factor * W))."""
+    """Resizes images: (N, C, H, W) -> (N, C, round(factor * H), round(factor * W))."""
 
     def __init__(self, factor: float) -> None:
         super().__init__()
@@ -63,13 +64,14 @@ class MobileNet(ImageClassifier):
     """MobileNet v1: (N, in_channels, H, W) -> (N, num_classes).
 
     Args:
-        width_multiplier: factor for all widths, the paper's alpha: 1, 0.75, 0.5 or 0.25.
-        resolution_multiplier: factor for the sides of the image, the paper's rho: 6/7 makes 192
-            pixels of 224. With 1 the network takes images as they are, which is how the paper sets
-            rho: by the size of its input.
+        width_multiplier: factor of all widths, the paper's alpha: 1, 0.75, 0.5 or 0.25.
+        resolution_multiplier: factor of the image's sides, the paper's rho: with 6/7, an image of
+            224 pixels is resized to 192. The default does not resize; the paper sets rho by the
+            size of the images that the network is given.
 
     Raises:
-        ValueError: a multiplier that leaves nothing.
+        ValueError: if `width_multiplier` leaves no channel, or `resolution_multiplier` is not
+            positive.
     """
 
     def __init__(
@@ -98,12 +100,9 @@ class MobileNet(ImageClassifier):
                 )
                 channels = out_channels
             features[f"stage{number}"] = nn.Sequential(*layers)
-        classifier = OrderedDict(
-            pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), fc=nn.Linear(channels, num_classes)
-        )
         super().__init__(
             nn.Sequential(features),
-            nn.Sequential(classifier),
+            pooled_head(channels, num_classes),
             num_classes=num_classes,
             in_channels=in_channels,
         )

@@ -1,14 +1,14 @@
-"""MobileNet v2: residual blocks that are thin where they meet and wide inside.
+"""MobileNet v2: residual blocks with few channels at their ends and many inside.
 
 Mark Sandler, Andrew Howard, Menglong Zhu, Andrey Zhmoginov, Liang-Chieh Chen: "MobileNetV2:
 inverted residuals and linear bottlenecks", 2018, tables 1 and 2. It follows MobileNet on lecture
 slide 61, and EfficientNet is made of its blocks.
 
-The idea: expand, convolve each map for itself, and project back without an activation, since a ReLU
-on few maps loses what they hold; the shortcut joins the thin ends.
+The idea: expand the channels, convolve each separately, and project back without an activation,
+since a ReLU on few channels loses information. The shortcut connects the ends with few channels.
 
-Differences from the paper: He initialisation and the dropout of the released network, since the
-paper states neither.
+Differences from the paper: He initialisation, and the dropout of the released network; the paper
+states neither.
 """
 
 from collections import OrderedDict
@@ -18,27 +18,27 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from convnets.layers import ImageClassifier, conv_norm_act, init_he_normal_
+from convnets.layers import ImageClassifier, conv_norm_act, init_he_normal_, pooled_head
 from convnets.registry import register
 
 
 @dataclass(frozen=True)
 class InvertedResidualStage:
-    """Blocks of one width, a line of table 2."""
+    """Consecutive blocks of one width, a row of table 2."""
 
     expansion: int
-    """t: a block is t times as wide inside as its input."""
+    """Hidden channels of a block per input channel, t."""
     width: int
-    """c"""
+    """Output channels, c."""
     depth: int
-    """n"""
+    """Number of blocks, n."""
     stride: int
-    """s, of the first block"""
+    """Stride of the first block, s; the others have stride 1."""
 
 
 # Table 2, between the first convolution and the last.
 TABLE_2 = (
-    #   t,   c, n, s
+    #                     t, c, n, s
     InvertedResidualStage(1, 16, 1, 1),  # 112
     InvertedResidualStage(6, 24, 2, 2),  # 56
     InvertedResidualStage(6, 32, 3, 2),  # 28
@@ -52,20 +52,22 @@ conv_norm_relu6 = partial(conv_norm_act, activation=partial(nn.ReLU6, inplace=Tr
 
 
 def round_width(width: float, divisor: int = 8) -> int:
-    """The multiple of `divisor` next to `width`, but no less than 90 percent of it."""
+    """The multiple of `divisor` that is nearest to `width`, but at least 90 percent of it."""
     rounded = max(divisor, int(width + divisor / 2) // divisor * divisor)
     return rounded if rounded >= 0.9 * width else rounded + divisor
 
 
 class InvertedResidual(nn.Module):
-    """1x1 up, depthwise, 1x1 down without activation; a shortcut where shapes agree (table 1).
+    """1x1 to more channels, depthwise, 1x1 to fewer without activation, and a shortcut (table 1).
 
-    (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride))
+    (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride)). The shortcut
+    exists only where input and output have the same shape.
 
     Args:
-        expansion: width mid_channels, as a multiple of `in_channels`; with 1 there is no 1x1 up.
-        kernel_size: side of the depthwise convolution.
-        conv: makes a convolution with norm and activation, as `convnets.layers.conv_norm_act`.
+        expansion: hidden channels per input channel; with 1 there is no first 1x1 convolution.
+        kernel_size: side of the depthwise kernel, in pixels.
+        conv: makes a convolution with batch norm and activation; it takes the arguments of
+            `convnets.layers.conv_norm_act`.
     """
 
     def __init__(
@@ -95,10 +97,10 @@ class MobileNetV2(ImageClassifier):
     """MobileNet v2: (N, in_channels, H, W) -> (N, num_classes).
 
     Args:
-        width_multiplier: factor for all widths, but for a last one below 1280.
+        width_multiplier: factor of all widths, except that the last one is at least 1280.
 
     Raises:
-        ValueError: a multiplier that is not positive.
+        ValueError: if `width_multiplier` is not positive.
     """
 
     def __init__(
@@ -108,25 +110,19 @@ class MobileNetV2(ImageClassifier):
             raise ValueError(f"width_multiplier must be above 0, got {width_multiplier}")
         channels = round_width(32 * width_multiplier)
         features = OrderedDict(stem=conv_norm_relu6(in_channels, channels, 3, stride=2))
-        for number, row in enumerate(TABLE_2, start=1):
+        for number, stage in enumerate(TABLE_2, start=1):
             blocks = []
-            for index in range(row.depth):
-                width = round_width(row.width * width_multiplier)
-                stride = row.stride if index == 0 else 1
-                blocks.append(InvertedResidual(channels, width, stride, row.expansion))
+            for index in range(stage.depth):
+                width = round_width(stage.width * width_multiplier)
+                stride = stage.stride if index == 0 else 1
+                blocks.append(InvertedResidual(channels, width, stride, stage.expansion))
                 channels = width
             features[f"stage{number}"] = nn.Sequential(*blocks)
         last = round_width(1280 * max(1.0, width_multiplier))
         features["last"] = conv_norm_relu6(channels, last, 1)
-        classifier = OrderedDict(
-            pool=nn.AdaptiveAvgPool2d(1),
-            flatten=nn.Flatten(),
-            drop=nn.Dropout(0.2),
-            fc=nn.Linear(last, num_classes),
-        )
         super().__init__(
             nn.Sequential(features),
-            nn.Sequential(classifier),
+            pooled_head(last, num_classes, 0.2),
             num_classes=num_classes,
             in_channels=in_channels,
         )

@@ -1,20 +1,22 @@
-"""Residual networks with pre-activation: nothing stands between one addition and the next.
+"""Residual networks with pre-activation: shortcuts are identities from one addition to the next.
 
 Kaiming He, Xiangyu Zhang, Shaoqing Ren, Jian Sun: "Identity mappings in deep residual networks",
 2016, figures 1b and 4e, section 4.1. It improves on lecture slides 40 to 45.
 
-The idea: batch norm and ReLU go before each convolution, so that what one block adds reaches every
-later block, and its gradient every earlier one, unchanged.
+The idea: batch norm and ReLU come before each convolution. So the output of a block reaches all
+later blocks, and its gradient all earlier blocks, unchanged.
 
-Differences from the paper: the first activation stands behind the max pool, not before it; the
-stride of a bottleneck is on its 3x3 convolution. Both are as in the weights that timm publishes.
+Differences from the paper: the first activation comes after the max pool, not before it; the stride
+of a bottleneck is on its 3x3 convolution. Both are as in timm, whose weights are the public ones.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 
 from torch import Tensor, nn
 
+from convnets.layers import imagenet_stem, small_stem
 from convnets.models.resnet import TABLE_1, ResNet
 from convnets.registry import register
 
@@ -24,11 +26,11 @@ class PreactBlock(nn.Module):
 
     (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride))
 
-    Where the shape changes, a 1x1 convolution of the activated input takes the place of x
-    (section 4.1: the activation comes before the two paths part).
+    Where the shape changes, a 1x1 convolution of the activated input replaces x (section 4.1: the
+    activation comes before the two paths separate).
 
     Args:
-        residual: what follows the first activation.
+        residual: the layers after the first activation.
     """
 
     def __init__(
@@ -49,7 +51,7 @@ class PreactBlock(nn.Module):
 
 
 class PreactBasicBlock(PreactBlock):
-    """Two 3x3 convolutions, each behind batch norm and ReLU."""
+    """Two 3x3 convolutions, each after batch norm and ReLU; shapes are those of `PreactBlock`."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
         residual = OrderedDict(
@@ -62,7 +64,10 @@ class PreactBasicBlock(PreactBlock):
 
 
 class PreactBottleneck(PreactBlock):
-    """1x1 down to a quarter of the channels, 3x3, 1x1 up, each behind batch norm and ReLU."""
+    """1x1 to a quarter of the channels, 3x3 and 1x1, each after batch norm and ReLU.
+
+    Shapes are those of `PreactBlock`.
+    """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
         mid_channels = out_channels // 4
@@ -78,24 +83,13 @@ class PreactBottleneck(PreactBlock):
         super().__init__(in_channels, out_channels, stride, nn.Sequential(residual))
 
 
-def preact_stem(in_channels: int, width: int) -> nn.Module:
-    """ResNet's without batch norm and ReLU, which the first block has: 224 -> 56 pixels."""
-    return nn.Sequential(
-        OrderedDict(
-            conv=nn.Conv2d(in_channels, width, 7, stride=2, padding=3, bias=False),
-            pool=nn.MaxPool2d(kernel_size=3, stride=2, padding=1),
-        )
-    )
-
-
-def small_stem(in_channels: int, width: int) -> nn.Module:
-    """A 3x3 convolution that keeps the size: for images of 32 pixels."""
-    conv = nn.Conv2d(in_channels, width, 3, padding=1, bias=False)
-    return nn.Sequential(OrderedDict(conv=conv))
+# The first block begins with batch norm and ReLU.
+preact_stem = partial(imagenet_stem, norm_relu=False)
+small_preact_stem = partial(small_stem, norm_relu=False)
 
 
 class PreactResNet(ResNet):
-    """ResNet with an activation behind the last addition (section 4.1, last paragraph).
+    """ResNet with batch norm and ReLU after the last addition (section 4.1, last paragraph).
 
     (N, in_channels, H, W) -> (N, num_classes). The arguments are those of `ResNet`.
     """

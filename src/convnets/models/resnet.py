@@ -1,14 +1,14 @@
-"""Plain and residual networks: learn what to add.
+"""Plain and residual networks: learn what to add to the input of a block.
 
 Kaiming He, Xiangyu Zhang, Shaoqing Ren, Jian Sun: "Deep residual learning for image recognition",
 2016, tables 1 and 6. Lecture slides 36 to 45.
 
-The idea: a block adds its convolutions' output to its input, so that doing nothing is easy to
+The idea: a block adds the output of its convolutions to its input, which makes the identity easy to
 learn.
 
 Differences from the paper: `resnet50`, `resnet101` and `resnet152` have the stride of a bottleneck
-on its 3x3 convolution, as in the weights that everybody uses; `resnet50_v1` and so on have it on
-the first 1x1, as the paper does.
+on its 3x3 convolution, as in torchvision, whose weights are the most widely used. `resnet50_v1`,
+`resnet101_v1` and `resnet152_v1` have it on the first 1x1 convolution, as in the paper.
 """
 
 from collections import OrderedDict
@@ -18,7 +18,13 @@ from functools import partial
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from convnets.layers import ImageClassifier, imagenet_stem, init_he_normal_
+from convnets.layers import (
+    ImageClassifier,
+    imagenet_stem,
+    init_he_normal_,
+    pooled_head,
+    small_stem,
+)
 from convnets.registry import register
 
 # Table 1, for ImageNet: blocks in conv2_x to conv5_x; channels after conv1 and after each stage.
@@ -44,9 +50,9 @@ TABLE_6 = {
 
 
 class ZeroPadShortcut(nn.Module):
-    """Option A: every `stride`-th pixel, and zeros for the new channels; no parameters.
+    """Option A: every `stride`-th pixel, with channels of zeros added; it has no parameters.
 
-    (N, C, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride))
+    (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride))
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
@@ -65,7 +71,10 @@ class ZeroPadShortcut(nn.Module):
 
 
 def projection(in_channels: int, out_channels: int, stride: int) -> nn.Module:
-    """A 1x1 convolution and batch norm that give the input the output's shape."""
+    """Option B: a 1x1 convolution and batch norm.
+
+    (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride))
+    """
     return nn.Sequential(
         OrderedDict(
             conv=nn.Conv2d(in_channels, out_channels, kernel_size=1, stride=stride, bias=False),
@@ -75,10 +84,20 @@ def projection(in_channels: int, out_channels: int, stride: int) -> nn.Module:
 
 
 def shortcut(in_channels: int, out_channels: int, stride: int, option: str = "B") -> nn.Module:
-    """The shortcut of a block (section 3.3 and section 4.1, options A, B, C).
+    """The shortcut of a block: the identity, padding with zeros, or a projection.
 
-    The identity where shapes agree. Where they do not: "A" pads with zeros, "B" projects.
-    "C" projects everywhere.
+    (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride)). He et al.
+    (2016), sections 3.3 and 4.1.
+
+    Args:
+        in_channels: number of channels of the block's input.
+        out_channels: number of channels of the block's output.
+        stride: stride of the block.
+        option: with "A" and "B", the identity where the shapes agree; elsewhere "A" pads with
+            zeros, and "B" projects. "C" projects everywhere.
+
+    Raises:
+        ValueError: if `option` is none of these.
     """
     if option not in ("A", "B", "C"):
         raise ValueError(f"shortcut option must be 'A', 'B' or 'C', got {option!r}")
@@ -89,7 +108,7 @@ def shortcut(in_channels: int, out_channels: int, stride: int, option: str = "B"
 
 
 def two_convolutions(in_channels: int, out_channels: int, stride: int) -> nn.Sequential:
-    """3x3, batch norm, ReLU, 3x3, batch norm.
+    """A 3x3 convolution, batch norm, ReLU, a 3x3 convolution and batch norm.
 
     (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride))
     """
@@ -105,7 +124,7 @@ def two_convolutions(in_channels: int, out_channels: int, stride: int) -> nn.Seq
 
 
 class PlainBlock(nn.Module):
-    """Two 3x3 convolutions and no shortcut (figure 3, middle): relu(convolutions(x)).
+    """Two 3x3 convolutions without a shortcut (figure 3, middle): relu(convolutions(x)).
 
     (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride))
     """
@@ -120,7 +139,12 @@ class PlainBlock(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """relu(residual(x) + shortcut(x)), equations 1 and 2."""
+    """relu(residual(x) + shortcut(x)), equations 1 and 2.
+
+    Args:
+        residual: the layers of the residual branch.
+        shortcut: the identity, or a layer with the output shape of `residual`.
+    """
 
     def __init__(self, residual: nn.Sequential, shortcut: nn.Module) -> None:
         super().__init__()
@@ -133,12 +157,12 @@ class ResidualBlock(nn.Module):
 
 
 class BasicBlock(ResidualBlock):
-    """The plain block with a shortcut around it (figure 5, left).
+    """Two 3x3 convolutions with a shortcut (figure 5, left).
 
     (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride))
 
     Args:
-        option: of the shortcut, "A", "B" or "C".
+        option: kind of the shortcut, "A", "B" or "C"; see `shortcut`.
     """
 
     def __init__(
@@ -151,14 +175,15 @@ class BasicBlock(ResidualBlock):
 
 
 class Bottleneck(ResidualBlock):
-    """1x1 down to a quarter of the channels, 3x3, 1x1 up, with a shortcut (figure 5, right).
+    """1x1 to fewer channels, 3x3, 1x1 to more channels, and a shortcut (figure 5, right).
 
     (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride))
 
     Args:
         mid_channels: channels of the 3x3 convolution; `None` for a quarter of `out_channels`.
-        stride_first: stride on the first 1x1 convolution, as in the paper, and not on the 3x3.
-        option: of the shortcut, "A", "B" or "C".
+        stride_first: put the stride on the first 1x1 convolution, as in the paper, rather than on
+            the 3x3 convolution.
+        option: kind of the shortcut, "A", "B" or "C"; see `shortcut`.
     """
 
     def __init__(
@@ -191,27 +216,16 @@ paper_bottleneck = partial(Bottleneck, stride_first=True)
 zero_padded_block = partial(BasicBlock, option="A")
 
 
-def small_stem(in_channels: int, width: int) -> nn.Module:
-    """A 3x3 convolution that keeps the size: for images of 32 pixels (section 4.2)."""
-    return nn.Sequential(
-        OrderedDict(
-            conv=nn.Conv2d(in_channels, width, 3, padding=1, bias=False),
-            norm=nn.BatchNorm2d(width),
-            relu=nn.ReLU(inplace=True),
-        )
-    )
-
-
 class ResNet(ImageClassifier):
-    """Stem, stages of blocks, global average pool, one fully connected layer.
+    """A stem and stages of blocks: (N, in_channels, H, W) -> (N, num_classes).
 
-    (N, in_channels, H, W) -> (N, num_classes). Every stage but the first halves the size.
+    Every stage except the first halves H and W.
 
     Args:
         block: makes a block from in_channels, out_channels and stride.
-        depths: blocks in each stage.
-        widths: channels behind the stem and behind each stage.
-        stem: makes the layers before the first stage from in_channels and the first width.
+        depths: number of blocks in each stage.
+        widths: number of channels after the stem and after each stage.
+        stem: makes the layers before the first stage from in_channels and out_channels.
     """
 
     def __init__(
@@ -230,12 +244,9 @@ class ResNet(ImageClassifier):
             blocks += [block(width, width, 1) for _ in range(depth - 1)]
             features[f"stage{number}"] = nn.Sequential(*blocks)
             channels = width
-        classifier = OrderedDict(
-            pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), fc=nn.Linear(channels, num_classes)
-        )
         super().__init__(
             nn.Sequential(features),
-            nn.Sequential(classifier),
+            pooled_head(channels, num_classes),
             num_classes=num_classes,
             in_channels=in_channels,
         )

@@ -1,11 +1,11 @@
-"""ResNeXt: many small paths side by side.
+"""ResNeXt: many narrow paths side by side.
 
 Saining Xie, Ross Girshick, Piotr Dollár, Zhuowen Tu, Kaiming He: "Aggregated residual
 transformations for deep neural networks", 2017, tables 1 and 7, figure 3. Lecture slide 55.
 
-The idea: split a bottleneck into paths of the same shape and add up what they find. Their number,
-the cardinality, does more than depth or width at the same cost; a grouped convolution computes them
-all at once.
+The idea: split a bottleneck into paths of the same shape and add their outputs. More paths, which
+the paper calls a larger cardinality, improve a network more than depth or width at the same cost,
+and a grouped convolution computes all of them at once.
 
 Differences from the paper: none. ResNeXt-101 32x8d is torchvision's size; the paper has 32x4d and
 64x4d.
@@ -17,13 +17,12 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from convnets.layers import imagenet_stem
+from convnets.layers import imagenet_stem, small_stem
 from convnets.models.resnet import (
     TABLE_1,
     Bottleneck,
     ResNet,
     shortcut,
-    small_stem,
 )
 from convnets.registry import register
 
@@ -33,10 +32,10 @@ SMALL_WIDTHS = (64, 256, 512, 1024)
 
 
 def path_width(out_channels: int, cardinality: int, base_width: int) -> int:
-    """Channels of one path: `base_width` in the first stage, of 256 channels, then in proportion.
+    """Number of channels of one path: `base_width` for every 256 channels of the block's output.
 
     Raises:
-        ValueError: no path, or nothing is left of a path.
+        ValueError: if `cardinality` is below 1, or a path has no channel.
     """
     if cardinality < 1:
         raise ValueError(f"cardinality must be at least 1, got {cardinality}")
@@ -50,16 +49,16 @@ def path_width(out_channels: int, cardinality: int, base_width: int) -> int:
 
 
 class ResNeXtBlock(Bottleneck):
-    """Figure 3c: ResNet's bottleneck with a grouped 3x3 convolution, the form that is fast.
+    """Figure 3c: ResNet's bottleneck with a grouped 3x3 convolution, the fastest of three forms.
 
     (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride))
 
     Args:
         cardinality: number of paths, the paper's C.
-        base_width: channels of a path in a block of 256 channels, the paper's d.
+        base_width: channels of a path in a block with 256 output channels, the paper's d.
 
     Raises:
-        ValueError: no path, or nothing is left of a path.
+        ValueError: if `cardinality` is below 1, or a path has no channel.
     """
 
     def __init__(
@@ -77,25 +76,25 @@ class ResNeXtBlock(Bottleneck):
         )
 
 
-def path(in_channels: int, width: int, stride: int) -> nn.Sequential:
-    """1x1 and 3x3 convolutions of one path, each with batch norm and ReLU.
+def path(in_channels: int, out_channels: int, stride: int) -> nn.Sequential:
+    """The 1x1 and 3x3 convolutions of one path, each with batch norm and ReLU.
 
-    (N, in_channels, H, W) -> (N, width, ceil(H / stride), ceil(W / stride))
+    (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride))
     """
     return nn.Sequential(
         OrderedDict(
-            conv1=nn.Conv2d(in_channels, width, 1, bias=False),
-            norm1=nn.BatchNorm2d(width),
+            conv1=nn.Conv2d(in_channels, out_channels, 1, bias=False),
+            norm1=nn.BatchNorm2d(out_channels),
             relu1=nn.ReLU(inplace=True),
-            conv2=nn.Conv2d(width, width, 3, stride, padding=1, bias=False),
-            norm2=nn.BatchNorm2d(width),
+            conv2=nn.Conv2d(out_channels, out_channels, 3, stride, padding=1, bias=False),
+            norm2=nn.BatchNorm2d(out_channels),
             relu2=nn.ReLU(inplace=True),
         )
     )
 
 
 class EarlyConcatenation(nn.Module):
-    """Figure 3b: concatenate the paths, then one 1x1 convolution for all.
+    """Figure 3b: concatenate the outputs of the paths, then apply one 1x1 convolution to them.
 
     Shapes, arguments and errors are those of `ResNeXtBlock`.
     """
@@ -122,10 +121,10 @@ class EarlyConcatenation(nn.Module):
 
 
 class SplitTransformMerge(nn.Module):
-    """Figure 3a: every path has a 1x1 convolution of its own, and their outputs are added.
+    """Figure 3a: each path ends in its own 1x1 convolution, and the outputs are added.
 
-    Shapes, arguments and errors are those of `ResNeXtBlock`. Batch norm follows the addition of the
-    paths (section 4, footnote).
+    Shapes, arguments and errors are those of `ResNeXtBlock`. Batch norm follows the addition
+    (section 4, footnote).
     """
 
     def __init__(
@@ -139,8 +138,8 @@ class SplitTransformMerge(nn.Module):
         super().__init__()
         width = path_width(out_channels, cardinality, base_width)
         self.paths = nn.ModuleList(path(in_channels, width, stride) for _ in range(cardinality))
-        for own in self.paths:
-            own.add_module("conv3", nn.Conv2d(width, out_channels, 1, bias=False))
+        for each in self.paths:
+            each.add_module("conv3", nn.Conv2d(width, out_channels, 1, bias=False))
         self.norm3 = nn.BatchNorm2d(out_channels)
         self.shortcut = shortcut(in_channels, out_channels, stride)
         self.relu3 = nn.ReLU(inplace=True)
@@ -151,13 +150,13 @@ class SplitTransformMerge(nn.Module):
 
 
 def copy_weights(block: ResNeXtBlock, other: EarlyConcatenation | SplitTransformMerge) -> None:
-    """Give `other` the weights and statistics of `block`, so that both compute the same.
+    """Copy the weights and statistics of `block` to `other`, so that both compute the same.
 
-    The first 1x1 convolution is cut by its outputs and so is the 3x3, which has one group a path;
-    the last 1x1 of `SplitTransformMerge` is cut by its inputs.
+    The first 1x1 convolution and the 3x3 convolution, which has a group for each path, are split
+    along their output channels; the last 1x1 of `SplitTransformMerge` along its input channels.
 
     Raises:
-        RuntimeError: the two have not the same paths and channels.
+        RuntimeError: if the two blocks do not have the same paths and channels.
     """
     wanted, state = other.state_dict(), {}
     for key, value in block.state_dict().items():

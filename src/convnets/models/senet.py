@@ -1,15 +1,16 @@
-"""Squeeze-and-excitation networks: look at the whole image, then weigh each map.
+"""Squeeze-and-excitation networks: look at the whole image, then weight each channel.
 
 Jie Hu, Li Shen, Gang Sun: "Squeeze-and-excitation networks", 2018, figures 2 and 3, table 1.
 Lecture slides 49 and 50.
 
-The idea: the means of all maps decide by which factor from 0 to 1 each map counts. The layer is in
-`layers/squeeze_excite.py`; it fits into any block.
+The idea: each channel is multiplied by a factor from 0 to 1, which depends on the means of all
+channels. The layer is in `layers/squeeze_excite.py`; it fits into any block.
 
-Differences from the paper: none where the paper goes into detail. The layout is the authors', which
-is not quite that of ResNet: the max pool has no padding. SE-ResNet-18 and -34 are not in the paper;
-as in timm, whose weights are the public ones, a ReLU comes before the gate of a basic block.
-SE-GoogLeNet gates torchvision's GoogLeNet with batch norm, as the paper does BN-Inception.
+Differences from the paper: none where the paper gives details. Otherwise the networks follow the
+authors' code, in which the max pool has no padding. SE-ResNet-18 and -34 are not in the paper; as
+in timm, whose weights are the public ones, a ReLU comes before the gate of a basic block.
+SE-GoogLeNet adds gates to torchvision's GoogLeNet with batch norm, as the paper does to
+BN-Inception.
 """
 
 from collections import OrderedDict
@@ -17,7 +18,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from convnets.layers import SqueezeExcite
+from convnets.layers import SqueezeExcite, imagenet_stem
 from convnets.models.googlenet import (
     GoogLeNet,
     InceptionModule,
@@ -36,17 +37,25 @@ from convnets.models.resnext import ResNeXtBlock
 from convnets.registry import register
 
 REDUCTION = 16
-"""How much narrower than its maps the gate is, the paper's r (section 6.4)."""
+"""Channels of the block per hidden channel of the gate, the paper's r (section 6.4)."""
 
 
 def gate(channels: int) -> SqueezeExcite:
+    """A gate with the paper's reduction: (N, channels, H, W) -> (N, channels, H, W)."""
     return SqueezeExcite(channels, channels // REDUCTION)
 
 
 def gated(
     block: Callable[[int, int, int], ResidualBlock],
 ) -> Callable[[int, int, int], ResidualBlock]:
-    """`block`, with a gate at the end of its residual branch, before the addition (figure 3)."""
+    """`block` with a gate at the end of its residual branch, before the addition (figure 3).
+
+    Args:
+        block: makes a residual block from in_channels, out_channels and stride.
+
+    Returns:
+        A function with the arguments of `block` that makes the block with its gate.
+    """
 
     def make(in_channels: int, out_channels: int, stride: int) -> ResidualBlock:
         made = block(in_channels, out_channels, stride)
@@ -57,40 +66,41 @@ def gated(
 
 
 def basic_block(in_channels: int, out_channels: int, stride: int) -> BasicBlock:
-    """ResNet's basic block with a ReLU at the end of its residual branch."""
+    """ResNet's basic block with a ReLU at the end of its residual branch.
+
+    (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride))
+    """
     block = BasicBlock(in_channels, out_channels, stride)
     block.residual.add_module("relu2", nn.ReLU(inplace=True))
     return block
 
 
 def gated_inception(in_channels: int, widths: InceptionWidths) -> nn.Module:
-    """An Inception module of GoogLeNet with batch norm, and a gate behind it (figure 2)."""
+    """An Inception module of GoogLeNet with batch norm, followed by a gate (figure 2).
+
+    (N, in_channels, H, W) -> (N, widths.out_channels, H, W)
+    """
     module = InceptionModule(in_channels, widths, conv=conv_bn_relu, large_kernel=3)
     return nn.Sequential(OrderedDict(inception=module, gate=gate(widths.out_channels)))
 
 
-def stem(in_channels: int, width: int) -> nn.Module:
-    """A 7x7 convolution of stride 2 and a 3x3 max pool of stride 2: 224 -> 56 pixels.
+def stem(in_channels: int, out_channels: int) -> nn.Sequential:
+    """ResNet's stem with a max pool without padding, whose last window may extend beyond the edge.
 
-    The last window of the pool may reach over the edge. The image has at least 3 x 3 pixels.
+    (N, in_channels, H, W), H and W at least 3 -> (N, out_channels, H', W'): 224 -> 56 pixels.
     """
-    return nn.Sequential(
-        OrderedDict(
-            conv=nn.Conv2d(in_channels, width, 7, stride=2, padding=3, bias=False),
-            norm=nn.BatchNorm2d(width),
-            relu=nn.ReLU(inplace=True),
-            pool=nn.MaxPool2d(kernel_size=3, stride=2, ceil_mode=True),
-        )
-    )
+    layers = imagenet_stem(in_channels, out_channels)
+    layers.pool = nn.MaxPool2d(kernel_size=3, stride=2, ceil_mode=True)
+    return layers
 
 
 class SENet(ResNet):
     """ResNet of gated blocks: (N, in_channels, H, W), H and W at least 3 -> (N, num_classes).
 
     Args:
-        block: makes a block from in_channels, out_channels and stride; here it gets its gate.
-        depths: blocks in each stage.
-        widths: channels behind the stem and behind each stage.
+        block: makes a block without a gate from in_channels, out_channels and stride.
+        depths: number of blocks in each stage.
+        widths: number of channels after the stem and after each stage.
     """
 
     def __init__(

@@ -1,13 +1,13 @@
-"""ShuffleNet: grouped pointwise convolutions, with their channels shuffled.
+"""ShuffleNet: grouped 1x1 convolutions, with a shuffle of the channels between them.
 
 Xiangyu Zhang, Xinyu Zhou, Mengxiao Lin, Jian Sun: "ShuffleNet: an extremely efficient convolutional
 neural network for mobile devices", 2018, table 1 and figure 2. Lecture slide 62.
 
-The idea: in a small network most of the cost is in 1x1 convolutions; groups make them cheap, and a
-shuffle of the channels between two of them lets the groups hear of each other.
+The idea: in a small network, 1x1 convolutions are the most expensive layers. Groups make them
+cheap, and a shuffle of the channels passes information between the groups.
 
-Differences from the paper: He initialisation, since the paper states none. A stem that the scale
-factor makes too thin for the groups is widened to the next width that they divide.
+Differences from the paper: He initialisation, since the paper does not state one. Where the scale
+factor leaves the stem a width that is not a multiple of the groups, it gets the next multiple.
 """
 
 import math
@@ -22,10 +22,11 @@ from convnets.layers import (
     check_groups,
     conv_norm_act,
     init_he_normal_,
+    pooled_head,
 )
 from convnets.registry import register
 
-# Table 1: units in stages 2 to 4, the first of them with stride 2, and their widths for g groups.
+# Table 1: number of units in stages 2 to 4, the first with stride 2, and their widths for g groups.
 DEPTHS = (4, 8, 4)  # 28, 14, 7
 WIDTHS = {
     # g: stage 2, 3, 4
@@ -41,16 +42,19 @@ STEM_WIDTH = 24
 def residual(
     in_channels: int, mid_channels: int, out_channels: int, groups: tuple[int, int], stride: int = 1
 ) -> nn.Module:
-    """Grouped 1x1 down, shuffle, depthwise 3x3 without ReLU, grouped 1x1 up (figure 2b and c).
+    """Grouped 1x1, shuffle, depthwise 3x3 without ReLU, grouped 1x1 (figure 2b and c).
 
     (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride))
 
     Args:
-        mid_channels: width of the depthwise convolution.
-        groups: of the first and of the last convolution; the shuffle mixes those of the last.
+        in_channels: number of channels of the input.
+        mid_channels: number of channels of the depthwise convolution.
+        out_channels: number of channels of the output.
+        groups: groups of the first and of the last convolution; the shuffle is for the last.
+        stride: stride of the depthwise convolution.
 
     Raises:
-        ValueError: groups do not divide their channels.
+        ValueError: if the groups do not divide the channels of their convolutions.
     """
     for channels, parts in (
         (in_channels, groups[0]),
@@ -71,7 +75,15 @@ def residual(
 
 
 class ShuffleUnit(nn.Module):
-    """A residual block (figure 2b): (N, channels, H, W) -> the same."""
+    """A residual block (figure 2b): (N, channels, H, W) -> (N, channels, H, W).
+
+    Args:
+        channels: number of channels of input and output.
+        groups: groups of both 1x1 convolutions.
+
+    Raises:
+        ValueError: if `channels // 4` is not a multiple of `groups`.
+    """
 
     def __init__(self, channels: int, groups: int) -> None:
         super().__init__()
@@ -83,12 +95,15 @@ class ShuffleUnit(nn.Module):
 
 
 class HalvingShuffleUnit(nn.Module):
-    """A unit of stride 2, which writes new maps beside the pooled old ones (figure 2c).
+    """A unit of stride 2, which concatenates its residual branch and its pooled input (figure 2c).
 
     (N, in_channels, H, W) -> (N, out_channels, ceil(H / 2), ceil(W / 2))
 
     Args:
-        groups: of the first and of the last convolution.
+        groups: groups of the first and of the last convolution.
+
+    Raises:
+        ValueError: if the groups do not divide the channels of their convolutions.
     """
 
     def __init__(self, in_channels: int, out_channels: int, groups: tuple[int, int]) -> None:
@@ -106,12 +121,12 @@ class ShuffleNet(ImageClassifier):
     """ShuffleNet v1: (N, in_channels, H, W) -> (N, num_classes).
 
     Args:
-        groups: of the 1x1 convolutions, one of `WIDTHS`.
-        scale: factor for all widths, the paper's s.
+        groups: groups of the 1x1 convolutions, a key of `WIDTHS`.
+        scale: factor of all widths, the paper's s.
 
     Raises:
-        ValueError: a number of groups that table 1 does not have, or a scale whose widths the
-            groups do not divide.
+        ValueError: if table 1 does not have this number of groups, or the groups do not divide the
+            scaled widths.
     """
 
     def __init__(
@@ -127,18 +142,15 @@ class ShuffleNet(ImageClassifier):
         features["pool"] = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)  # 56
         for stage, (depth, width) in enumerate(zip(DEPTHS, WIDTHS[groups], strict=True), start=2):
             out_channels = int(width * scale)
-            # The stem has few channels: the first convolution on them is not grouped.
+            # The stem has few channels, so the first convolution after it is not grouped.
             first = (1 if stage == 2 else groups, groups)
             units: list[nn.Module] = [HalvingShuffleUnit(channels, out_channels, first)]
             units += [ShuffleUnit(out_channels, groups) for _ in range(depth - 1)]
             features[f"stage{stage}"] = nn.Sequential(*units)
             channels = out_channels
-        classifier = OrderedDict(
-            pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), fc=nn.Linear(channels, num_classes)
-        )
         super().__init__(
             nn.Sequential(features),
-            nn.Sequential(classifier),
+            pooled_head(channels, num_classes),
             num_classes=num_classes,
             in_channels=in_channels,
         )

@@ -1,12 +1,12 @@
-"""ShuffleNet v2: fast by the clock, not by the count of operations.
+"""ShuffleNet v2: designed for measured speed rather than for few operations.
 
 Ningning Ma, Xiangyu Zhang, Hai-Tao Zheng, Jian Sun: "ShuffleNet V2: practical guidelines for
 efficient CNN architecture design", 2018, table 5 and figure 3. It follows lecture slide 62.
 
-The idea: groups cost memory traffic. Split the channels in two, work on one half with ungrouped
-convolutions of equal width, concatenate, and shuffle the halves.
+The idea: groups increase memory traffic. Instead, split the channels into halves, convolve one half
+with ungrouped convolutions of equal width, concatenate, and shuffle the halves.
 
-Differences from the paper: He initialisation, since the paper states none.
+Differences from the paper: He initialisation, since the paper does not state one.
 """
 
 from collections import OrderedDict
@@ -20,10 +20,11 @@ from convnets.layers import (
     check_groups,
     conv_norm_act,
     init_he_normal_,
+    pooled_head,
 )
 from convnets.registry import register
 
-# Table 5: units in stages 2 to 4, the first of them with stride 2; widths of these and of conv5.
+# Table 5: number of units in stages 2 to 4, the first with stride 2; widths of these and of conv5.
 STEM_WIDTH = 24
 DEPTHS = (4, 8, 4)  # 28, 14, 7
 WIDTHS = {
@@ -35,7 +36,7 @@ WIDTHS = {
 
 
 def branch(in_channels: int, out_channels: int, stride: int = 1) -> nn.Module:
-    """1x1, depthwise 3x3 without ReLU, 1x1 (figure 3, the right branches).
+    """1x1, depthwise 3x3 without ReLU and 1x1, the right branches of figure 3c and d.
 
     (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride))
     """
@@ -51,10 +52,12 @@ def branch(in_channels: int, out_channels: int, stride: int = 1) -> nn.Module:
 
 
 class ShuffleUnitV2(nn.Module):
-    """Half of the channels pass, half are worked on (figure 3c): (N, channels, H, W) -> the same.
+    """Convolves half of the channels and passes the other half on (figure 3c).
+
+    (N, channels, H, W) -> (N, channels, H, W)
 
     Raises:
-        ValueError: the channels do not split in two.
+        ValueError: if `channels` is odd.
     """
 
     def __init__(self, channels: int) -> None:
@@ -64,17 +67,17 @@ class ShuffleUnitV2(nn.Module):
         self.shuffle = ChannelShuffle(channels, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        passed, worked_on = x.chunk(2, dim=1)
-        return self.shuffle(torch.cat([passed, self.branch(worked_on)], dim=1))
+        passed, convolved = x.chunk(2, dim=1)
+        return self.shuffle(torch.cat([passed, self.branch(convolved)], dim=1))
 
 
 class HalvingShuffleUnitV2(nn.Module):
-    """Both branches work on all channels, with stride 2 (figure 3d).
+    """A unit of stride 2, in which two branches convolve all channels (figure 3d).
 
     (N, in_channels, H, W) -> (N, out_channels, ceil(H / 2), ceil(W / 2))
 
     Raises:
-        ValueError: `out_channels` do not split in two.
+        ValueError: if `out_channels` is odd.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -99,10 +102,10 @@ class ShuffleNetV2(ImageClassifier):
     """ShuffleNet v2: (N, in_channels, H, W) -> (N, num_classes).
 
     Args:
-        widths: of stages 2 to 4 and of the last convolution, a row of `WIDTHS`.
+        widths: widths of stages 2 to 4 and of the last convolution, such as a value of `WIDTHS`.
 
     Raises:
-        ValueError: a width that does not split in two.
+        ValueError: if the width of a stage is odd.
     """
 
     def __init__(
@@ -118,12 +121,9 @@ class ShuffleNetV2(ImageClassifier):
             features[f"stage{stage}"] = nn.Sequential(*units)
             channels = width
         features["conv5"] = conv_norm_act(channels, widths[3], 1)
-        classifier = OrderedDict(
-            pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), fc=nn.Linear(widths[3], num_classes)
-        )
         super().__init__(
             nn.Sequential(features),
-            nn.Sequential(classifier),
+            pooled_head(widths[3], num_classes),
             num_classes=num_classes,
             in_channels=in_channels,
         )

@@ -1,4 +1,4 @@
-"""Networks made for ImageNet, on images of 28 to 32 pixels."""
+"""Adapt networks made for ImageNet to images of 28 to 32 pixels."""
 
 from collections import defaultdict
 from typing import Any
@@ -9,20 +9,22 @@ from torch import Tensor, nn
 from convnets.layers import ImageClassifier
 
 SMALL_SIDE = 32
+"""Input size of an adapted network, in pixels."""
 LARGEST_FACTOR = 8
-"""Image side by side of the last maps: 32 pixels leave maps of 4x4, as usual for CIFAR."""
+"""Side of an image over that of its last feature maps: 32 pixels leave 4, as usual for CIFAR."""
 _STRIDED = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
 
 
 def keep_small_images_(net: ImageClassifier, input_size: int) -> None:
-    """Take the first strides out of `net`, in place, so that it divides an image by at most 8.
+    """Remove the first strides of `net` in place, so that it reduces an image at most 8 times.
 
-    No weight changes its shape, so public weights still fit. A 2x2 pool without its stride would
-    only blur; it becomes the identity.
+    (N, in_channels, H, W) then gives feature maps (N, C, H', W') with H' of about H / 8 or more.
+    The shapes of the weights do not change, so public weights still fit. A 2x2 pool whose stride is
+    removed becomes the identity. `net.smallest_input` and `net.input_size` are updated.
 
     Args:
-        net: a network of the course's contract.
-        input_size: side in pixels of an image that `net` takes as it is.
+        net: the network.
+        input_size: side of an image that `net` accepts before the change, in pixels.
     """
     steps = _steps(net, input_size)
     factor = 1
@@ -39,15 +41,15 @@ def keep_small_images_(net: ImageClassifier, input_size: int) -> None:
 
 
 def _steps(net: ImageClassifier, input_size: int) -> dict[int, list[Any]]:
-    """Layers with a stride, by the side of the maps that they take: a step and its branches."""
+    """Layers with a stride by the side of their input; parallel branches share a side."""
     steps: dict[int, list[Any]] = defaultdict(list)
 
-    def note(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    def record(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         if _stride(layer) > 1:
             steps[inputs[0].shape[-1]].append(layer)
 
     layers = [layer for layer in net.features.modules() if isinstance(layer, _STRIDED)]
-    hooks = [layer.register_forward_pre_hook(note) for layer in layers]
+    hooks = [layer.register_forward_pre_hook(record) for layer in layers]
     try:
         _run(net, input_size)
     finally:
@@ -61,7 +63,7 @@ def _stride(layer: Any) -> int:
 
 
 def _run(net: ImageClassifier, side: int) -> None:
-    """A forward pass on the meta device, which computes shapes only."""
+    """Run a forward pass on the meta device, which computes shapes only."""
     state = {key: tensor.to("meta") for key, tensor in net.state_dict().items()}
     image = torch.empty(2, net.in_channels, side, side, device="meta")
     with torch.device("meta"), torch.no_grad():
@@ -69,7 +71,7 @@ def _run(net: ImageClassifier, side: int) -> None:
 
 
 def _smallest(net: ImageClassifier, works: int) -> int:
-    """Side of the smallest image that every layer can handle, by bisection."""
+    """Side of the smallest image that every layer can handle, found by bisection."""
     fails, net.smallest_input = 0, 1
     while works - fails > 1:
         middle = (fails + works) // 2

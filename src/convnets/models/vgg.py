@@ -3,13 +3,13 @@
 Karen Simonyan, Andrew Zisserman: "Very deep convolutional networks for large-scale image
 recognition", 2015, table 1. Lecture slides 15 to 20.
 
-The idea: 3x3 convolutions everywhere; two of them see 5x5 pixels, three see 7x7, with fewer
-weights.
+The idea: 3x3 convolutions everywhere. Two in a row have a receptive field of 5x5 pixels and three
+of 7x7, with fewer weights than one large convolution.
 
-Differences from the paper: He initialisation, since the paper's N(0, 0.01^2) trains 16 layers only
-when the first ones come from the trained 11-layer net. The average pool before FC6 admits other
-sizes; at 224 pixels it changes nothing. The variants with batch norm are torchvision's, not the
-paper's.
+Differences from the paper: He initialisation, since with the paper's N(0, 0.01^2) a network of 16
+layers trains only if its first layers come from a trained network of 11. The average pool before
+FC6 makes other sizes possible; at 224 pixels it has no effect. The variants with batch norm are
+torchvision's, not the paper's.
 """
 
 from collections import OrderedDict
@@ -32,8 +32,8 @@ class VGG(ImageClassifier):
     """VGG: (N, in_channels, H, W), H and W at least 32 -> (N, num_classes).
 
     Args:
-        stages: widths of the convolutions before each pool, as a row of `STAGES`.
-        batch_norm: batch norm after each convolution.
+        stages: widths of the convolutions before each max pool, such as a row of `STAGES`.
+        batch_norm: put a batch norm after each convolution.
     """
 
     def __init__(

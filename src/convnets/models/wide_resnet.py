@@ -3,19 +3,19 @@
 Sergey Zagoruyko, Nikos Komodakis: "Wide residual networks", 2016, tables 1 and 8. Lecture slide
 54.
 
-The idea: width does what depth does, and a GPU computes a few wide layers faster than many thin
+The idea: width has the effect of depth, and a GPU computes few wide layers faster than many narrow
 ones.
 
-Differences from the paper: the dropout between the convolutions of a block, an option of the paper,
-is left out. WRN-101-2 is torchvision's; the paper stops at 50 layers.
+Differences from the paper: the dropout between the convolutions of a block, an option in the paper,
+is left out. WRN-101-2 is torchvision's; the paper's networks for ImageNet have at most 50 layers.
 """
 
 from convnets.layers import imagenet_stem
-from convnets.models.preact import PreactBasicBlock, PreactResNet, small_stem
+from convnets.models.preact import PreactBasicBlock, PreactResNet, small_preact_stem
 from convnets.models.resnet import TABLE_1, Bottleneck, ResNet
 from convnets.registry import register
 
-# Table 1, for images of 32 pixels: channels behind conv1, and behind conv2 to conv4 for k = 1.
+# Table 1, for images of 32 pixels: channels after conv1, and after conv2 to conv4 with k = 1.
 STEM_WIDTH = 16
 STAGE_WIDTHS = (16, 32, 64)
 
@@ -26,12 +26,14 @@ def wide_resnet(
     """WRN-depth-factor for small images (table 1): (N, in_channels, H, W) -> (N, num_classes).
 
     Args:
-        depth: convolutions on the way from image to scores and, as in the paper, those of the three
-            shortcuts that change the width: 6n + 4 for n blocks in each of three stages.
-        factor: how many times wider than ResNet the stages are, the paper's k.
+        depth: number of convolutions, 6n + 4 for n blocks in each of three stages. As in the paper
+            it counts those of the three shortcuts that change the width.
+        factor: factor of the widths of the stages, the paper's k.
+        num_classes: number of classes.
+        in_channels: number of channels of the images.
 
     Raises:
-        ValueError: no whole number of blocks makes `depth`, or `factor` is below 1.
+        ValueError: if `depth` is not 6n + 4 for a positive n, or `factor` is below 1.
     """
     blocks, rest = divmod(depth - 4, 6)
     if blocks < 1 or rest:
@@ -43,16 +45,17 @@ def wide_resnet(
         raise ValueError(f"factor must be at least 1, got {factor}")
     widths = (STEM_WIDTH, *(factor * width for width in STAGE_WIDTHS))
     return PreactResNet(
-        PreactBasicBlock, (blocks,) * 3, widths, small_stem, num_classes, in_channels
+        PreactBasicBlock, (blocks,) * 3, widths, small_preact_stem, num_classes, in_channels
     )
 
 
 def wide_bottleneck(
     in_channels: int, out_channels: int, stride: int = 1, factor: int = 2
 ) -> Bottleneck:
-    """ResNet's bottleneck whose 3x3 convolution is `factor` times wider (section 3.3, ImageNet).
+    """ResNet's bottleneck with `factor` times as many channels in its 3x3 convolution.
 
-    (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride))
+    (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride)). Zagoruyko &
+    Komodakis (2016), section 3.3, for ImageNet.
     """
     return Bottleneck(in_channels, out_channels, stride, mid_channels=factor * out_channels // 4)
 

@@ -1,15 +1,16 @@
-"""ZFNet: AlexNet with a finer first layer, found by looking at what AlexNet had learnt.
+"""ZFNet: AlexNet with a finer first layer, designed after looking at AlexNet's features.
 
 Matthew D. Zeiler, Rob Fergus: "Visualizing and understanding convolutional networks", 2014, figure
 3, section 4.1 and table 2. Lecture slide 15.
 
-The idea: the first filters are 7x7 of stride 2 and no longer 11x11 of stride 4, which lost the
-middle frequencies and drew aliasing patterns into the second layer.
+The idea: the first filters have 7x7 pixels and stride 2 instead of 11x11 and stride 4, which missed
+the middle frequencies and caused aliasing in the second layer.
 
-Differences from the paper: none. `zfnet_paper` has figure 3's widths; `zfnet` has the lecture's
-512, 1024 and 512, which are the paper's network (b) in table 2. The slide does not say that the
-second convolution strides by 2 as well and that all layers see all maps; figure 3 and section 3 do.
-The average pool before FC6 admits other sizes; at 224 it changes nothing.
+Differences from the paper: none. `zfnet_paper` has the widths of figure 3; `zfnet` has those of the
+lecture, 512, 1024 and 512, which are network (b) of the paper's table 2. Two details are in figure
+3 and section 3 but not on the slide: the second convolution has stride 2 as well, and no
+convolution is grouped. The average pool before FC6 makes other sizes possible; at 224 pixels it has
+no effect.
 """
 
 from dataclasses import replace
@@ -20,19 +21,19 @@ from torch import nn
 from convnets.models.alexnet import NORM, AlexNet, ConvRow
 from convnets.registry import register
 
-# 110 -> 55, 26 -> 13 and 13 -> 6 only if the last window may reach over the edge.
+# The sizes 110 -> 55, 26 -> 13 and 13 -> 6 need ceil_mode: a last window beyond the edge counts.
 POOL = ("pool", partial(nn.MaxPool2d, kernel_size=3, stride=2, ceil_mode=True))
 
-# Figure 3. It pools before it normalises; AlexNet does the reverse.
+# Figure 3. The pool comes before the normalisation; in AlexNet it comes after it.
 FIGURE_3 = (
-    # channels kernel stride padding groups then
+    # channels, kernel, stride, padding, groups, then
     ConvRow(96, 7, 2, 1, 1, (POOL, NORM)),  # 110, 55
     ConvRow(256, 5, 2, 0, 1, (POOL, NORM)),  # 26, 13
     ConvRow(384, 3, 1, 1, 1),  # 13
     ConvRow(384, 3, 1, 1, 1),  # 13
     ConvRow(256, 3, 1, 1, 1, (POOL,)),  # 13, 6
 )
-# Table 2, network (b): layers 3, 4 and 5 with 512, 1024 and 512 maps.
+# Table 2, network (b): 512, 1024 and 512 feature maps in layers 3, 4 and 5.
 WIDER = (
     *FIGURE_3[:2],
     *(
@@ -46,7 +47,7 @@ class ZFNet(AlexNet):
     """ZFNet: (N, in_channels, H, W) -> (N, num_classes).
 
     Args:
-        rows: the five convolutions, as `FIGURE_3` or `WIDER`.
+        rows: the five convolutions, such as `FIGURE_3` or `WIDER`.
     """
 
     def __init__(
@@ -57,10 +58,10 @@ class ZFNet(AlexNet):
 
 
 def init_zfnet_(net: ZFNet) -> None:
-    """AlexNet's weights N(0, 0.01^2), but all biases 0 (section 3).
+    """Set all biases to 0 (section 3); the weights keep AlexNet's N(0, 0.01^2).
 
-    The paper says that weights are "initialized to 10^-2"; filters that start equal would stay
-    equal, so that must be the deviation.
+    The paper says that weights are "initialized to 10^-2". Filters that start equal would stay
+    equal, so that must be the standard deviation.
     """
     for name, parameter in net.named_parameters():
         if name.endswith("bias"):

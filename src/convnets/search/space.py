@@ -15,7 +15,7 @@ from functools import cached_property
 import torch
 from torch import nn
 
-from convnets.layers import ImageClassifier, init_he_normal_
+from convnets.layers import ImageClassifier, init_he_normal_, pooled_head
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,9 @@ class Architecture:
             features[f"norm{number}"] = nn.BatchNorm2d(layer.out_channels)
             features[f"relu{number}"] = nn.ReLU(inplace=True)
             channels = layer.out_channels
-        classifier = OrderedDict(
-            pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(), fc=nn.Linear(channels, num_classes)
-        )
         net = ImageClassifier(
             nn.Sequential(features),
-            nn.Sequential(classifier),
+            pooled_head(channels, num_classes),
             num_classes=num_classes,
             in_channels=in_channels,
         )

@@ -1,4 +1,4 @@
-"""How a public network's keys become ours."""
+"""Rules that rename the keys of a public network's state dict to ours."""
 
 import re
 from collections.abc import Callable
@@ -7,21 +7,27 @@ from dataclasses import dataclass
 from convnets.layers import ImageClassifier
 
 Rename = Callable[[str], str | None]
-"""Their key -> our key, or `None` for a tensor that our network does not have."""
+"""Public key -> our key, or `None` for a tensor that our network does not have."""
+Renamer = Callable[[ImageClassifier], Rename]
+"""Makes the function that renames keys from our network, whose layers it may need to know."""
 
 
 @dataclass(frozen=True)
-class Public:
-    """A network of another package: its name there, and how its keys read in ours."""
+class PublicNetwork:
+    """A network of another package that has the layers of one of ours."""
 
     name: str
-    renamer: Callable[[ImageClassifier], Rename]
+    """Its name in that package."""
+    renamer: Renamer
 
 
-def by_rules(*rules: tuple[str, str | None]) -> Callable[[ImageClassifier], Rename]:
-    """Replace the start of a key by the first pattern that matches; `None` drops the tensor.
+def by_rules(*rules: tuple[str, str | None]) -> Renamer:
+    """Renames by the first rule whose pattern matches the start of a key.
 
-    A key that no pattern matches stays as it is, and is then found to be unknown.
+    A key that no pattern matches is returned unchanged; the converter then reports it as unknown.
+
+    Args:
+        rules: pairs of a regular expression and its replacement, or `None` to drop the tensor.
     """
 
     def rename(key: str) -> str | None:
@@ -33,11 +39,12 @@ def by_rules(*rules: tuple[str, str | None]) -> Callable[[ImageClassifier], Rena
     return lambda net: rename
 
 
-def by_number(classifier: dict[str, str]) -> Callable[[ImageClassifier], Rename]:
-    """For networks that number the layers of `features`, in our order, where we name them.
+def by_number(classifier: dict[str, str]) -> Renamer:
+    """Renames for networks whose layers have numbers where ours have names.
 
     Args:
-        classifier: number -> our name of each layer of `classifier` that has weights.
+        classifier: our name for the number of each layer of `classifier` that has weights. The
+            layers of `features` are taken to be in the same order.
     """
 
     def renamer(net: ImageClassifier) -> Rename:
@@ -56,8 +63,8 @@ def by_number(classifier: dict[str, str]) -> Callable[[ImageClassifier], Rename]
     return renamer
 
 
-def bn_is_norm(renamer: Callable[[ImageClassifier], Rename]) -> Callable[[ImageClassifier], Rename]:
-    """For packages that call every batch norm `bn`: first write `norm`, then rename."""
+def bn_is_norm(renamer: Renamer) -> Renamer:
+    """Renames for packages whose batch norms are called `bn`: replaces `bn` by `norm` first."""
 
     def with_norm(net: ImageClassifier) -> Rename:
         rename = renamer(net)

@@ -1,12 +1,21 @@
-"""Our networks that timm has too; its published Inception weights expect pixels from -1 to 1."""
+"""timm's networks that have the layers of ours.
+
+Its published Inception weights expect pixels from -1 to 1.
+"""
 
 from convnets.layers import ImageClassifier
 from convnets.models.checkpoints import torchvision
-from convnets.models.checkpoints.renaming import Public, Rename, bn_is_norm, by_number, by_rules
+from convnets.models.checkpoints.renaming import (
+    PublicNetwork,
+    Rename,
+    bn_is_norm,
+    by_number,
+    by_rules,
+)
 
 
 def _branches(theirs: str, ours: str) -> tuple[tuple[str, str], ...]:
-    """Rules for the branches of an Inception module, which both sides count from 0."""
+    """Rules for the branches of an Inception module, which both packages count from 0."""
     return (
         (theirs + r"branch(?P<b>\d)\.(?P<i>\d)\.", ours + r"branches.\g<b>.\g<i>."),
         (theirs + r"branch(?P<b>\d)_(?P<i>\d)a\.", ours + r"branches.\g<b>.\g<i>.branches.0.0."),
@@ -16,7 +25,7 @@ def _branches(theirs: str, ours: str) -> tuple[tuple[str, str], ...]:
     )
 
 
-# timm numbers the parts of Inception-v4; these are ours, in the same order.
+# Our names of the parts of Inception-v4, in the order in which timm numbers them.
 INCEPTION_V4_PARTS = (
     *("conv1", "conv2", "conv3", "stem1", "stem2", "stem3"),
     *(f"inception_a.{i}" for i in range(4)),
@@ -60,8 +69,8 @@ INCEPTION_RESNET_V2 = bn_is_norm(
         (r"classif\.", r"classifier.fc."),
     )
 )
-# Its published weights are for ReLU6, which is cut off at 6: with them our network, which has the
-# paper's ReLU, computes something else.
+# timm's published weights are for ReLU6. Our network has the paper's ReLU, so its outputs differ
+# with these weights.
 MOBILENET = by_rules(
     (r"conv_stem\.", r"features.stem.conv."),
     (r"bn1\.", r"features.stem.norm."),
@@ -114,8 +123,8 @@ SENET = by_rules(
 )
 
 
-def vgg(net: ImageClassifier) -> Rename:
-    """Layers of `features` by number; the first fully connected layers as convolutions."""
+def vgg_renamer(net: ImageClassifier) -> Rename:
+    """Renames for numbered `features`, and for fully connected layers that are convolutions."""
     numbered = by_number({})(net)
     classifier = by_rules(
         (r"pre_logits\.fc1\.", r"classifier.fc6."),
@@ -125,8 +134,8 @@ def vgg(net: ImageClassifier) -> Rename:
     return lambda key: numbered(key) if key.startswith("features.") else classifier(key)
 
 
-# MobileNet v2 and EfficientNet; the first stage has no expansion. From B5 on, the batch norms of
-# timm add 1e-5 to the variance, those of the authors and ours 1e-3.
+# MobileNet v2 and EfficientNet; the first stage has no expansion. In B5 to B7, batch norm adds 1e-5
+# to the variance in timm, and 1e-3 in the authors' network and in ours.
 INVERTED_RESIDUALS = by_rules(
     (r"conv_stem\.", r"features.stem.conv."),
     (r"bn1\.", r"features.stem.norm."),
@@ -150,28 +159,30 @@ INVERTED_RESIDUALS = by_rules(
 )
 
 NETWORKS = {
-    **{f"vgg{depth}": Public(f"vgg{depth}", vgg) for depth in (11, 13, 16, 19)},
-    **{f"vgg{depth}_bn": Public(f"vgg{depth}_bn", vgg) for depth in (11, 13, 16, 19)},
+    **{f"vgg{depth}": PublicNetwork(f"vgg{depth}", vgg_renamer) for depth in (11, 13, 16, 19)},
     **{
-        name: Public(name, network.renamer)
+        f"vgg{depth}_bn": PublicNetwork(f"vgg{depth}_bn", vgg_renamer) for depth in (11, 13, 16, 19)
+    },
+    **{
+        name: PublicNetwork(name, network.renamer)
         for name, network in torchvision.NETWORKS.items()
         if name.startswith(("resnet", "wide_resnet", "resnext", "densenet"))
     },
-    "mobilenet_v2": Public("mobilenetv2_100", INVERTED_RESIDUALS),
+    "mobilenet_v2": PublicNetwork("mobilenetv2_100", INVERTED_RESIDUALS),
     **{
-        f"efficientnet_b{number}": Public(f"efficientnet_b{number}", INVERTED_RESIDUALS)
+        f"efficientnet_b{number}": PublicNetwork(f"efficientnet_b{number}", INVERTED_RESIDUALS)
         for number in range(8)
     },
-    "inception_v4": Public("inception_v4", INCEPTION_V4),
-    "inception_resnet_v2": Public("inception_resnet_v2", INCEPTION_RESNET_V2),
+    "inception_v4": PublicNetwork("inception_v4", INCEPTION_V4),
+    "inception_resnet_v2": PublicNetwork("inception_resnet_v2", INCEPTION_RESNET_V2),
     **{
-        f"preact_resnet{depth}": Public(f"resnetv2_{depth}", PREACT_RESNET)
+        f"preact_resnet{depth}": PublicNetwork(f"resnetv2_{depth}", PREACT_RESNET)
         for depth in (18, 34, 50, 101, 152)
     },
     **{
-        f"se_resnet{depth}": Public(f"legacy_seresnet{depth}", SENET)
+        f"se_resnet{depth}": PublicNetwork(f"legacy_seresnet{depth}", SENET)
         for depth in (18, 34, 50, 101, 152)
     },
-    "se_resnext50_32x4d": Public("legacy_seresnext50_32x4d", SENET),
-    "mobilenet_v1": Public("mobilenetv1_100", MOBILENET),
+    "se_resnext50_32x4d": PublicNetwork("legacy_seresnext50_32x4d", SENET),
+    "mobilenet_v1": PublicNetwork("mobilenetv1_100", MOBILENET),
 }

@@ -1,19 +1,25 @@
-"""Our networks that torchvision has too."""
+"""Torchvision's networks that have the layers of ours."""
 
 from convnets.layers import ImageClassifier
-from convnets.models.checkpoints.renaming import Public, Rename, bn_is_norm, by_number, by_rules
+from convnets.models.checkpoints.renaming import (
+    PublicNetwork,
+    Rename,
+    bn_is_norm,
+    by_number,
+    by_rules,
+)
 
 
 def conv_and_norm(theirs: str, number: int, ours: str) -> tuple[tuple[str, str], tuple[str, str]]:
-    """Rules for a convolution that they number, and the batch norm behind it."""
+    """Rules for a numbered convolution and the batch norm after it."""
     return (
         (rf"{theirs}{number}\.", f"{ours}conv."),
         (rf"{theirs}{number + 1}\.", f"{ours}norm."),
     )
 
 
-def mobilenet_v2(net: ImageClassifier) -> Rename:
-    """They count blocks from first to last, we in stages; they number the layers of a block."""
+def mobilenet_v2_renamer(net: ImageClassifier) -> Rename:
+    """Renames for blocks that are numbered through the network, where ours are in stages."""
     features = dict(net.features.named_children())
     blocks = [
         f"features.{name}.{index}."
@@ -37,7 +43,7 @@ def mobilenet_v2(net: ImageClassifier) -> Rename:
 
 
 def mbconv(theirs: str, ours: str, first: int) -> tuple[tuple[str, str], ...]:
-    """Rules for a block of EfficientNet, from its depthwise convolution on."""
+    """Rules for the layers of an MBConv block from its depthwise convolution on."""
     return (
         *conv_and_norm(rf"{theirs}{first}\.", 0, f"{ours}depthwise."),
         (rf"{theirs}{first + 1}\.fc1\.", f"{ours}gate.reduce."),
@@ -64,7 +70,7 @@ RESNET = by_rules(
     (r"layer(\d+)\.(\d+)\.downsample\.1\.", r"features.stage\1.\2.shortcut.norm."),
     (r"fc\.", r"classifier.fc."),
 )
-# Their conv2 and conv3 are the lines "3x3 reduce" and "3x3" of table 1. Published weights expect
+# torchvision's conv2 and conv3 are the rows "3x3 reduce" and "3x3" of table 1. Its weights expect
 # pixels from -1 to 1.
 GOOGLENET = bn_is_norm(
     by_rules(
@@ -81,7 +87,7 @@ GOOGLENET = bn_is_norm(
         (r"fc\.", r"classifier.fc."),
     )
 )
-# Published files write norm.1 where the network has norm1.
+# The published files have norm.1 where the network has norm1.
 DENSENET = by_rules(
     (r"features\.(conv|norm)0\.", r"features.stem.\1."),
     (
@@ -107,23 +113,29 @@ SHUFFLENET_V2 = by_rules(
 VGG = by_number({"0": "fc6", "3": "fc7", "6": "fc8"})
 
 NETWORKS = {
-    "alexnet_one_tower": Public("alexnet", by_number({"1": "fc6", "4": "fc7", "6": "fc8"})),
-    **{f"vgg{depth}": Public(f"vgg{depth}", VGG) for depth in (11, 13, 16, 19)},
-    **{f"vgg{depth}_bn": Public(f"vgg{depth}_bn", VGG) for depth in (11, 13, 16, 19)},
-    "googlenet_bn": Public("googlenet", GOOGLENET),
-    **{f"resnet{depth}": Public(f"resnet{depth}", RESNET) for depth in (18, 34, 50, 101, 152)},
+    "alexnet_one_tower": PublicNetwork("alexnet", by_number({"1": "fc6", "4": "fc7", "6": "fc8"})),
+    **{f"vgg{depth}": PublicNetwork(f"vgg{depth}", VGG) for depth in (11, 13, 16, 19)},
+    **{f"vgg{depth}_bn": PublicNetwork(f"vgg{depth}_bn", VGG) for depth in (11, 13, 16, 19)},
+    "googlenet_bn": PublicNetwork("googlenet", GOOGLENET),
     **{
-        name: Public(name, RESNET)
+        f"resnet{depth}": PublicNetwork(f"resnet{depth}", RESNET)
+        for depth in (18, 34, 50, 101, 152)
+    },
+    **{
+        name: PublicNetwork(name, RESNET)
         for name in ("wide_resnet50_2", "wide_resnet101_2", "resnext50_32x4d", "resnext101_32x8d")
     },
-    **{f"densenet{depth}": Public(f"densenet{depth}", DENSENET) for depth in (121, 161, 169, 201)},
-    "mobilenet_v2": Public("mobilenet_v2", mobilenet_v2),
     **{
-        f"shufflenet_v2_{scale}": Public(f"shufflenet_v2_{scale}", SHUFFLENET_V2)
+        f"densenet{depth}": PublicNetwork(f"densenet{depth}", DENSENET)
+        for depth in (121, 161, 169, 201)
+    },
+    "mobilenet_v2": PublicNetwork("mobilenet_v2", mobilenet_v2_renamer),
+    **{
+        f"shufflenet_v2_{scale}": PublicNetwork(f"shufflenet_v2_{scale}", SHUFFLENET_V2)
         for scale in ("x0_5", "x1_0", "x1_5", "x2_0")
     },
     **{
-        f"efficientnet_b{number}": Public(f"efficientnet_b{number}", EFFICIENTNET)
+        f"efficientnet_b{number}": PublicNetwork(f"efficientnet_b{number}", EFFICIENTNET)
         for number in range(8)
     },
 }

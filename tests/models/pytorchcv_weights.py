@@ -1,16 +1,19 @@
-"""Our networks that pytorchcv has too."""
+"""pytorchcv's networks that have the layers of ours."""
 
 import re
-from collections.abc import Callable
 
 from convnets.layers import ImageClassifier
-from convnets.models.checkpoints.renaming import Public, Rename, bn_is_norm, by_rules
+from convnets.models.checkpoints.renaming import (
+    PublicNetwork,
+    Rename,
+    Renamer,
+    bn_is_norm,
+    by_rules,
+)
 
 
-def units_from_0(
-    renamer: Callable[[ImageClassifier], Rename],
-) -> Callable[[ImageClassifier], Rename]:
-    """It counts the units of a stage from 1; first count them from 0, then rename."""
+def units_from_0(renamer: Renamer) -> Renamer:
+    """Counts the units of a stage from 0, which pytorchcv counts from 1, and then renames."""
 
     def from_0(net: ImageClassifier) -> Rename:
         rename = renamer(net)
@@ -33,8 +36,8 @@ def _shuffle_unit(theirs: str, ours: str) -> tuple[tuple[str, str], ...]:
     )
 
 
-# Its response normalisation divides alpha by the window, and comes before the pool: with its
-# published weights our networks compute almost, but not quite, the same.
+# pytorchcv's response normalisation divides alpha by the window and comes before the pool, so with
+# its published weights the outputs of our networks differ slightly.
 ZFNET = by_rules(
     (r"features\.stage1\.unit1\.conv\.", r"features.conv1."),
     (r"features\.stage2\.unit1\.conv\.", r"features.conv2."),
@@ -45,7 +48,7 @@ ZFNET = by_rules(
     (r"output\.fc2\.fc\.", r"classifier.fc7."),
     (r"output\.fc3\.", r"classifier.fc8."),
 )
-# Of its small ResNets none is ours: they project where the paper's shortcuts pad with zeros.
+# None of its small ResNets is ours: they project where the paper's shortcuts pad with zeros.
 RESNET = units_from_0(
     bn_is_norm(
         by_rules(
@@ -83,7 +86,7 @@ WIDE_RESNET = units_from_0(
         )
     )
 )
-# Its densenet40_k12 has no counterpart here: unlike the paper's, it halves maps between blocks.
+# Its densenet40_k12 is not ours: unlike the paper's, it halves the channels between blocks.
 SMALL_DENSENET = bn_is_norm(
     by_rules(
         (r"features\.init_block\.", r"features.stem.conv."),
@@ -122,13 +125,13 @@ SHUFFLENET = by_rules(
 )
 
 NETWORKS = {
-    "zfnet": Public("zfnetb", ZFNET),
-    "zfnet_paper": Public("zfnet", ZFNET),
-    **{f"resnet{depth}_v1": Public(f"resnet{depth}", RESNET) for depth in (50, 101, 152)},
-    "wide_resnet28_10": Public("wide_resnet28_10_cifar10", WIDE_RESNET),
-    "densenet_bc100_12": Public("densenet100_k12_bc_cifar10", SMALL_DENSENET),
+    "zfnet": PublicNetwork("zfnetb", ZFNET),
+    "zfnet_paper": PublicNetwork("zfnet", ZFNET),
+    **{f"resnet{depth}_v1": PublicNetwork(f"resnet{depth}", RESNET) for depth in (50, 101, 152)},
+    "wide_resnet28_10": PublicNetwork("wide_resnet28_10_cifar10", WIDE_RESNET),
+    "densenet_bc100_12": PublicNetwork("densenet100_k12_bc_cifar10", SMALL_DENSENET),
     **{
-        f"shufflenet_v1_g{groups}": Public(f"shufflenet_g{groups}_w1", SHUFFLENET)
+        f"shufflenet_v1_g{groups}": PublicNetwork(f"shufflenet_g{groups}_w1", SHUFFLENET)
         for groups in (1, 2, 3, 4, 8)
     },
 }
