@@ -128,7 +128,7 @@ NETWORKS = {
     "zfnet": PublicNetwork("zfnetb", ZFNET),
     "zfnet_paper": PublicNetwork("zfnet", ZFNET),
     **{f"resnet{depth}_v1": PublicNetwork(f"resnet{depth}", RESNET) for depth in (50, 101, 152)},
-    "wide_resnet28_10": PublicNetwork("wide_resnet28_10_cifar10", WIDE_RESNET),
+    "wide_resnet28_10": PublicNetwork("wrn28_10_cifar10", WIDE_RESNET),
     "densenet_bc100_12": PublicNetwork("densenet100_k12_bc_cifar10", SMALL_DENSENET),
     **{
         f"shufflenet_v1_g{groups}": PublicNetwork(f"shufflenet_g{groups}_w1", SHUFFLENET)
