@@ -131,6 +131,7 @@ def untrained(name: str) -> nn.Module:
 
 
 def overhead_lines() -> list[str]:
+    """A table of our loop's speed and of its time by that of a minimal loop."""
     lines = ["| network | images/s | our time / minimal |", "| --- | ---: | ---: |"]
     for name in OWN:
         works = {
@@ -145,6 +146,7 @@ def overhead_lines() -> list[str]:
 
 
 def peer_lines() -> list[str]:
+    """A table of the parts of a step, for our networks and their peers."""
     head = "| network | data, ms | forward | backward | optimizer | MiB | share of peak |"
     lines = [head, "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"]
     best = peak_rate()
@@ -177,6 +179,7 @@ def small_resnet() -> nn.Module:
 
 
 def train_with_fit(net: nn.Module, dataset: Dataset) -> None:
+    """Our loop with the modern recipe, in bfloat16."""
     fit(net, dataset, epochs=EPOCHS, precision="bf16", progress=False)
 
 
@@ -223,6 +226,7 @@ def accuracy_lines() -> list[str]:
 
 
 def main() -> None:
+    """Measure, write `results/training.md`, and print it."""
     torch.manual_seed(0)
     with measure.threads(1):
         text = [

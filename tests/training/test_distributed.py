@@ -1,4 +1,4 @@
-"""Two processes train as one does: gloo on the CPU, as `torchrun` starts them."""
+"""Two processes, which `torchrun` starts with gloo on the CPU, train like one."""
 
 import json
 import os
@@ -22,7 +22,7 @@ def losses(folder, launcher: list[str]) -> list[float]:
     return written
 
 
-def test_two_processes_give_the_loss_curve_of_one(tmp_path):
+def test_two_processes_give_the_same_losses_as_one(tmp_path):
     one = losses(tmp_path / "one", [])
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     two = losses(tmp_path / "two", launcher)
@@ -30,6 +30,6 @@ def test_two_processes_give_the_loss_curve_of_one(tmp_path):
     assert two == pytest.approx(one, abs=1e-4)
 
 
-def test_accelerate_launch_starts_it_too(tmp_path):
+def test_accelerate_launch_starts_the_command(tmp_path):
     launcher = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1"]
     assert losses(tmp_path / "run", launcher)

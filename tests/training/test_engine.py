@@ -149,6 +149,18 @@ def test_the_output_dir_documents_the_run(few, tmp_path):
     again.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
 
 
+def test_tensorboard_shows_the_record(few, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    record = fitted("lenet5", few, epochs=2, output_dir=tmp_path)
+    board = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    losses = board.Scalars("training loss")
+    assert [loss.step for loss in losses] == list(range(len(record.step_losses)))
+    assert [loss.value for loss in losses] == pytest.approx(record.step_losses)
+    shares = [accuracy.value for accuracy in board.Scalars("validation accuracy")]
+    assert shares == pytest.approx([epoch.validation_accuracy for epoch in record.epochs])
+
+
 def test_the_network_is_left_as_a_plain_module_with_the_averaged_weights(few):
     recipe = Recipe(epochs=1, batch_size=64, learning_rate=0.05, average=0.5, clip_norm=1.0)
     net = convnets.create_model("lenet5", 10, 1)
@@ -216,6 +228,8 @@ def test_the_plateau_schedule_lowers_the_learning_rate_when_validation_stalls(fe
 def test_a_batch_that_cannot_be_split_evenly_is_refused(few):
     with pytest.raises(ValueError, match="cannot be shared evenly"):
         fitted("lenet5", few, epochs=1, accumulation_steps=3)
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        fitted("lenet5", few, epochs=1, accumulation_steps=0)
 
 
 def test_saving_memory_does_not_change_what_densenet_learns(few):

@@ -63,7 +63,7 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bits(tmp_path):
     command = [sys.executable, "-c", SCRIPT]
     whole = subprocess.run([*command, tmp_path / "whole"], env=environment, capture_output=True)
     assert whole.returncode == 0, whole.stderr
-    chance, kills = random.Random(0), 0
+    delays, kills = random.Random(0), 0
     checkpoint = tmp_path / "killed" / run_folder.CHECKPOINT
     while not (tmp_path / "killed" / "weights.pt").exists():
         run = subprocess.Popen([*command, tmp_path / "killed"], env=environment)
@@ -72,7 +72,7 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bits(tmp_path):
             while not (checkpoint.exists() and checkpoint.stat().st_mtime_ns > before):
                 assert run.poll() in (None, 0)
                 time.sleep(0.01)
-            time.sleep(chance.uniform(0, 0.4))
+            time.sleep(delays.uniform(0, 0.4))
             run.kill()
             kills += 1
         run.wait()

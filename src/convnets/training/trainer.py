@@ -48,7 +48,8 @@ class Trainer:
         num_workers: processes that read image files.
 
     Raises:
-        ValueError: processes and accumulation steps cannot share a batch evenly.
+        ValueError: a name in the recipe is unknown, or processes and accumulation steps cannot
+            share a batch evenly.
     """
 
     def __init__(
@@ -66,7 +67,9 @@ class Trainer:
         self.accelerator, self.folder, self.num_workers = accelerator, folder, num_workers
         self.accumulation_steps = accumulation_steps
         recipe, device, processes = record.recipe, accelerator.device, accelerator.num_processes
-        if accumulation_steps < 1 or recipe.batch_size % (processes * accumulation_steps):
+        if accumulation_steps < 1:
+            raise ValueError(f"accumulation_steps must be at least 1, got {accumulation_steps}")
+        if recipe.batch_size % (processes * accumulation_steps):
             raise ValueError(
                 f"a batch of {recipe.batch_size} images cannot be shared evenly by {processes} "
                 f"processes with {accumulation_steps} accumulation steps each; choose a multiple "
