@@ -71,7 +71,7 @@ bench: $(READY) ## measure ours against torchvision, timm, torchinfo, nbgrader (
 	@$(BIN)/python -m benchmarks.training
 	@$(BIN)/python -m benchmarks.grading
 
-lock: $(READY) ## compile requirements.lock anew from pyproject.toml (UPGRADE=--upgrade for the newest)
+lock: $(READY) ## compile requirements.lock from pyproject.toml (UPGRADE=--upgrade for the newest)
 	@CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/python -m piptools compile --quiet $(UPGRADE) --all-extras \
 	  --strip-extras --no-annotate --no-emit-index-url --no-emit-find-links \
 	  --no-emit-trusted-host --output-file requirements.lock pyproject.toml
