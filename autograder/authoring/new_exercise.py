@@ -99,7 +99,7 @@ def _class_name(name: str) -> str:
 def _cells(name: str, kind: Kind, points: int) -> list[dict[str, Any]]:
     answer = _class_name(name) if kind is Kind.BLOCK else name
     test = f'check("{name}", {answer}).report()'
-    hidden = f"# {points} points: hidden tests of {answer}. This cell does nothing here.\n{HIDDEN}"
+    hidden = f"# {points} points: hidden tests of {answer}. Nothing happens here.\n{HIDDEN}"
     return [
         {
             "cell_type": "markdown",

@@ -15,7 +15,7 @@ SOLUTION = """\
             nn.BatchNorm2d(16),
             nn.ReLU(),
             BasicBlock(16, 16, residual=residual),"""
-MARK_SCHEME = "- 1 point: a fair comparison: only the shortcut differs, and the answer says so."
+MARK_SCHEME = "- 1 point: a fair comparison: only the shortcut differs, and the answer states this."
 
 
 @pytest.fixture(scope="module")

@@ -140,7 +140,7 @@ def test_the_download_takes_the_images_of_the_file(original):
 
 def test_what_is_still_to_be_written_is_not_released(course, tmp_path):
     notebook = course.notebooks(ASSIGNMENT)[0]
-    text = notebook.read_text("utf-8").replace("Before you hand in", "WRITE ME", 1)
+    text = notebook.read_text("utf-8").replace("Before you submit", "WRITE ME", 1)
     notebook.write_text(text, "utf-8")
     with pytest.raises(CourseError, match="the cell end still says WRITE ME"):
         release(course, ASSIGNMENT, tmp_path)
