@@ -1,4 +1,4 @@
-"""What the instructor guide says of exercises and bank is so."""
+"""The instructor guide agrees with the exercises and the bank."""
 
 from autograder.authoring.bank import load
 from autograder.course.folder import read_notebook
@@ -6,7 +6,7 @@ from tests.autograder.conftest import ASSIGNMENT, REPOSITORY
 
 
 def rows(course):
-    """A line for each notebook, as the guide has it."""
+    """Yield the line of the guide for each notebook."""
     for path in course.notebooks(ASSIGNMENT):
         metadata = [cell["metadata"].get("nbgrader", {}) for cell in read_notebook(path)["cells"]]
         points = {one["grade_id"]: one["points"] for one in metadata if one.get("grade")}
@@ -25,7 +25,7 @@ def test_the_instructor_guide_has_the_size_of_the_bank(original):
     guide = (REPOSITORY / "guides" / "instructor.md").read_text("utf-8")
     bank = load(original, ASSIGNMENT)
     wrong = sum(entry.says is not None for entry in bank)
-    assert f"{len(bank) - wrong} right and {wrong} wrong answers" in guide
+    assert f"{len(bank) - wrong} correct and {wrong} wrong answers" in guide
 
 
 def test_the_instructor_guide_counts_misconceptions_as_the_bank_does(original):
