@@ -1,4 +1,4 @@
-"""What `import convnets` offers by itself."""
+"""The names that `import convnets` provides."""
 
 import subprocess
 import sys

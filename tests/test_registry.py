@@ -34,7 +34,7 @@ def test_names_follow_the_lecture():
     assert order == sorted(order)
 
 
-def test_an_unknown_name_is_answered_with_the_nearest_names():
+def test_an_unknown_name_is_refused_with_similar_names():
     with pytest.raises(ValueError, match=r"unknown network 'resnet55'.*resnet56"):
         convnets.create_model("resnet55")
 
@@ -67,7 +67,7 @@ def test_a_published_error_always_has_its_source():
         assert has_error == (card.error_source is not None), name
 
 
-def test_errors_of_torchvision_are_those_of_the_installed_package():
+def test_errors_quoted_from_torchvision_equal_those_of_the_installed_package():
     sources = {name: convnets.card(name).error_source or "" for name in convnets.list_models()}
     quoted = {name: source for name, source in sources.items() if "torchvision" in source}
     assert len(quoted) > 0
@@ -80,7 +80,7 @@ def test_errors_of_torchvision_are_those_of_the_installed_package():
         assert errors == pytest.approx((100 - metrics["acc@1"], 100 - metrics["acc@5"])), name
 
 
-def test_errors_of_a_paper_say_the_cards_year_and_a_table_or_section():
+def test_errors_quoted_from_a_paper_name_its_year_and_a_table_or_section():
     packages = ("torchvision ", "timm ", "TF-Slim ")
     papers = [
         card

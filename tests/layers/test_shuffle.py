@@ -8,7 +8,7 @@ def numbered(channels: int) -> torch.Tensor:
     return torch.arange(channels).view(1, channels, 1, 1).expand(2, channels, 3, 4)
 
 
-def test_the_order_is_the_papers():
+def test_channels_are_in_the_papers_order():
     shuffled = channel_shuffle(numbered(6), groups=3)
     assert shuffled[0, :, 0, 0].tolist() == [0, 2, 4, 1, 3, 5]
 

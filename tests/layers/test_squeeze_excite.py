@@ -5,7 +5,7 @@ from torch import nn
 from convnets.layers import SqueezeExcite
 
 
-def test_a_gate_that_is_open_lets_everything_pass():
+def test_an_open_gate_returns_its_input():
     layer = SqueezeExcite(8, 2)
     nn.init.zeros_(layer.expand.weight)
     nn.init.constant_(layer.expand.bias, 100.0)  # sigmoid(100) is 1
@@ -13,18 +13,18 @@ def test_a_gate_that_is_open_lets_everything_pass():
     assert torch.equal(layer(x), x)
 
 
-def test_all_pixels_of_a_map_are_scaled_alike_by_a_factor_below_one():
+def test_all_pixels_of_a_channel_are_scaled_by_the_same_factor_below_one():
     x = torch.rand(2, 8, 5, 3) + 1
     factors = SqueezeExcite(8, 2)(x) / x
     torch.testing.assert_close(factors, factors[:, :, :1, :1].expand_as(factors))
     assert ((factors > 0) & (factors < 1)).all()
 
 
-def test_parameters_are_those_of_two_fully_connected_layers():
+def test_it_has_the_parameters_of_two_fully_connected_layers():
     layer = SqueezeExcite(64, 4)
     assert sum(p.numel() for p in layer.parameters()) == 2 * 64 * 4 + 4 + 64
 
 
-def test_a_reduction_to_nothing_is_refused():
+def test_a_reduction_to_no_channel_is_refused():
     with pytest.raises(ValueError, match="squeeze_channels must be at least 1, got 0"):
         SqueezeExcite(8, 8 // 16)

@@ -4,7 +4,7 @@ import torch
 from convnets.layers import StochasticDepth
 
 
-def test_whole_images_are_left_out_and_the_mean_stays():
+def test_whole_images_are_set_to_zero_and_the_mean_is_kept():
     y = StochasticDepth(0.25).train()(torch.ones(4000, 2, 3, 3))
     per_image = y.flatten(1)
     assert torch.equal(per_image.amin(1), per_image.amax(1))
@@ -19,6 +19,6 @@ def test_evaluation_and_probability_zero_change_nothing(p, training):
 
 
 @pytest.mark.parametrize("p", [-0.1, 1.0])
-def test_what_is_no_probability_below_one_is_refused(p):
+def test_a_probability_outside_the_range_is_refused(p):
     with pytest.raises(ValueError, match="at least 0 and below 1"):
         StochasticDepth(p)

@@ -11,7 +11,7 @@ from tests.conftest import traced
 LAYERS = ("conv1", "pool1", "conv2", "pool2", "conv3", "conv4", "conv5", "pool3")
 
 
-def test_the_maps_have_the_lectures_sizes():
+def test_feature_maps_have_the_sizes_on_the_slides():
     rows = traced("alexnet")
     assert [rows[name].output[-1] for name in LAYERS] == [55, 27, 27, 13, 13, 13, 13, 6]
 
@@ -21,7 +21,7 @@ def test_conv1_has_34_848_weights_and_96_biases():
     assert (row.weights, row.biases, row.parameters) == (34_848, 96, 34_944)
 
 
-def test_each_half_of_conv2_sees_only_the_maps_of_its_own_gpu():
+def test_each_half_of_conv2_reads_only_the_feature_maps_on_its_gpu():
     conv2 = convnets.create_model("alexnet").features.conv2
     image = torch.randn(1, 96, 27, 27)
     changed = image.clone()
@@ -31,13 +31,13 @@ def test_each_half_of_conv2_sees_only_the_maps_of_its_own_gpu():
     assert not torch.equal(before[:, 128:], after[:, 128:])
 
 
-def test_the_lectures_input_needs_no_average_pool():
+def test_the_average_pool_has_no_effect_at_227_pixels():
     net = convnets.create_model("alexnet").eval()
     maps = torch.randn(1, 256, 6, 6)
     assert torch.equal(net.classifier.avgpool(maps), maps)
 
 
-def test_response_normalisation_is_the_papers_formula():
+def test_response_normalisation_follows_the_papers_formula():
     x = torch.randn(2, 8, 3, 3) * 20
     expected = torch.empty_like(x)
     for i in range(8):
@@ -46,7 +46,7 @@ def test_response_normalisation_is_the_papers_formula():
     torch.testing.assert_close(LocalResponseNorm()(x), expected)
 
 
-def test_biases_are_one_where_the_paper_says_so():
+def test_biases_are_one_in_the_layers_that_the_paper_names():
     net = convnets.create_model("alexnet")
     ones = {
         name.rsplit(".", 2)[-2]
@@ -57,7 +57,7 @@ def test_biases_are_one_where_the_paper_says_so():
 
 
 def dense(conv: nn.Conv2d) -> Tensor:
-    """The weights of a grouped convolution as one over all maps: zeros between the groups."""
+    """The weights of a grouped convolution as one without groups: zeros between the groups."""
     weight = conv.weight.new_zeros(conv.out_channels, conv.in_channels, *conv.kernel_size)
     blocks = (part.chunk(conv.groups, dim=1) for part in weight.chunk(conv.groups))
     for group, (row, part) in enumerate(zip(blocks, conv.weight.chunk(conv.groups), strict=True)):
@@ -66,8 +66,10 @@ def dense(conv: nn.Conv2d) -> Tensor:
 
 
 def single_tower_with_the_weights_of(ours: nn.Module) -> nn.Module:
-    """pytorchcv's AlexNet of one tower, which computes what two groups compute where the weights
-    between the groups are zero; its response normalisation has the paper's alpha."""
+    """pytorchcv's AlexNet in one tower, with zeros between the two groups of `ours`.
+
+    Its response normalisation is replaced by ours, which has the paper's alpha.
+    """
     theirs = get_pytorchcv_model("alexnet")
     stages = [theirs.features.stage1, theirs.features.stage2, theirs.features.stage3]
     units = [unit for stage in stages for unit in stage if hasattr(unit, "conv")]
@@ -85,7 +87,7 @@ def single_tower_with_the_weights_of(ours: nn.Module) -> nn.Module:
 
 
 @pytest.mark.slow
-def test_two_groups_are_pytorchcvs_tower_with_zeros_between_the_groups():
+def test_two_groups_equal_pytorchcvs_tower_with_zeros_between_the_groups():
     ours = convnets.create_model("alexnet").eval()
     for parameter in ours.parameters():
         if parameter.ndim > 1:

@@ -1,4 +1,4 @@
-"""One loop over the registry: whatever is registered keeps the contract."""
+"""Every registered network has the same interface and agrees with its card."""
 
 import inspect
 
@@ -11,12 +11,12 @@ from tests.conftest import on_meta, traced
 
 NAMES = convnets.list_models()
 SMALL = [name for name in NAMES if convnets.card(name).is_small_image]
-# Plain networks of more than 20 layers are hard to train; that is the lecture's point about them.
+# Plain networks of more than 20 layers are hard to train, as the lecture shows.
 TRAINABLE = [name for name in SMALL if name not in ("plain32", "plain44", "plain56")]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_network_keeps_the_contract(name):
+def test_features_and_classifier_compose_to_class_scores(name):
     with torch.device("meta"):
         net = convnets.create_model(name, num_classes=7, in_channels=1)
         image = torch.empty(2, 1, convnets.card(name).input_size, convnets.card(name).input_size)
@@ -27,7 +27,7 @@ def test_the_network_keeps_the_contract(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_parameters_and_macs_are_those_of_the_card(name):
+def test_parameters_and_macs_equal_those_on_the_card(name):
     card, measured = convnets.card(name), traced(name)
     assert (measured.parameters, measured.macs) == (card.parameters, card.macs)
 
@@ -68,7 +68,7 @@ def test_every_parameter_of_a_small_network_gets_a_finite_gradient(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TRAINABLE)
-def test_a_small_network_learns_one_batch_by_heart(name):
+def test_a_small_network_overfits_one_batch(name):
     net = convnets.create_model(name, num_classes=4, in_channels=1)
     images, labels = torch.randn(8, 1, 32, 32), torch.arange(8) % 4
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
@@ -104,6 +104,6 @@ def test_a_wrong_number_of_channels_is_explained():
 
 
 @pytest.mark.parametrize(("classes", "channels"), [(0, 3), (10, 0)])
-def test_impossible_sizes_are_refused(classes, channels):
+def test_fewer_than_one_class_or_channel_are_refused(classes, channels):
     with pytest.raises(ValueError, match="at least 1"):
         convnets.create_model("resnet20", classes, channels)

@@ -15,11 +15,11 @@ def test_a_chain_has_as_many_convolutions_and_activations_as_its_depth(name):
     assert net(torch.randn(2, 1, 28, 28)).shape == (2, 10)
 
 
-def test_its_two_strides_leave_a_quarter_of_the_side():
+def test_two_strides_leave_a_quarter_of_the_side():
     assert Chain("ReLU", depth=10, width=4).features(torch.randn(1, 1, 28, 28)).shape[-1] == 7
 
 
-def test_batch_norm_stands_between_convolution_and_activation():
+def test_batch_norm_comes_between_convolution_and_activation():
     names = [
         name
         for name, _ in Chain("ReLU", depth=1, width=4, batch_norm=True).features.named_children()
@@ -28,7 +28,7 @@ def test_batch_norm_stands_between_convolution_and_activation():
 
 
 @pytest.mark.parametrize("name", ["ReLU", "leaky ReLU", "PReLU", "SELU", "tanh"])
-def test_its_initialisation_keeps_the_signals_size(name):
+def test_the_initialisation_keeps_the_size_of_the_signal(name):
     net = Chain(name, depth=10, width=64)
     x = torch.randn(4, 1, 28, 28)
     stds = []
@@ -39,7 +39,7 @@ def test_its_initialisation_keeps_the_signals_size(name):
     assert 0.1 < stds[-1] / stds[0] < 10
 
 
-def test_an_unknown_activation_is_answered_with_the_names():
+def test_an_unknown_activation_is_refused_with_the_known_names():
     with pytest.raises(ValueError, match="unknown activation 'relu'; choose one of sigmoid"):
         Chain("relu")
 

@@ -1,4 +1,4 @@
-"""What the checkpoint converter refuses, and what it forgives."""
+"""State dicts that the converter refuses, and those that it accepts."""
 
 import pytest
 import torch
@@ -8,14 +8,14 @@ import convnets
 from convnets.models import checkpoints
 
 
-def test_a_network_that_torchvision_lacks_is_named():
+def test_a_network_that_torchvision_does_not_have_is_refused():
     with pytest.raises(
         ValueError, match="torchvision does not have a network with the layers of 'alexnet'"
     ):
         checkpoints.convert("alexnet", {})
 
 
-def test_an_unknown_source_is_named():
+def test_an_unknown_source_is_refused():
     with pytest.raises(ValueError, match="'torchvision', got 'hub'"):
         convnets.create_model("resnet18", weights="hub")
 
@@ -27,7 +27,7 @@ def test_weights_of_another_network_are_refused():
         checkpoints.convert("resnet18", other)
 
 
-def test_a_key_that_no_rule_knows_is_refused():
+def test_a_key_that_no_rule_matches_is_refused():
     with torch.device("meta"):
         state = torchvision.models.resnet18().state_dict()
     state["head.weight"] = torch.zeros(1)
@@ -45,6 +45,6 @@ def test_files_without_batch_counters_load():
     )
 
 
-def test_public_weights_are_for_their_own_sizes_only():
+def test_weights_with_another_number_of_classes_are_refused():
     with pytest.raises(ValueError, match="num_classes=1000 and in_channels=3"):
         convnets.create_model("resnet18", num_classes=10, weights="torchvision")

@@ -37,7 +37,7 @@ def test_small_networks_have_the_papers_parameters(name, millions):
         ("densenet_bc100_12", 100),
     ],
 )
-def test_a_networks_number_counts_its_weighted_layers(name, layers):
+def test_the_number_in_a_name_counts_the_layers_with_weights(name, layers):
     modules = on_meta(name).modules()
     assert sum(isinstance(module, (nn.Conv2d, nn.Linear)) for module in modules) == layers
 
@@ -49,7 +49,7 @@ def test_blocks_have_the_sizes_of_table_1():
 
 
 @pytest.mark.parametrize("layer", [DenseLayer, BottleneckLayer])
-def test_a_block_hands_on_its_input_and_all_that_its_layers_wrote(layer):
+def test_a_block_outputs_its_input_and_the_outputs_of_all_its_layers(layer):
     block = DenseBlock([layer(6, 4), layer(10, 4), layer(14, 4)]).eval()
     x = torch.randn(2, 6, 5, 7)
     y = block(x)
@@ -90,7 +90,7 @@ def test_saving_memory_keeps_fewer_bytes_for_the_backward_pass():
     assert kept(DenseNet(row, save_memory=True)) < 0.4 * kept(DenseNet(row))
 
 
-def test_a_network_that_saves_memory_still_copies_evaluates_and_exports():
+def test_a_network_that_saves_memory_can_be_copied_evaluated_and_exported():
     net = DenseNet(TINY, save_memory=True, num_classes=3).eval()
     images = torch.randn(2, 3, 8, 8)
     with torch.no_grad():
@@ -100,7 +100,7 @@ def test_a_network_that_saves_memory_still_copies_evaluates_and_exports():
         torch.testing.assert_close(exported(images), expected)
 
 
-def test_a_network_that_saves_memory_still_compiles_for_training():
+def test_a_network_that_saves_memory_compiles_for_training():
     net = DenseNet(TINY, save_memory=True, num_classes=3)
     images = torch.randn(2, 3, 8, 8)
     torch.compile(net, backend="aot_eager", fullgraph=True)(images).sum().backward()
@@ -122,7 +122,7 @@ def test_published_files_with_dots_before_the_number_load():
 
 
 @pytest.mark.slow
-def test_densenet_40_with_halved_transitions_is_pytorchcvs():
+def test_densenet_40_with_halved_transitions_equals_pytorchcvs():
     theirs = get_pytorchcv_model("densenet40_k12_cifar10").eval()
     config = DenseNetConfig((12, 12, 12), 12, 24, 0.5, DenseLayer, bare_stem, 4)
     ours = DenseNet(config, num_classes=10).eval()

@@ -31,7 +31,7 @@ def test_size_and_cost_are_those_of_table_2(name, parameters, macs):
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_the_input_size_is_the_scaled_one(name):
+def test_the_input_size_on_the_card_is_the_scaled_one(name):
     scaling, _ = VARIANTS[name]
     assert convnets.card(f"efficientnet_{name}").input_size == round(224 * scaling.resolution)
 
@@ -63,7 +63,7 @@ def test_batch_norm_has_the_constants_of_the_public_weights(name, constants):
     assert norms == {constants}
 
 
-def test_a_block_without_its_gate_is_mobilenets_block_with_silu():
+def test_a_block_with_an_open_gate_equals_mobilenets_block_with_silu():
     block = MBConv(8, 8).eval()
     block.gate = nn.Identity()
     x = torch.randn(2, 8, 5, 7)
@@ -72,7 +72,7 @@ def test_a_block_without_its_gate_is_mobilenets_block_with_silu():
     assert isinstance(block.depthwise.act, nn.SiLU)
 
 
-def test_dropped_residuals_leave_the_identity():
+def test_a_dropped_residual_leaves_the_identity():
     block = MBConv(4, 4, drop=0.5).train()
     x = torch.randn(64, 4, 3, 3)
     unchanged = (block(x) == x).flatten(1).all(1)
@@ -84,13 +84,13 @@ def test_every_block_has_a_gate():
     assert sum(isinstance(module, SqueezeExcite) for module in modules) == 55
 
 
-def test_the_papers_constants_cost_not_quite_2():
+def test_the_papers_constants_almost_double_the_cost():
     assert compound_scaling(1).cost == pytest.approx(1.9203, abs=1e-4)
     assert compound_scaling(0) == Scaling(1, 1, 1)
 
 
 @pytest.mark.parametrize(("phi", "name"), [(1, "b2"), (2, "b3"), (3.5, "b4")])
-def test_the_rule_meets_the_authors_coefficients_roughly(phi, name):
+def test_the_rule_is_close_to_the_authors_coefficients(phi, name):
     rule, (released, _) = compound_scaling(phi), VARIANTS[name]
     for attribute in ("depth", "width", "resolution"):
         assert getattr(rule, attribute) == pytest.approx(getattr(released, attribute), rel=0.06)
@@ -114,7 +114,7 @@ def test_the_grid_search_finds_the_best_constants_among_those_that_cost_about_2(
     assert len(seen) > 10
 
 
-def test_a_grid_search_for_depth_alone_doubles_the_depth():
+def test_a_grid_search_that_scores_depth_alone_doubles_the_depth():
     assert grid_search(lambda point: point.depth) == Scaling(2.0, 1.0, 1.0)
 
 

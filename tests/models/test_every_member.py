@@ -1,4 +1,4 @@
-"""Every network trains, at odd sizes and with one channel; each family compiles and exports."""
+"""Every network trains on odd sizes and one channel; each family compiles and exports."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ FAMILIES = lightest_of_each_family()
 
 
 def images(name: str, channels: int) -> Tensor:
-    """Three images of odd, different sides, a little larger than the smallest allowed."""
+    """Three images with odd, different sides, slightly larger than the smallest input."""
     side = max(convnets.card(name).smallest_input, 31)
     return torch.randn(3, channels, side + side % 2 + 1, side + side % 2 + 7)
 
@@ -31,7 +31,7 @@ def step(net: ImageClassifier, batch: Tensor) -> Tensor:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_one_step_of_training_moves_the_weights_and_keeps_them_finite(name):
+def test_one_step_of_training_changes_the_weights_and_keeps_them_finite(name):
     net = convnets.create_model(name, num_classes=5, in_channels=1).train()
     before = next(net.parameters()).detach().clone()
     loss = step(net, images(name, channels=1))
@@ -56,7 +56,7 @@ def test_one_step_in_bfloat16_autocast_gives_a_finite_loss(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_saved_state_dict_makes_another_network_the_same(name, tmp_path):
+def test_a_network_with_a_saved_state_dict_computes_the_same(name, tmp_path):
     first, second = (
         convnets.create_model(name, num_classes=5, in_channels=3).eval() for _ in range(2)
     )
@@ -69,8 +69,8 @@ def test_a_saved_state_dict_makes_another_network_the_same(name, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
-def test_the_whole_network_is_one_graph_for_the_compiler(name):
-    torch.compiler.reset()  # the networks share forward(): one cache would count them all
+def test_a_network_compiles_to_one_graph(name):
+    torch.compiler.reset()  # the networks share forward() and thus the cache's limit
     net = convnets.create_model(name, num_classes=5, in_channels=3).eval()
     compiled = torch.compile(net, backend="eager", fullgraph=True)
     batch = images(name, channels=3)

@@ -20,7 +20,7 @@ def norms(net: nn.Module) -> int:
     return sum(isinstance(module, nn.BatchNorm2d) for module in net.modules())
 
 
-# Where a batch norm comes before its convolution, as many stay as said.
+# `left` is the number of batch norms that come before a convolution, which cannot be folded.
 @pytest.mark.parametrize(
     ("name", "left"),
     [

@@ -50,7 +50,7 @@ def weights(*modules: nn.Module) -> int:
 
 
 @pytest.mark.parametrize("name", ["googlenet", "googlenet_bn"])
-def test_the_maps_have_the_sizes_of_table_1(name):
+def test_feature_maps_have_the_sizes_of_table_1(name):
     net, sizes = on_meta(name), {}
     parts = [*net.features.stem.named_children(), *net.features.named_children()]
     for key, module in parts:
@@ -61,7 +61,7 @@ def test_the_maps_have_the_sizes_of_table_1(name):
     assert {key: sizes[key] for key in OUTPUTS} == OUTPUTS
 
 
-def test_modules_have_the_printed_parameters_but_for_four_lines_that_contradict_their_widths():
+def test_modules_have_the_printed_parameters_except_in_four_rows_that_contradict_their_widths():
     features = on_meta("googlenet").features
     assert round(weights(features.stem.reduce2, features.stem.conv2) / 1024) == 112
     off = {
@@ -72,7 +72,7 @@ def test_modules_have_the_printed_parameters_but_for_four_lines_that_contradict_
     assert off == {"4c", "4d", "5a", "5b"}
 
 
-def test_all_parameters_are_those_of_caffes_googlenet():
+def test_the_number_of_parameters_is_that_of_caffes_googlenet():
     net = on_meta("googlenet")
     assert sum(p.numel() for p in net.parameters()) == 6_998_552
     with torch.device("meta"):
@@ -80,7 +80,7 @@ def test_all_parameters_are_those_of_caffes_googlenet():
     assert sum(p.numel() for p in training.parameters()) == 13_378_280
 
 
-def test_it_multiplies_about_one_and_a_half_billion_times():
+def test_it_takes_about_one_and_a_half_billion_macs():
     assert traced("googlenet").macs == pytest.approx(1.5e9, rel=0.06)
 
 
@@ -96,19 +96,19 @@ def test_it_is_22_layers_deep():
     assert depth == 22
 
 
-def test_the_naive_module_can_only_grow_as_on_the_slide():
+def test_the_naive_module_has_the_output_channels_and_weights_of_the_slide():
     module = NaiveInception(256, 128, 192, 96)
     assert module(torch.randn(1, 256, 28, 28)).shape == (1, 672, 28, 28)
     assert weights(module) == 1_089_536  # the slide prints 108k
 
 
-def test_reductions_save_two_thirds_as_on_the_slide():
+def test_reductions_save_two_thirds_of_the_weights_as_on_the_slide():
     module = InceptionModule(256, InceptionWidths(128, 64, 192, 64, 96, 64))
     assert module(torch.randn(1, 256, 28, 28)).shape == (1, 480, 28, 28)
     assert weights(module) == 346_112  # the slide prints 33k
 
 
-def test_the_inception_module_without_reduction_is_the_naive_one():
+def test_the_module_with_identities_as_reductions_equals_the_naive_one():
     """Identity matrices as 1x1 reductions and as projection of the pool, on positive maps."""
     naive, module = (
         NaiveInception(4, 3, 5, 2),
@@ -133,13 +133,13 @@ def test_activations_neither_vanish_nor_explode_at_the_start(name):
     assert 0.1 < maps.std().item() < 10
 
 
-def test_auxiliary_pools_are_the_papers_at_224_pixels():
+def test_auxiliary_pools_equal_the_papers_at_224_pixels():
     pool = auxiliary_head(8, 10).pool
     maps = torch.randn(1, 8, 14, 14)
     torch.testing.assert_close(pool(maps), nn.functional.avg_pool2d(maps, 5, stride=3))
 
 
-def test_auxiliaries_leave_the_networks_scores_alone():
+def test_auxiliary_classifiers_do_not_change_the_networks_scores():
     net = convnets.create_model("googlenet", num_classes=5).eval()
     training = WithAuxiliaries(net).eval()
     x = torch.randn(2, 3, 97, 121)
@@ -149,7 +149,7 @@ def test_auxiliaries_leave_the_networks_scores_alone():
     assert [each.shape for each in auxiliary] == [(2, 5), (2, 5)]
 
 
-def test_every_parameter_learns_from_the_loss_with_auxiliaries():
+def test_every_parameter_has_a_gradient_of_the_loss_with_auxiliaries():
     training = WithAuxiliaries(convnets.create_model("googlenet", num_classes=5))
     loss_with_auxiliaries(training(torch.randn(2, 3, 97, 97)), torch.tensor([0, 3])).backward()
     for key, parameter in training.named_parameters():
@@ -157,7 +157,7 @@ def test_every_parameter_learns_from_the_loss_with_auxiliaries():
         assert parameter.grad.isfinite().all(), key
 
 
-def test_an_auxiliary_loss_counts_three_tenths():
+def test_an_auxiliary_loss_has_the_weight_three_tenths():
     scores = tuple(torch.randn(4, 6) for _ in range(3))
     labels = torch.tensor([0, 1, 2, 3])
     each = [cross_entropy(score, labels) for score in scores]
@@ -166,7 +166,7 @@ def test_an_auxiliary_loss_counts_three_tenths():
     torch.testing.assert_close(loss_with_auxiliaries(scores, labels), expected)
 
 
-def test_auxiliaries_refuse_what_the_network_refuses():
+def test_images_that_the_network_refuses_are_refused_with_auxiliaries():
     with torch.device("meta"):
         training = WithAuxiliaries(convnets.create_model("googlenet"))
     with pytest.raises(ValueError, match="takes images of 3 channels, got 1"):

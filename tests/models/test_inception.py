@@ -35,7 +35,7 @@ SIZES = {
 
 
 @pytest.mark.parametrize("name", SIZES)
-def test_the_maps_have_the_sizes_of_the_figures(name):
+def test_feature_maps_have_the_sizes_of_the_figures(name):
     with torch.device("meta"):
         x, net = torch.empty(1, 3, 299, 299), convnets.create_model(name)
     sizes = {}
@@ -59,21 +59,21 @@ def test_branches_are_concatenated_in_their_order():
     assert torch.equal(y[:, 4:], nn.functional.max_pool2d(x, 3, 2))
 
 
-def test_a_branch_may_split():
+def test_a_branch_can_contain_branches():
     split = ((Conv(2, (1, 3)),), (Conv(5, (3, 1)),))
     layer = Concatenation(3, ((Conv(4, 1), split), (Conv(6, 1),)))
     assert layer.out_channels == 13
     assert layer(torch.randn(2, 3, 5, 7)).shape == (2, 13, 5, 7)
 
 
-def test_an_average_at_the_edge_counts_only_pixels_that_are_there():
+def test_padding_does_not_count_in_an_average():
     with torch.device("meta"):
         net = convnets.create_model("inception_v4")
     pool = net.features.inception_a[0].branches[3][0]
     assert torch.equal(pool(torch.ones(1, 1, 5, 5)), torch.ones(1, 1, 5, 5))
 
 
-def test_a_residual_module_adds_a_scaled_part():
+def test_a_residual_module_adds_its_scaled_branches():
     module = ScaledResidual(6, ((Conv(2, 1),), (Conv(3, 3),)), scale=0.17, relu=False).eval()
     x = torch.randn(2, 6, 5, 5)
     expected = x + 0.17 * module.project(module.residual(x))

@@ -17,12 +17,12 @@ def test_each_layer_has_the_trainable_parameters_that_the_paper_states():
     assert parameters(net.classifier.f6) == 10_164
 
 
-def test_all_but_the_output_layer_is_the_papers_60_000():
+def test_the_layers_before_the_output_have_the_papers_60_000_parameters():
     net = convnets.create_model("lenet5")
     assert parameters(net) - parameters(net.classifier.output) == 60_000
 
 
-def test_the_maps_have_the_papers_sizes():
+def test_feature_maps_have_the_papers_sizes():
     rows = traced("lenet5")
     assert [rows[name].output[-1] for name in ("c1", "s2", "s4", "c5")] == [28, 14, 5, 1]
 

@@ -24,7 +24,7 @@ def test_a_width_multiplier_costs_what_table_6_says(width, macs, parameters):
     assert round(measured.parameters / 1e6, 1) == parameters
 
 
-# Table 7: resolution, millions of multiply-adds; parameters stay.
+# Table 7: resolution, millions of multiply-adds; the parameters do not change.
 @pytest.mark.parametrize(("side", "macs"), [(224, 569), (192, 418), (160, 290), (128, 186)])
 def test_a_resolution_multiplier_costs_what_table_7_says(side, macs):
     measured = traced(resolution_multiplier=side / 224)
@@ -32,7 +32,7 @@ def test_a_resolution_multiplier_costs_what_table_7_says(side, macs):
     assert measured.parameters == convnets.card("mobilenet_v1").parameters
 
 
-def test_a_resolution_multiplier_is_the_same_network_on_a_smaller_image():
+def test_a_resolution_multiplier_equals_the_same_network_on_a_smaller_image():
     small, full = MobileNet(0.25, 0.5).eval(), MobileNet(0.25).eval()
     full.load_state_dict(small.state_dict())
     images = torch.randn(2, 3, 64, 96)
@@ -42,20 +42,20 @@ def test_a_resolution_multiplier_is_the_same_network_on_a_smaller_image():
 
 
 def test_a_depthwise_separable_layer_costs_what_section_3_1_says():
-    """For N maps out a convolution's cost times 1 / N + 1 / 9."""
+    """With N output channels, 1 / N + 1 / 9 of the cost of a 3x3 convolution."""
     separable = depthwise_separable(64, 128, stride=1)
     whole = nn.Conv2d(64, 128, kernel_size=3, padding=1, bias=False)
     ratio = trace(separable, 14).macs / trace(whole, 14).macs
     assert ratio == pytest.approx(1 / 128 + 1 / 9)
 
 
-def test_a_networks_layers_are_28_as_in_section_3_2():
+def test_the_network_has_28_layers_as_in_section_3_2():
     with torch.device("meta"):
         modules = list(MobileNet().modules())
     assert sum(isinstance(module, (nn.Conv2d, nn.Linear)) for module in modules) == 28
 
 
 @pytest.mark.parametrize("arguments", [{"width_multiplier": 0.01}, {"resolution_multiplier": 0}])
-def test_a_multiplier_that_leaves_nothing_is_refused(arguments):
+def test_a_multiplier_that_leaves_no_channel_or_pixel_is_refused(arguments):
     with pytest.raises(ValueError, match=r"width_multiplier must be at least 1/32"):
         MobileNet(**arguments)

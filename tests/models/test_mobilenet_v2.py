@@ -35,7 +35,7 @@ def test_a_block_with_a_zeroed_last_norm_is_the_identity(training):
     assert torch.equal(block(x), x)
 
 
-def test_a_shortcut_stands_only_where_shapes_agree():
+def test_a_block_has_a_shortcut_only_where_shapes_agree():
     assert InvertedResidual(8, 8).has_shortcut
     assert not InvertedResidual(8, 16).has_shortcut
     assert not InvertedResidual(8, 8, stride=2).has_shortcut
@@ -51,7 +51,7 @@ def test_the_projection_is_linear():
     ("width", "rounded"),
     [(32, 32), (24 * 0.75, 24), (3, 8), (11, 16), (44, 48), (1280 * 1.1, 1408)],
 )
-def test_widths_are_rounded_to_eights_and_lose_no_tenth(width, rounded):
+def test_widths_are_rounded_to_multiples_of_8_and_keep_90_percent(width, rounded):
     assert round_width(width) == rounded
 
 
@@ -62,6 +62,6 @@ def test_a_width_multiplier_of_1_4_has_the_papers_size():
     assert measured.parameters == pytest.approx(6.9e6, rel=0.12)
 
 
-def test_a_multiplier_that_leaves_nothing_is_refused():
+def test_a_multiplier_that_is_not_positive_is_refused():
     with pytest.raises(ValueError, match="above 0, got 0"):
         MobileNetV2(0)

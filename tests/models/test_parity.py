@@ -1,4 +1,4 @@
-"""Our networks against public ones: same weights, same numbers, same gradients."""
+"""Our networks and public ones with the same weights compute the same outputs and gradients."""
 
 from collections.abc import Iterator
 
@@ -19,20 +19,20 @@ from tests.models import pytorchcv_weights
 
 SOURCES = {**checkpoints.SOURCES, "pytorchcv": pytorchcv_weights.NETWORKS}
 PAIRS = [(source, name) for source, networks in SOURCES.items() for name in networks]
-# The two input sizes, where a network does not take every one; the second is odd and not square.
+# The two input sizes of networks that do not accept the default; the second is odd and not square.
 SIZES = {
-    "zfnet": ((224, 224), (225, 219)),  # theirs needs maps of 6x6 behind the last pool
+    "zfnet": ((224, 224), (225, 219)),  # theirs needs maps of 6x6 after the last pool
     "zfnet_paper": ((224, 224), (225, 219)),
     "wide_resnet28_10": ((16, 16), (19, 13)),
     "densenet_bc100_12": ((32, 32), (27, 39)),
 }
 LIGHTEST = lightest_of_each_family()
-# Once for each network: torchvision's where there is one.
+# Each network once: against torchvision where it has the network.
 TRAINED = list({name: (source, name) for source, name in reversed(PAIRS)}.values())
 
 
 def reference(source: str, name: str) -> nn.Module:
-    """The public network, with what ours does on purpose in another way put right."""
+    """The public network, changed where ours differs from it on purpose."""
     public = SOURCES[source][name].name
     if source == "timm":
         net = timm.create_model(public, pretrained=False)
@@ -43,7 +43,7 @@ def reference(source: str, name: str) -> nn.Module:
         net = get_pytorchcv_model(public)
         if name.startswith("zfnet"):
             as_the_paper_normalises(net)
-        elif hasattr(net.features, "final_pool"):  # theirs fits one input size
+        elif hasattr(net.features, "final_pool"):  # theirs accepts one input size only
             net.features.final_pool = nn.AdaptiveAvgPool2d(1)
         return net
     known = {"init_weights": False, "aux_logits": True} if public == "googlenet" else {}
@@ -51,7 +51,7 @@ def reference(source: str, name: str) -> nn.Module:
 
 
 def ours_with(name: str, weights: dict[str, Tensor]) -> ImageClassifier:
-    """Our network of the size that public weights have, with these and none drawn before."""
+    """Our network with these weights; it is made without drawing initial ones."""
     with torch.device("meta"):
         net = convnets.create_model(name)
     net.load_state_dict({key: weight.clone() for key, weight in weights.items()}, assign=True)
@@ -59,21 +59,21 @@ def ours_with(name: str, weights: dict[str, Tensor]) -> ImageClassifier:
 
 
 def as_the_paper_normalises(net: nn.Module) -> None:
-    """Behind the pool, and with an alpha that is not divided by the window."""
+    """Normalise after the pool, with an alpha that is not divided by the window."""
     for stage, pool in ((net.features.stage1, "pool1"), (net.features.stage2, "pool2")):
         stage.unit1.use_lrn = False
         setattr(stage, pool, nn.Sequential(getattr(stage, pool), LocalResponseNorm()))
 
 
 def as_the_authors_normalise(net: nn.Module) -> None:
-    """With the authors' constant in batch norm, which torchvision has and timm has not."""
+    """Give batch norm the authors' constant, which torchvision has and timm does not have."""
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.eps = 1e-3
 
 
 def with_plain_relu(net: nn.Module) -> nn.Module:
-    """ReLU, as in the paper, for ReLU6."""
+    """Replace ReLU6 by the paper's ReLU."""
     for module in list(net.modules()):
         for child, layer in list(module.named_children()):
             if isinstance(layer, nn.ReLU6):
@@ -82,9 +82,10 @@ def with_plain_relu(net: nn.Module) -> nn.Module:
 
 
 def randomise(net: nn.Module, batch: Tensor) -> None:
-    """Random weights, biases and scales; the statistics of `batch`, so that each must be in place.
+    """Draw weights, biases and scales at random; take batch norm's statistics from `batch`.
 
-    With statistics drawn at random, deep networks would give all images the same scores.
+    All tensors then differ, so a converter that mixes them up is found. With random statistics,
+    deep networks would give all images the same scores.
     """
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -109,7 +110,7 @@ def without_chance(net: nn.Module) -> nn.Module:
 
 
 def main_scores(output: Tensor | tuple[Tensor, ...]) -> Tensor:
-    """torchvision's GoogLeNet hands out its auxiliary scores, too."""
+    """The scores alone, since torchvision's GoogLeNet also returns auxiliary scores."""
     return output if isinstance(output, Tensor) else output[0]
 
 
@@ -129,14 +130,16 @@ def test_outputs_agree_at_two_sizes(source, name):
         for batch in images(name):
             expected = theirs(batch)
             scale = expected.abs().max()
-            assert (expected[0] - expected[1]).std() > 0.01 * scale  # the images still matter
+            assert (
+                expected[0] - expected[1]
+            ).std() > 0.01 * scale  # the scores depend on the image
             torch.testing.assert_close(ours(batch) / scale, expected / scale, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("source", "name"), TRAINED)
 def test_training_losses_and_gradients_agree(source, name):
-    """At the odd size; the lightest of each family at both."""
+    """At the odd size, and for the lightest network of each family at both sizes."""
     theirs = without_chance(reference(source, name)).train().double()
     network = SOURCES[source][name]
     ours = ours_with(name, checkpoints.rename_keys(name, theirs.state_dict(), network))
@@ -154,5 +157,5 @@ def test_training_losses_and_gradients_agree(source, name):
         }
         converted = checkpoints.rename_keys(name, theirs.state_dict() | gradients, network)
         for key, parameter in ours.named_parameters():
-            if not torch.equal(parameter.grad, converted[key]):  # which is looked at much faster
+            if not torch.equal(parameter.grad, converted[key]):  # much faster than assert_close
                 torch.testing.assert_close(parameter.grad, converted[key], rtol=1e-7, atol=1e-9)

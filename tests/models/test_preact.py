@@ -11,7 +11,7 @@ BLOCKS = pytest.mark.parametrize("make", [PreactBasicBlock, PreactBottleneck])
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
-def test_it_has_the_convolutions_of_the_resnet_of_its_depth(depth):
+def test_a_network_has_the_convolutions_of_the_resnet_of_its_depth(depth):
     ours, plain = (
         [
             tuple(module.weight.shape)
@@ -43,7 +43,7 @@ def test_a_block_with_a_zeroed_last_convolution_is_the_identity_even_on_negative
 
 
 @BLOCKS
-def test_a_gradient_reaches_the_input_unchanged_beside_what_the_residual_adds(make):
+def test_a_gradient_reaches_the_input_unchanged_plus_that_of_the_residual(make):
     block = make(8, 8).double()
     x = torch.randn(2, 8, 5, 7, dtype=torch.float64, requires_grad=True)
     sent = torch.randn_like(x)
@@ -53,7 +53,7 @@ def test_a_gradient_reaches_the_input_unchanged_beside_what_the_residual_adds(ma
 
 
 @BLOCKS
-def test_where_the_shape_changes_both_paths_start_behind_the_activation(make):
+def test_where_the_shape_changes_both_paths_start_after_the_activation(make):
     block = make(8, 16, stride=2).eval()
     x = torch.randn(2, 8, 5, 7)
     active = torch.relu(block.activation.norm1(x))
@@ -63,7 +63,7 @@ def test_where_the_shape_changes_both_paths_start_behind_the_activation(make):
 
 
 @BLOCKS
-def test_a_block_leaves_its_input_as_it_is(make):
+def test_a_block_does_not_change_its_input_in_place(make):
     x = torch.randn(2, 8, 5, 7)
     before = x.clone()
     make(8, 8)(x)

@@ -31,7 +31,7 @@ def test_small_networks_have_the_papers_parameters(depth, millions):
     assert round(parameters, 1 if depth == 110 else 2) == millions
 
 
-# Table 1, "FLOPs", which counts multiply-adds, in billions; it rounds in its own way.
+# Table 1, "FLOPs", which counts multiply-adds, in billions; its rounding is inconsistent.
 @pytest.mark.parametrize(
     ("name", "billions"),
     [
@@ -67,7 +67,7 @@ def test_stages_have_the_sizes_of_table_1(name):
     assert shapes == [(64, 56)] + [(wide * 64 * 2**i, 56 // 2**i) for i in range(4)]
 
 
-def test_layers_are_named_after_the_paper():
+def test_layers_have_the_names_of_the_paper():
     rows = traced("resnet50")
     assert rows["stage1.0.residual.conv1"].output == (64, 56, 56)
     assert rows["stage1.0.shortcut.conv"].output == (256, 56, 56)
@@ -83,7 +83,7 @@ def test_a_residual_block_with_zeroed_last_norm_is_the_identity(block, training)
     assert torch.equal(block.train(training)(x), x)
 
 
-def test_a_basic_block_without_its_shortcut_is_the_plain_block():
+def test_a_basic_block_without_its_shortcut_equals_the_plain_block():
     plain, basic = PlainBlock(4, 4), BasicBlock(4, 4)
     basic.residual.load_state_dict(plain.convolutions.state_dict())
 
@@ -96,7 +96,7 @@ def test_a_basic_block_without_its_shortcut_is_the_plain_block():
     assert torch.equal(basic(x), plain(x))
 
 
-def test_a_bottleneck_weighs_what_the_slide_says():
+def test_a_bottleneck_has_the_weights_of_the_slide():
     block = Bottleneck(256, 256)
     weights = sum(m.weight.numel() for m in block.modules() if isinstance(m, nn.Conv2d))
     assert weights == 69_632  # slide 43
@@ -116,7 +116,7 @@ def test_an_unknown_shortcut_option_is_refused():
 
 
 @pytest.mark.parametrize("size", [8, 9])
-def test_the_zero_padding_shortcut_keeps_every_second_pixel_and_adds_black_maps(size):
+def test_the_zero_padding_shortcut_keeps_every_second_pixel_and_adds_maps_of_zeros(size):
     x = torch.randn(1, 4, size, size)
     y = ZeroPadShortcut(4, 8, stride=2)(x)
     assert torch.equal(y[:, 2:6], x[:, :, ::2, ::2])
@@ -140,7 +140,7 @@ def test_only_the_shortcuts_distinguish_a_network_with_option_a_from_one_with_op
 
 
 @pytest.mark.slow
-def test_resnet_20_with_projections_is_pytorchcvs():
+def test_resnet_20_with_projections_equals_pytorchcvs():
     theirs = get_pytorchcv_model("resnet20_cifar10")
     theirs(torch.randn(8, 3, 32, 32))  # statistics that are not 0 and 1
     ours = ResNet(BasicBlock, *TABLE_6[20], small_stem, num_classes=10)
@@ -160,7 +160,7 @@ def test_resnet_20_with_projections_is_pytorchcvs():
         *((f"resnet{depth}_v1", depth) for depth in BOTTLENECKS),
     ],
 )
-def test_a_networks_number_counts_its_weighted_layers(name, layers):
+def test_the_number_in_a_name_counts_the_layers_with_weights(name, layers):
     with torch.device("meta"):
         net = convnets.create_model(name)
     weighted = [

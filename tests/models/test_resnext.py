@@ -44,12 +44,12 @@ def test_resnext_50_costs_what_table_1_says():
 
 # Table 2: cardinality, width of a path, width of the grouped convolution, for blocks of 256.
 @pytest.mark.parametrize(
-    ("cardinality", "base_width", "inner"),
+    ("cardinality", "base_width", "mid_channels"),
     [(1, 64, 64), (2, 40, 80), (4, 24, 96), (8, 14, 112), (32, 4, 128)],
 )
-def test_widths_of_equal_cost_are_those_of_table_2(cardinality, base_width, inner):
+def test_widths_of_equal_cost_are_those_of_table_2(cardinality, base_width, mid_channels):
     block = ResNeXtBlock(256, 256, 1, cardinality, base_width)
-    assert block.residual.conv2.weight.shape == (inner, base_width, 3, 3)
+    assert block.residual.conv2.weight.shape == (mid_channels, base_width, 3, 3)
     weights = sum(m.weight.numel() for m in block.modules() if isinstance(m, nn.Conv2d))
     assert weights == pytest.approx(70_000, rel=0.025)  # section 3.3
 
@@ -73,7 +73,7 @@ def test_the_three_forms_of_figure_3_compute_the_same(form, channels, stride):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_after_a_step_of_training_the_forms_are_still_the_same(form):
+def test_the_three_forms_compute_the_same_after_a_training_step(form):
     blocks = [
         make(32, 64, 2, cardinality=4, base_width=16).double() for make in (ResNeXtBlock, form)
     ]
@@ -95,7 +95,7 @@ def test_weights_of_another_cardinality_are_refused():
 
 
 @pytest.mark.parametrize("stride", [1, 2])
-def test_one_path_is_resnets_bottleneck(stride):
+def test_a_block_with_one_path_equals_resnets_bottleneck(stride):
     block = ResNeXtBlock(64, 256, stride, cardinality=1, base_width=64)
     plain = Bottleneck(64, 256, stride)
     block.load_state_dict(plain.state_dict())
@@ -110,13 +110,13 @@ def test_a_block_too_narrow_for_its_paths_is_refused(make):
 
 
 @pytest.mark.parametrize("make", [ResNeXtBlock, *FORMS])
-def test_no_path_is_refused(make):
+def test_fewer_than_one_path_are_refused(make):
     with pytest.raises(ValueError, match="cardinality must be at least 1, got 0"):
         make(64, 64, 1, 0, 16)
 
 
 @pytest.mark.slow
-def test_resnext_29_32x4d_is_pytorchcvs():
+def test_resnext_29_32x4d_equals_pytorchcvs():
     theirs = get_pytorchcv_model("resnext29_32x4d_cifar10")
     theirs(torch.randn(4, 3, 32, 32))  # statistics that are not 0 and 1
     block = partial(ResNeXtBlock, cardinality=32, base_width=4)

@@ -19,7 +19,7 @@ def gates(net: nn.Module) -> list[SqueezeExcite]:
 
 
 class Open(nn.Module):
-    """A gate that lets everything through."""
+    """An open gate: returns ones in the shape of its input."""
 
     def forward(self, x):
         return torch.ones_like(x)
@@ -53,7 +53,7 @@ def test_se_resnet_50_adds_a_tenth_to_resnet_50():
 
 
 @pytest.mark.parametrize("name", [*MEMBERS, "se_googlenet"])
-def test_every_block_has_one_gate_that_is_sixteen_times_narrower(name):
+def test_every_block_has_one_gate_with_a_sixteenth_of_its_channels(name):
     net = on_meta(name)
     found = gates(net)
     if name == "se_googlenet":
@@ -71,7 +71,7 @@ def test_the_pool_without_padding_gives_the_same_sizes_as_resnets():
 
 
 @BLOCKS
-def test_a_gate_of_one_makes_the_squeeze_and_excitation_vanish(make):
+def test_a_block_with_a_gate_of_one_equals_the_block_without_a_gate(make):
     plain, block = make(64, 128, 2).eval(), gated(make)(64, 128, 2).eval()
     block.load_state_dict(plain.state_dict(), strict=False)
     block.residual.gate.gate = Open()
@@ -79,7 +79,7 @@ def test_a_gate_of_one_makes_the_squeeze_and_excitation_vanish(make):
     assert torch.equal(block(x), plain(x))
 
 
-def test_a_gate_of_one_makes_se_googlenet_the_googlenet():
+def test_se_googlenet_with_gates_of_one_equals_googlenet():
     plain, net = (
         convnets.create_model(name, 7).eval() for name in ("googlenet_bn", "se_googlenet")
     )
@@ -94,14 +94,14 @@ def test_a_gate_of_one_makes_se_googlenet_the_googlenet():
         assert torch.equal(net(image), plain(image))
 
 
-def test_the_gate_weighs_the_residual_and_not_the_shortcut():
+def test_the_gate_scales_the_residual_and_not_the_shortcut():
     block = gated(Bottleneck)(64, 64, 1).eval()
     nn.init.constant_(block.residual.gate.expand.bias, -1e4)  # a gate of zero
     x = torch.rand(2, 64, 5, 7)
     assert torch.equal(block(x), x)
 
 
-def test_an_inception_module_keeps_its_width_behind_the_gate():
+def test_a_gate_does_not_change_the_shape_of_an_inception_module():
     row = TABLE_1["3a"]
     assert gated_inception(192, row)(torch.randn(2, 192, 7, 9)).shape == (2, row.out_channels, 7, 9)
 

@@ -11,7 +11,7 @@ from convnets.models.shufflenet_v2 import ShuffleNetV2
 from tests.models.pytorchcv_weights import SHUFFLENET
 
 
-# Table 1 of the first paper, "Complexity", in millions; it seems to round in its own way.
+# Table 1 of the first paper, "Complexity", in millions; its rounding is inconsistent.
 @pytest.mark.parametrize(("groups", "millions"), [(1, 143), (2, 140), (3, 137), (4, 133), (8, 137)])
 def test_version_1_costs_what_table_1_says(groups, millions):
     assert convnets.card(f"shufflenet_v1_g{groups}").macs / 1e6 == pytest.approx(millions, abs=1.5)
@@ -40,7 +40,7 @@ def test_a_scale_of_one_half_costs_what_table_2_says(groups):
     ("groups", "scale", "public"),
     [(1, 0.75, "g1_w3d4"), (3, 0.75, "g3_w3d4"), (3, 0.5, "g3_wd2"), (3, 0.25, "g3_wd4")],
 )
-def test_a_scaled_network_is_pytorchcvs(groups, scale, public):
+def test_a_scaled_network_equals_pytorchcvs(groups, scale, public):
     theirs = get_pytorchcv_model(f"shufflenet_{public}").eval()
     theirs.features.final_pool = nn.AdaptiveAvgPool2d(1)
     ours = ShuffleNet(groups, scale).eval()
@@ -94,7 +94,7 @@ def test_a_unit_with_a_zeroed_last_norm_is_the_identity_on_positive_maps():
 
 
 @pytest.mark.parametrize("size", [(8, 8), (7, 9)])
-def test_a_halving_unit_hands_on_the_pooled_input(size):
+def test_a_halving_unit_outputs_its_pooled_input(size):
     unit = shufflenet.HalvingShuffleUnit(12, 24, (3, 3))
     x = torch.rand(2, 12, *size)
     y = unit(x)
@@ -102,13 +102,13 @@ def test_a_halving_unit_hands_on_the_pooled_input(size):
     assert torch.equal(y[:, 12:], nn.functional.avg_pool2d(x, 3, 2, 1))
 
 
-def test_version_2_lets_half_of_the_channels_pass():
+def test_a_unit_of_version_2_passes_half_of_the_channels_on():
     unit = shufflenet_v2.ShuffleUnitV2(8)
     x = torch.randn(2, 8, 5, 7)
     assert torch.equal(unit(x)[:, ::2], x[:, :4])
 
 
-def test_without_a_shuffle_a_group_sees_no_other_and_with_it_all():
+def test_a_group_depends_on_all_groups_only_with_the_shuffle():
     def seen(shuffled: bool) -> int:
         unit = shufflenet.ShuffleUnit(48, 3).double()
         if not shuffled:
@@ -131,11 +131,11 @@ def test_a_scale_whose_widths_the_groups_do_not_divide_is_refused():
         ShuffleNet(groups=4, scale=0.25)
 
 
-def test_a_scale_that_leaves_nothing_is_refused():
+def test_a_scale_that_leaves_no_channel_is_refused():
     with pytest.raises(ValueError, match="scale must be at least 1/24"):
         ShuffleNet(scale=0)
 
 
-def test_a_width_that_does_not_split_in_two_is_refused():
+def test_an_odd_width_is_refused():
     with pytest.raises(ValueError, match="115 channels do not form 2 groups"):
         ShuffleNetV2((115, 232, 464, 1024))

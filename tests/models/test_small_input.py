@@ -6,7 +6,7 @@ from torch.nn.functional import cross_entropy
 
 import convnets
 
-# One of each way to begin: large kernels, pools only, branches in the stem, depthwise convolutions.
+# One network for each kind of stem: large kernels, pools, branches, depthwise convolutions.
 DIFFERENT = (
     *("alexnet", "alexnet_one_tower", "zfnet", "vgg11_bn", "googlenet", "googlenet_bn"),
     *("inception_v4", "resnet18", "se_resnet18", "densenet121", "mobilenet_v1"),
@@ -29,7 +29,7 @@ def test_a_network_for_imagenet_trains_on_small_images(name, side):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", DIFFERENT)
-def test_maps_of_an_image_of_32_pixels_are_at_most_8_times_smaller_but_for_borders(name):
+def test_the_last_feature_maps_are_about_8_times_smaller_than_the_image(name):
     with torch.device("meta"):
         small = convnets.create_model(name, 10, 1, small_input=True)
         maps = small.features(torch.empty(2, 1, 256, 256))
@@ -63,7 +63,7 @@ def test_a_pool_of_2x2_without_its_stride_is_the_identity():
     assert torch.equal(net.features.pool1(maps), maps)
 
 
-def test_a_network_for_small_images_stays_as_it_is():
+def test_a_network_for_small_images_does_not_change():
     plain, small = (
         convnets.create_model("resnet20", 10, 1, small_input=flag) for flag in (False, True)
     )

@@ -6,7 +6,7 @@ import convnets
 
 
 @pytest.mark.parametrize("depth", [11, 13, 16, 19])
-def test_a_networks_number_counts_its_weighted_layers(depth):
+def test_the_number_in_a_name_counts_the_layers_with_weights(depth):
     with torch.device("meta"):
         net = convnets.create_model(f"vgg{depth}")
     assert sum(isinstance(module, (nn.Conv2d, nn.Linear)) for module in net.modules()) == depth

@@ -20,7 +20,7 @@ def test_networks_have_the_papers_parameters(name, millions):
 
 
 @pytest.mark.parametrize(("depth", "factor"), [(16, 4), (28, 10)])
-def test_depth_counts_convolutions_with_those_of_the_shortcuts(depth, factor):
+def test_depth_counts_convolutions_including_those_of_the_shortcuts(depth, factor):
     with torch.device("meta"):
         net = convnets.create_model(f"wide_resnet{depth}_{factor}")
     assert sum(isinstance(module, nn.Conv2d) for module in net.modules()) == depth
@@ -33,7 +33,7 @@ def test_groups_have_the_sizes_of_table_1():
     assert shapes == [(16, 32, 32), (160, 32, 32), (320, 16, 16), (640, 8, 8)]
 
 
-def test_a_small_network_of_factor_1_is_the_residual_network():
+def test_a_small_network_of_factor_1_equals_the_residual_network():
     wide = wide_resnet(22, factor=1)
     plain = PreactResNet(
         PreactBasicBlock, (3, 3, 3), SMALL_WIDTHS, small_preact_stem, num_classes=10
@@ -43,14 +43,14 @@ def test_a_small_network_of_factor_1_is_the_residual_network():
     assert torch.equal(wide.eval()(images), plain.eval()(images))
 
 
-def test_a_bottleneck_of_factor_1_is_resnets():
+def test_a_bottleneck_of_factor_1_equals_resnets():
     wide, plain = wide_bottleneck(16, 32, 2, factor=1), Bottleneck(16, 32, 2)
     wide.load_state_dict(plain.state_dict())
     x = torch.randn(2, 16, 5, 7)
     assert torch.equal(wide(x), plain(x))
 
 
-def test_a_wide_bottleneck_widens_its_3x3_only():
+def test_a_wide_bottleneck_widens_only_its_3x3_convolution():
     block = wide_bottleneck(256, 256)
     shapes = [tuple(m.weight.shape[:2]) for m in block.modules() if isinstance(m, nn.Conv2d)]
     assert shapes == [(128, 256), (128, 128), (256, 128)]
@@ -70,7 +70,7 @@ def test_an_impossible_factor_is_refused():
 
 
 @pytest.mark.slow
-def test_wrn_16_10_is_pytorchcvs():
+def test_wrn_16_10_equals_pytorchcvs():
     theirs = get_pytorchcv_model("wrn16_10_cifar10")
     theirs(torch.randn(4, 3, 32, 32))  # statistics that are not 0 and 1
     ours = wide_resnet(16, 10)

@@ -14,16 +14,16 @@ def net(request) -> nn.Module:
 
 
 @pytest.mark.parametrize("name", ["zfnet", "zfnet_paper"])
-def test_the_maps_have_the_sizes_of_figure_3(name):
+def test_feature_maps_have_the_sizes_of_figure_3(name):
     rows = traced(name)
     assert [rows[name].output[-1] for name in LAYERS] == [110, 55, 26, 13, 13, 13, 13, 6]
 
 
-def test_the_first_layer_is_the_lectures_7x7_of_stride_2(net):
+def test_the_first_convolution_is_7x7_with_stride_2(net):
     assert (net.features.conv1.kernel_size, net.features.conv1.stride) == ((7, 7), (2, 2))
 
 
-def test_no_layer_is_split_over_two_gpus(net):
+def test_no_convolution_is_grouped(net):
     assert all(module.groups == 1 for module in net.modules() if isinstance(module, nn.Conv2d))
 
 
@@ -37,7 +37,7 @@ def test_only_the_last_three_convolutions_differ_in_width(name, widths):
     assert [convolution.out_channels for convolution in convolutions] == [96, 256, *widths]
 
 
-def test_it_pools_before_it_normalises_and_alexnet_does_not():
+def test_it_pools_before_it_normalises_unlike_alexnet():
     with torch.device("meta"):
         zfnet, alexnet = (
             [*convnets.create_model(name).features._modules] for name in ("zfnet_paper", "alexnet")

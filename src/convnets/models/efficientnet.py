@@ -87,7 +87,7 @@ class MBConv(InvertedResidual):
     (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride))
 
     Args:
-        expansion: hidden channels per input channel; with 1 there is no first 1x1 convolution.
+        expansion: hidden channels per input channel; with 1, the first 1x1 convolution is left out.
         kernel_size: side of the depthwise kernel, in pixels.
         drop: probability of leaving out the residual branch in training.
         norm: makes a batch norm from its number of channels.

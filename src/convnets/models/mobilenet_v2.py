@@ -64,7 +64,7 @@ class InvertedResidual(nn.Module):
     exists only where input and output have the same shape.
 
     Args:
-        expansion: hidden channels per input channel; with 1 there is no first 1x1 convolution.
+        expansion: hidden channels per input channel; with 1, the first 1x1 convolution is left out.
         kernel_size: side of the depthwise kernel, in pixels.
         conv: makes a convolution with batch norm and activation; it takes the arguments of
             `convnets.layers.conv_norm_act`.
