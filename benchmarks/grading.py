@@ -201,7 +201,7 @@ def isolation() -> float:
         job = Job((Cell("1"),), {}, Limits(), secret="benchmark", sandbox=isolated)
         begun = time.perf_counter()
         run_job(job)
-        if number >= 2:  # the first of each starts the warm process
+        if number >= 2:  # the first of each starts the fork server
             seconds[isolated].append(time.perf_counter() - begun)
     return 1000 * (statistics.median(seconds[True]) - statistics.median(seconds[False]))
 

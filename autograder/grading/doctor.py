@@ -19,7 +19,7 @@ from autograder.sandbox.limits import Limits
 from autograder.sandbox.session import available
 
 FREE_MIB = 2048
-# Of a worker: the examiner and the warm process.
+# Of a worker: the examiner and the fork server.
 WORKER_MIB = 1500
 
 

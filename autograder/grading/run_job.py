@@ -48,7 +48,7 @@ def run_job(job: Job) -> NotebookResult:
     try:
         result = _NotebookRun(job, _sandbox_for(job)).result()
     except SandboxError:
-        # Its warm process may have been killed from outside. Try once more with a fresh one.
+        # Its fork server may have been killed from outside. Try once more with a fresh one.
         _sandbox_for(job).close()
         _sandbox.cache_clear()
         result = _NotebookRun(job, _sandbox_for(job)).result()
@@ -227,7 +227,7 @@ def _sandbox_for(job: Job) -> Sandbox:
 
 @cache
 def _sandbox(limits: Limits, isolated: bool, *hidden: Path) -> Sandbox:
-    """A sandbox whose warm process serves all jobs of this process, and ends with it."""
+    """A sandbox whose fork server serves all jobs of this process, and ends with it."""
     return Sandbox(limits, hidden=hidden, isolated=isolated)
 
 

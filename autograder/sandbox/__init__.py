@@ -1,1 +1,1 @@
-"""Student code in a sandbox: `Sandbox` starts processes that run cells and answer questions."""
+"""A `Sandbox` starts student processes, which run cells and answer questions about them."""

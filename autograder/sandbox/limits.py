@@ -1,27 +1,31 @@
-"""What a submission may use."""
+"""What a submission may use, and where its files lie in the sandbox."""
 
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-# Where each submission has its files in the sandbox; `disk_mib` is its size.
-SCRATCH = Path("/tmp")
+# A folder at the root of the sandbox, so that no installation of Python lies in it. It holds all
+# that a submission may write: its folder `work`, its /tmp and its /dev/shm.
+SCRATCH = Path("/student")
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a submission may use; each limit is a positive number.
+    """What a submission may use.
 
     Args:
-        cell_cpu_seconds: processor time of a cell or a question, all its processes together.
-        cell_wall_seconds: time on the clock of a cell or a question.
+        cell_cpu_seconds: processor time of a cell or a question, summed over its processes.
+        cell_wall_seconds: elapsed time of a cell or a question.
         notebook_cpu_seconds: processor time of all cells and questions.
-        notebook_wall_seconds: time on the clock in which the submission was at work.
-        memory_mib: memory of all its processes, above what PyTorch itself takes.
-        processes: processes and threads at one time.
-        disk_mib: files in its scratch folder, which lives in memory too.
-        output_kib: what a cell may print and show; the rest is cut off.
-        notebook_output_mib: what all cells may print and show; the rest is cut off.
-        reply_mib: the longest answer.
+        notebook_wall_seconds: elapsed time of all cells and questions.
+        memory_mib: memory of all its processes (MiB), beyond what PyTorch itself takes.
+        processes: processes and threads that exist at the same time.
+        disk_mib: size of all its files (MiB), which are kept in memory too.
+        output_kib: output of a cell (KiB); the rest is cut off.
+        notebook_output_mib: output of all cells (MiB); the rest is cut off.
+        reply_mib: the longest reply to a question (MiB).
+
+    Raises:
+        ValueError: a limit is not a positive number.
     """
 
     cell_cpu_seconds: float = 60
@@ -47,9 +51,9 @@ class Spent:
     """What a notebook has used of its limits so far, in all its processes.
 
     Args:
-        cpu_seconds: of processes that have ended.
-        wall_seconds: in which cells ran and questions were answered.
-        output: characters that were shown.
+        cpu_seconds: processor time of the processes that have ended.
+        wall_seconds: elapsed time of cells and questions.
+        output: characters of output.
     """
 
     cpu_seconds: float = 0.0

@@ -1,4 +1,4 @@
-"""What a cell showed, checked: a student process may send anything in its place."""
+"""Checks the outputs of a cell, because a student process may send anything in their place."""
 
 from typing import Any
 
@@ -8,17 +8,17 @@ Output = dict[str, Any]
 
 
 def checked(outputs: object, limit: int) -> list[Output]:
-    """Outputs in nbformat's form, rebuilt field by field.
+    """Rebuild outputs field by field, in nbformat's form.
 
     Args:
         outputs: what the student process sent.
-        limit: characters that all of it may have.
+        limit: the most characters that all outputs together may have.
 
     Raises:
-        ProtocolError: they are not what a notebook may hold, or too long.
+        ProtocolError: they are not outputs of a notebook, or too long.
     """
     if not isinstance(outputs, list):
-        raise ProtocolError("Outputs are a list.")
+        raise ProtocolError("Outputs must be a list.")
     rebuilt = [_checked(output) for output in outputs]
     if sum(map(length, rebuilt)) > limit:
         raise ProtocolError("The outputs are longer than they may be.")
@@ -26,7 +26,7 @@ def checked(outputs: object, limit: int) -> list[Output]:
 
 
 def errors_alone(outputs: list[Output]) -> list[Output]:
-    """The errors among outputs, in a few words each."""
+    """The last error among outputs, shortened and without its traceback; none if none failed."""
     return [
         {
             **output,
@@ -63,17 +63,17 @@ def _checked(output: object) -> Output:
             "traceback": list(lines),
         } if all(isinstance(line, str) for line in lines):
             return {"output_type": "error", "ename": name, "evalue": value, "traceback": lines}
-    raise ProtocolError("An output is of no known kind.")
+    raise ProtocolError("An output is of an unknown kind.")
 
 
 def _texts(data: dict[str, Any]) -> dict[str, str]:
     if not all(isinstance(value, str) for value in data.values()):
-        raise ProtocolError("An output's data are texts.")
+        raise ProtocolError("The data of an output must be text.")
     return data
 
 
 def length(output: Output) -> int:
-    """Characters of an output, and some for itself."""
+    """The characters of an output, and a hundred for the output itself."""
     data = output.get("data", {})
     texts = [*data, *data.values(), *output.get("traceback", [])]
     texts += [output.get(name, "") for name in ("text", "ename", "evalue")]

@@ -1,9 +1,9 @@
-"""What crosses between the examiner and a student process: data, never objects.
+"""The messages between the examiner and a student process: data, never objects.
 
 A message is a dict of None, bool, int, float, str, bytes, list, tuple, dict with str keys, tensors,
-and handles, which name what stays on the other side. It travels as a frame: two lengths, a JSON
-header, and the raw bytes of tensors. Whatever a student process sends is decoded here; what is not
-a message raises `ProtocolError`. Nothing is unpickled.
+and handles, which stand for objects of the student process. It is sent as a frame: two lengths, a
+JSON header, and the raw bytes of tensors. Everything that a student process sends is decoded here,
+and raises `ProtocolError` if it is not a message. Nothing is unpickled.
 """
 
 import json
@@ -22,7 +22,7 @@ LENGTHS = struct.Struct("!IQ")  # bytes of the header, bytes of the buffers
 DEPTH = 32
 DIMENSIONS = 16
 MIB = 2**20
-# The text of a frame; a list of numbers takes some twenty times as much memory as its text.
+# The longest header; a list of numbers takes some twenty times as much memory as its text.
 HEADER_BYTES = 8 * MIB
 DTYPES = {
     str(dtype).removeprefix("torch."): dtype
@@ -35,15 +35,15 @@ DTYPES = {
 
 
 class ProtocolError(Exception):
-    """What was received is no message."""
+    """The received bytes are not a message, or not an answer to the question."""
 
 
 @dataclass(frozen=True)
 class Handle:
-    """Names an object that stays on the student's side.
+    """Stands for an object that stays in the student process.
 
     Args:
-        number: by which the student's side knows it.
+        number: the number of the object in the student process.
         kind: the name of its class, for sentences.
     """
 
@@ -52,21 +52,22 @@ class Handle:
 
 
 def refuse(value: object) -> NoReturn:
+    """Raise the ValueError for a value that is not data."""
     raise ValueError(
-        f"A {type(value).__name__} cannot cross to a student process; send numbers, strings, "
+        f"A {type(value).__name__} cannot be sent to a student process: send numbers, strings, "
         "lists, dicts or tensors."
     )
 
 
 def encode(message: Message, refer: Callable[[object], object] = refuse) -> bytes:
-    """The frame of a message.
+    """Encode a message as a frame.
 
     Args:
-        message: what to send.
-        refer: what to send for a value that is not data, a handle most often.
+        message: the message.
+        refer: a function that returns what to send for a value that is not data, such as a handle.
 
     Raises:
-        ValueError: the message is not data, is nested too deep or contains itself.
+        ValueError: the message is not data, is nested too deeply or contains itself.
     """
     buffers: list[bytes] = []
     header = json.dumps(_encoded(message, buffers, refer, 0)).encode()
@@ -77,7 +78,7 @@ def _encoded(
     value: Any, buffers: list[bytes], refer: Callable[[object], object], depth: int
 ) -> Any:
     if depth > DEPTH:
-        raise ValueError(f"A value nested more than {DEPTH} deep cannot cross.")
+        raise ValueError(f"A value nested more than {DEPTH} deep cannot be sent.")
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):
@@ -110,10 +111,10 @@ def _encoded(
 
 
 def decode(header: bytes, buffers: bytes) -> Message:
-    """The message in a frame.
+    """Decode the message in a frame.
 
     Raises:
-        ProtocolError: there is none.
+        ProtocolError: the frame does not hold a message.
     """
     try:
         text = json.loads(header)
@@ -122,14 +123,14 @@ def decode(header: bytes, buffers: bytes) -> Message:
     reader = _Buffers(buffers)
     message = _decoded(text, reader, 0)
     if not isinstance(message, dict):
-        raise ProtocolError("A message is a dict.")
+        raise ProtocolError("A message must be a dict.")
     if reader.at != len(buffers):
-        raise ProtocolError("The frame has bytes that no value claims.")
+        raise ProtocolError("The frame has bytes that belong to no value.")
     return message
 
 
 class _Buffers:
-    """The raw bytes of a frame, taken in the order of the values."""
+    """The raw bytes of a frame, which are taken in the order of the values."""
 
     def __init__(self, content: bytes) -> None:
         self.content = content
@@ -137,7 +138,7 @@ class _Buffers:
 
     def take(self, size: object) -> bytes:
         if type(size) is not int or not 0 <= size <= len(self.content) - self.at:
-            raise ProtocolError("A value claims more bytes than the frame has.")
+            raise ProtocolError("A value has more bytes than the frame.")
         self.at += size
         return self.content[self.at - size : self.at]
 
@@ -165,11 +166,11 @@ def _decoded(value: Any, buffers: _Buffers, depth: int) -> Any:
             return _tensor(dtype, shape, buffers)
         case "handle", [int(number), str(name)]:
             return Handle(number, _text(name[:100]))
-    raise ProtocolError("A value is of no known kind.")
+    raise ProtocolError("A value is of an unknown kind.")
 
 
 def _text(text: str) -> str:
-    """Text that can be written to a file: JSON may hold halves of characters."""
+    """Text that can be encoded: JSON may hold lone surrogates, which become question marks."""
     return text if text.isascii() else text.encode(errors="replace").decode()
 
 
@@ -178,28 +179,28 @@ def _tensor(name: str, shape: list[Any], buffers: _Buffers) -> Tensor:
     if dtype is None or len(shape) > DIMENSIONS:
         raise ProtocolError("A tensor has an unknown dtype or too many dimensions.")
     if any(type(size) is not int or not 0 <= size < 2**48 for size in shape):
-        raise ProtocolError("A tensor has a size that is no natural number.")
+        raise ProtocolError("A tensor has a size that is not a natural number.")
     count = math.prod(shape)
     content = buffers.take(count * dtype.itemsize)
     try:
         if not count:
             return torch.empty(shape, dtype=dtype)
         if dtype == torch.bool and content.strip(b"\0\1"):
-            raise ProtocolError("A tensor of truth values holds something else.")
+            raise ProtocolError("A tensor of booleans holds something else.")
         return torch.frombuffer(bytearray(content), dtype=dtype).reshape(shape)
     except RuntimeError as error:
         raise ProtocolError(f"A tensor cannot be made: {error}") from None
 
 
 def receive(channel: socket.socket, limit: int) -> Message:
-    """The next message.
+    """Receive the next message.
 
     Args:
         channel: a stream socket.
-        limit: the bytes that a frame may have.
+        limit: the most bytes that a frame may have.
 
     Raises:
-        ProtocolError: the next bytes are no message, or a longer one.
+        ProtocolError: the next bytes are not a message, or the message is too long.
         EOFError: the other side has closed its end.
     """
     header, buffers = LENGTHS.unpack(_exactly(channel, LENGTHS.size))

@@ -1,6 +1,7 @@
-"""A student's block or function in another process, with the methods of `checks.student`'s own.
+"""Proxies for a student's block or function that lives in a student process.
 
-Every answer is a claim and is checked for its type here; a wrong type ends the process.
+They have the methods of `Block` and `Function` in `checks/student.py`. The type of every answer is
+checked here, and an answer of a wrong type ends the process.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,10 +21,10 @@ class RemoteAnswer(AnswerProxy):
     """What the cells of a student process defined under a name.
 
     Args:
-        student: the process that has it.
-        name: by which the cells defined it, or we.
-        written: the cells.
-        handle: of what we defined; `None` for the student's own.
+        student: the process.
+        name: the name that it was defined under.
+        written: the source of the cells.
+        handle: the handle of a version of ours; `None` for the student's own.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class RemoteAnswer(AnswerProxy):
 
     @contextmanager
     def replacing(self, versions: Mapping[str, tuple[str, str]]) -> Iterator[bool]:
-        """As it says; the process then knows right answers, and no later cell may run in it."""
+        """See the base class. The process then knows right answers: no later cell may run in it."""
         there = {name: version for name, version in versions.items() if has(self.student, name)}
         if not there:
             yield False
@@ -72,10 +73,10 @@ class RemoteFunction(Function):
     """A student's function.
 
     Args:
-        student: the process that has it.
-        name: by which the cells defined it.
-        forbidden: PyTorch's operators that it must not call.
-        written: the cells.
+        student: the process.
+        name: the name that the cells defined it under.
+        forbidden: the operators of PyTorch that it must not call.
+        written: the source of the cells.
     """
 
     def __init__(
@@ -104,10 +105,11 @@ class RemoteBlock(Block):
     """A student's module.
 
     Args:
-        student: the process that has it.
-        name: of its class.
-        arguments: of the class.
-        options: by name.
+        student: the process.
+        name: the name of its class.
+        arguments: the positional arguments of the class.
+        handle: the handle of a class of ours; `None` for the student's own.
+        options: the keyword arguments of the class.
     """
 
     def __init__(
@@ -136,7 +138,7 @@ class RemoteBlock(Block):
         with self._remote.student.protocol():
             for row in expected(answer, list):
                 if len(expected(row, tuple)) != 2:
-                    raise ProtocolError("A convolution is a weight's shape and a stride.")
+                    raise ProtocolError("A convolution must be the shape of a weight and a stride.")
                 _check_sizes(row[0])
                 expected(row[1], int)
         return answer
@@ -171,7 +173,7 @@ class RemoteBlock(Block):
         answer = self._remote.ask("after_training", (list(batches), dict(weights)))
         with self._remote.student.protocol():
             if len(expected(answer, tuple)) != 3:
-                raise ProtocolError("Training gives outputs, a state and an output.")
+                raise ProtocolError("Training must return outputs, a state and an output.")
             outputs, state, after = answer
             _check_tensors(state)
         return self._outputs(outputs, len(batches)), state, self._checked(after)
@@ -179,7 +181,7 @@ class RemoteBlock(Block):
     def _outputs(self, answer: Any, count: int) -> list[Tensor]:
         with self._remote.student.protocol():
             if len(expected(answer, list)) != count:
-                raise ProtocolError("Each input has an output.")
+                raise ProtocolError("There must be one output for each input.")
         return [self._checked(output) for output in answer]
 
     def forward_in_float32(self, x: Tensor) -> Tensor:
@@ -211,7 +213,7 @@ class RemoteBlock(Block):
 
 
 class _Remote:
-    """An object on the student's side, by its handle."""
+    """An object in a student process, which its handle names."""
 
     def __init__(self, student: StudentProcess, action: str, **question: Any) -> None:
         self.student = student
@@ -227,7 +229,12 @@ class _Remote:
         *,
         may_refuse: bool = False,
     ) -> Any:
-        """The answer; only what may refuse its arguments answers with a ValueError."""
+        """Call a method of the object.
+
+        Args:
+            may_refuse: whether a ValueError of the student's code stays one; otherwise it becomes
+                a `StudentError`.
+        """
         ask = self.student.ask if may_refuse else partial(_asked, self.student)
         return ask(
             "method", handle=self.handle.number, method=method, arguments=arguments,
@@ -242,7 +249,7 @@ class _Remote:
         *,
         may_refuse: bool = False,
     ) -> dict[str, Tensor]:
-        """The answer, which must be tensors by name."""
+        """Call a method of the object that returns tensors by name."""
         answer = self.ask(method, arguments, keywords, may_refuse=may_refuse)
         with self.student.protocol():
             _check_tensors(answer)
@@ -257,7 +264,7 @@ def has(student: StudentProcess, name: str) -> bool:
 
 
 def _asked(student: StudentProcess, action: str, **question: Any) -> Any:
-    """What the process answers; a ValueError is no answer but a failure like any other."""
+    """Ask a student process; a ValueError of its code becomes a `StudentError`."""
     try:
         return student.ask(action, **question)
     except ValueError as error:
@@ -272,4 +279,4 @@ def _check_tensors(named: Any) -> None:
 def _check_sizes(shape: object) -> None:
     for size in expected(shape, tuple):
         if expected(size, int) < 0:
-            raise ProtocolError("A size is a natural number.")
+            raise ProtocolError("A size must be a natural number.")

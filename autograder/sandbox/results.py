@@ -1,4 +1,4 @@
-"""How a cell or a student process ends, and the sentence for the student."""
+"""How a cell or a student process ends, and the sentences for the student."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,7 +20,7 @@ SENTENCES = {
 
 
 class Ending(StrEnum):
-    """How a cell or a submission's process ended."""
+    """How a cell or a student process ended."""
 
     OK = "ok"
     FAILED = "failed"
@@ -28,17 +28,17 @@ class Ending(StrEnum):
     OUT_OF_MEMORY = "out of memory"
     CRASHED = "crashed"
     PROTOCOL_ERROR = "protocol error"
-    #: Killed, and by no limit: no fault that we know of.
+    #: Killed, but not for a limit, so not through a fault of the student that we know of.
     KILLED = "killed"
 
 
 class StudentEnded(Exception):  # noqa: N818
-    """The student process is gone; a fresh one can run the cells again.
+    """The student process has ended; a new one can run the cells again.
 
     Args:
-        state: why.
-        sentence: for the student, with the limit that was passed.
-        is_spent: whether a limit of the notebook was passed, and no fresh process helps.
+        state: how it ended.
+        sentence: the sentence for the student, which names the limit that was passed, if any.
+        is_spent: whether a limit of the whole notebook was passed; then no new process is started.
     """
 
     def __init__(self, state: Ending, sentence: str, *, is_spent: bool = False) -> None:
@@ -50,13 +50,13 @@ class StudentEnded(Exception):  # noqa: N818
 
 @dataclass(frozen=True)
 class CellResult:
-    """What a cell showed and how it ended.
+    """The outputs of a cell and how it ended.
 
     Args:
-        outputs: in nbformat's form.
+        outputs: its outputs, in nbformat's form.
         state: how it ended.
-        seconds: that it took, on the clock.
-        sentence: what the student should know; "" if all is well.
+        seconds: elapsed time, in seconds.
+        sentence: a sentence for the student about a limit or a crash; "" if there was none.
         alive: whether later cells can still run in this process.
     """
 
@@ -68,5 +68,5 @@ class CellResult:
 
 
 def sentence_for(limit: str, limits: Limits) -> str:
-    """What to say about a limit that was passed, by its name in `Limits`."""
+    """The sentence for the student about a limit that was passed, by its name in `Limits`."""
     return SENTENCES[limit].format(getattr(limits, limit))

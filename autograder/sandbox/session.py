@@ -1,6 +1,6 @@
-"""The trusted side: a box with a warm process that forks a student process for each submission.
+"""The trusted side of the sandbox: a fork server, which starts a process for each submission.
 
-with Sandbox(Limits()) as box, box.start() as student:
+with Sandbox(Limits()) as sandbox, sandbox.start() as student:
     result = student.run_cell("def double(x): return 2 * x")
     student.call("double", 4)
 """
@@ -22,34 +22,34 @@ from typing import Any
 from autograder.sandbox.box import (
     ROOT,
     SandboxError,
-    command,
-    environment_without_box,
+    bubblewrap_command,
+    fork_server_command,
     packages_to_hide,
-    worker,
+    trusted_environment,
 )
-from autograder.sandbox.limits import SCRATCH, Limits, Spent
+from autograder.sandbox.limits import Limits, Spent
 from autograder.sandbox.results import Ending
 from autograder.sandbox.student_process import StudentProcess
 
-# What notebooks of this course import; each costs the warm process its time once.
+# What notebooks of this course import; the fork server imports it once.
 PRELOAD = ("torch", "numpy", "matplotlib.pyplot")
-# Our own packages hold the hidden tests and the right answers.
+# Our own packages, which hold the hidden tests and the right answers.
 HIDDEN_PACKAGES = ("autograder", "convnets")
 START_SECONDS = 120.0
 
 
 class Sandbox:
-    """A box with a warm process.
+    """A sandbox with a fork server.
 
     Args:
-        limits: for each submission.
-        hidden: folders that no submission may see, should Python lie around them.
-        preload: modules that the warm process imports.
+        limits: what each submission may use.
+        hidden: folders that no submission may see, even if Python lies next to or above them.
+        preload: modules that the fork server imports for all submissions.
         isolated: if `False`, student code is trusted with everything that this process may do;
             limits on time, memory and output still hold, and tests still run here only.
 
     Raises:
-        SandboxError: it cannot run here; the message says why.
+        SandboxError: it cannot run on this machine; the message says why, and what to do.
     """
 
     def __init__(
@@ -65,11 +65,6 @@ class Sandbox:
                 "Student code can be limited and isolated on Linux only: grade on Linux, for "
                 "instance in a container or a virtual machine."
             )
-        if isolated and Path(sys.prefix).is_relative_to(SCRATCH):
-            raise SandboxError(
-                f"Python lies in {sys.prefix}, but each hand-in has {SCRATCH} for itself: move the "
-                "project to another folder and set it up there."
-            )
         self.limits = limits or Limits()
         self._lock = threading.Lock()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115
@@ -80,12 +75,13 @@ class Sandbox:
         try:
             with inside:
                 if isolated:
-                    line, environment = command(hidden, inside.fileno(), arguments), None
+                    line = bubblewrap_command(hidden, inside.fileno(), arguments)
+                    environment = None
                 else:
-                    line = worker(inside.fileno(), arguments)
-                    environment = environment_without_box(self._folder.name)
-                # No --die-with-parent: it follows the thread that started the box, which may end
-                # before the process. The warm process leaves when our end of the socket closes.
+                    line = fork_server_command(inside.fileno(), arguments)
+                    environment = trusted_environment(self._folder.name)
+                # Not --die-with-parent: it ends the sandbox with the thread that started it, which
+                # may end before this process. The fork server exits when our socket is closed.
                 self._process = subprocess.Popen(
                     line,
                     env=environment,
@@ -99,32 +95,33 @@ class Sandbox:
             self._control.settimeout(START_SECONDS)
             if not self._receive()[0]:
                 raise SandboxError(
-                    f"The sandbox does not start here: {self._last_words()}. It needs a Linux that "
-                    "lets users make namespaces; a container may have to be started with fewer "
-                    "restrictions. Or say --no-sandbox and trust the hand-ins."
+                    f"The sandbox does not start on this machine ({self._last_line()}): grade on a "
+                    "Linux that lets users create namespaces, start the container with fewer "
+                    "restrictions, or trust the submissions with --no-sandbox."
                 )
             if isolated:
-                self._see_that_the_limit_on_processes_binds()
+                self._check_process_limit()
         except BaseException:
             self.close()
             raise
 
-    def _see_that_the_limit_on_processes_binds(self) -> None:
+    def _check_process_limit(self) -> None:
         with self.start() as student:
             if student.run_cell(_FORK_TOO_OFTEN).state is Ending.FAILED:
                 raise SandboxError(
-                    "The limit on processes does not bind here, so a fork bomb could stop this "
-                    "machine; the sandbox needs Linux 5.14 or newer. Or say --no-sandbox and trust "
-                    "the hand-ins."
+                    "This Linux does not enforce the limit on processes, so a fork bomb could stop "
+                    "the machine: grade on Linux 5.14 or newer, or trust the submissions with "
+                    "--no-sandbox."
                 )
 
-    def _last_words(self) -> str:
+    def _last_line(self) -> str:
+        """The last line that the fork server or bubblewrap wrote."""
         self._log.seek(0)
         lines = self._log.read().decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else "it gave no reason"
 
     def _receive(self) -> tuple[bytes, list[int]]:
-        """What the warm process says, and a descriptor with it; nothing if it is gone."""
+        """A message of the fork server and the descriptor with it; empty if the server is gone."""
         try:
             text, descriptors, _, _ = socket.recv_fds(self._control, 4096, 1)
         except OSError:
@@ -138,7 +135,7 @@ class Sandbox:
         self.close()
 
     def close(self) -> None:
-        """End the warm process and with it all student processes."""
+        """End the fork server, and with it all student processes."""
         self._control.close()
         process = getattr(self, "_process", None)
         if process is not None:
@@ -152,14 +149,14 @@ class Sandbox:
     def start(
         self, files: Mapping[str, bytes] | None = None, spent: Spent | None = None
     ) -> StudentProcess:
-        """A fresh student process.
+        """Start a student process.
 
         Args:
-            files: what lies in its folder, by path relative to it.
-            spent: of the notebook's limits by earlier processes; it is kept up to date.
+            files: the files in its folder, by path relative to the folder.
+            spent: what earlier processes of the notebook have used; it is kept up to date.
 
         Raises:
-            SandboxError: it could not be walled in.
+            SandboxError: the process could not be isolated, or the fork server has ended.
             CourseError: the files do not fit into its folder.
         """
         if self._control.fileno() < 0:
@@ -175,7 +172,7 @@ class Sandbox:
         def end() -> int:
             os.close(pidfd)
             if self._control.fileno() < 0:
-                return signal.SIGKILL  # the box was closed, and took all with it
+                return signal.SIGKILL  # the sandbox was closed, which ended all its processes
             return int(self._request({"do": "end", "pid": reply["pid"]})[0]["status"])
 
         return StudentProcess(ours, pidfd, end, self.limits, dict(files or {}), spent or Spent())
@@ -189,14 +186,14 @@ class Sandbox:
                 socket.send_fds(self._control, [json.dumps(request).encode()], descriptors)
             text, received = self._receive()
         if not text:
-            raise SandboxError(f"The sandbox has ended: {self._last_words()}.")
+            raise SandboxError(f"The sandbox has ended ({self._last_line()}): grade again.")
         return json.loads(text), received
 
 
 def available() -> str:
-    """Why student code cannot be isolated here, in a sentence; "" if it can.
+    """Why student code cannot be isolated on this machine; "" if it can.
 
-    Starts a box without PyTorch's friends.
+    Starts a sandbox without preloaded modules, which takes seconds.
     """
     try:
         Sandbox(preload=()).close()
@@ -205,8 +202,8 @@ def available() -> str:
     return ""
 
 
-# Its process may be one of two, so the third must not start; ended ones count as long as nobody
-# waited for them.
+# The limit allows two processes, so the second fork must fail. A child that has ended still counts,
+# because its parent has not waited for it.
 _FORK_TOO_OFTEN = """
 import os, resource
 resource.setrlimit(resource.RLIMIT_NPROC, (2, resource.getrlimit(resource.RLIMIT_NPROC)[1]))

@@ -1,7 +1,7 @@
-"""One student process, seen from the trusted side.
+"""A student process, from the trusted side.
 
-Whatever the process does ends in an `Ending`, with a sentence for the student. What it answers is a
-claim: decoded, checked for its type, and never run.
+However a cell or the process ends, it is an `Ending` with a sentence for the student. An answer of
+the process proves nothing: it is decoded and its type is checked, and it is never executed.
 """
 
 import os
@@ -24,22 +24,23 @@ from autograder.sandbox.results import CellResult, Ending, StudentEnded, sentenc
 from autograder.sandbox.watch import GRACE, Watch
 
 SETUP_SECONDS = 30.0
-SENTENCE = 2000  # characters of a sentence that a student process may write
+# The most characters of a sentence that a student process may send.
+SENTENCE = 2000
 
 
 class StudentProcess:
-    """A student process; made by `Sandbox.start`.
+    """A student process, which `Sandbox.start` makes.
 
     Args:
-        channel: to the process.
-        pidfd: names the process.
-        end: kills its process namespace, and gives its wait status.
-        limits: what it may use.
-        files: what lies in its folder.
-        spent: of the notebook's limits, before.
+        channel: the socket to the process.
+        pidfd: the descriptor of the process.
+        end: a function that kills the process and all that it started, and returns its wait status.
+        limits: what the process may use.
+        files: the files in its folder, by path relative to the folder.
+        spent: what earlier processes of the notebook have used; it is kept up to date.
 
     Raises:
-        SandboxError: the process could not be walled in.
+        SandboxError: the process could not be isolated.
         CourseError: the files do not fit into its folder.
     """
 
@@ -54,11 +55,11 @@ class StudentProcess:
     ) -> None:
         self.limits = limits
         self.spent = spent
-        #: Why the process is gone; `None` as long as it lives.
+        #: Why the process has ended; `None` as long as it runs.
         self.ended: StudentEnded | None = None
-        #: How each answer failed, and the sentence that says so.
+        #: How each failed question ended, with the sentence for the student.
         self.failures: list[tuple[Ending, str]] = []
-        #: Whether it was sent right answers, which no later cell may find there.
+        #: Whether the process was sent right answers, so that no later cell may run in it.
         self.knows_answers = False
         self._channel = channel
         self._pidfd = pidfd
@@ -75,15 +76,15 @@ class StudentProcess:
             self.close()
             if "unfit" in greeting:
                 raise CourseError(
-                    f"The files beside the notebook do not fit into its folder of "
-                    f"{limits.disk_mib:g} MiB ({greeting['unfit']}). Take away what the assignment "
-                    "does not need, or raise disk_mib, then grade again."
+                    f"The files next to the notebook do not fit into {limits.disk_mib:g} MiB "
+                    f"({greeting['unfit']}): remove those that the assignment does not need, or "
+                    "raise disk_mib, then grade again."
                 )
             raise SandboxError(
-                f"A student process could not be walled in: {greeting.get('unavailable')}. "
-                "`python -m autograder doctor` says what is missing."
+                f"A student process could not be isolated ({greeting.get('unavailable')}): run "
+                "`python -m autograder doctor` to see what is missing."
             )
-        # The watch ends whatever takes too long; this is for the case that it cannot.
+        # The watch ends a process that takes too long. This timeout is for a watch that fails.
         self._channel.settimeout(limits.cell_wall_seconds + GRACE + 30)
 
     def __enter__(self) -> "StudentProcess":
@@ -93,7 +94,7 @@ class StudentProcess:
         self.close()
 
     def close(self) -> int:
-        """End the process and all that it started; its wait status."""
+        """End the process and everything that it started; return its wait status."""
         if self._channel.fileno() < 0:
             return 0
         self._watch.stop()
@@ -101,48 +102,63 @@ class StudentProcess:
         return self._kill()
 
     def run_cell(self, source: str) -> CellResult:
-        """Run a cell of the notebook. Raises nothing for what student code does."""
+        """Run a cell of the notebook; failures of student code are in the result, never raised."""
         try:
             reply, seconds = self._ask("run_cell", source=source)
             with self.protocol():
                 outputs, failure, is_cut = _cell(reply, self.limits)
         except StudentEnded as end:
             return CellResult([], end.state, self._watch.seconds, end.sentence, alive=False)
-        outputs, cut = self._in_total(outputs)
+        outputs, cut = self._within_notebook(outputs)
         if self._watch.interrupted:
-            sentence = self._over(self._watch.interrupted)
+            sentence = self._sentence(self._watch.interrupted)
             return CellResult(outputs, Ending.OUT_OF_TIME, seconds, sentence)
         if failure == "memory":
-            return CellResult(outputs, Ending.OUT_OF_MEMORY, seconds, self._over("memory_mib"))
+            return CellResult(outputs, Ending.OUT_OF_MEMORY, seconds, self._sentence("memory_mib"))
         state = Ending.FAILED if failure else Ending.OK
-        return CellResult(outputs, state, seconds, cut or (self._over("output_kib") * is_cut))
+        return CellResult(outputs, state, seconds, cut or (self._sentence("output_kib") * is_cut))
 
-    def _in_total(self, outputs: list[Output]) -> tuple[list[Output], str]:
-        """What of a cell's outputs the notebook may still show; a sentence if that is not all."""
+    def _within_notebook(self, outputs: list[Output]) -> tuple[list[Output], str]:
+        """The part of a cell's outputs that fits the notebook's limit; a sentence if it was cut."""
         size, limit = sum(map(length, outputs)), int(self.limits.notebook_output_mib * MIB)
         if self.spent.output + size <= limit:
             self.spent.output += size
             return outputs, ""
         self.spent.output = limit
-        return errors_alone(outputs), self._over("notebook_output_mib")
+        return errors_alone(outputs), self._sentence("notebook_output_mib")
 
     def has(self, name: str) -> bool:
-        """Whether the cells defined a name."""
+        """Whether the cells defined a name.
+
+        Raises:
+            StudentEnded: the process has ended.
+        """
         answer = self.ask("has", name=name)
         with self.protocol():
             return expected(answer, bool)
 
     def call(self, name: str, *arguments: Any, **keywords: Any) -> Any:
-        """What a function of theirs returns; a `Handle` for what is not data."""
+        """Call one of the student's functions.
+
+        Returns:
+            the data that it returns, or a `Handle` for an object that is not data.
+
+        Raises:
+            StudentError, ValueError, StudentEnded: as `ask` does.
+        """
         return self.ask("call", name=name, arguments=arguments, keywords=keywords)
 
     def ask(self, action: str, **question: Any) -> Any:
-        """The value that the process answers with.
+        """Ask the process a question and return the value in its answer.
+
+        Args:
+            action: what is asked; `inside/answers.py` lists the actions.
+            question: the fields that the action needs.
 
         Raises:
-            StudentError: the student's code failed, with a sentence.
+            StudentError: the student's code failed; the message is a sentence for the student.
             ValueError: the student's function raised it.
-            StudentEnded: the process is gone.
+            StudentEnded: the process has ended.
         """
         reply, _ = self._ask(action, **question)
         with self.protocol():
@@ -150,7 +166,7 @@ class StudentProcess:
                 case {"value": value}:
                     return value
                 case {"error": ["memory", str()]}:
-                    refused: Exception = StudentError(self._over("memory_mib"))
+                    refused: Exception = StudentError(self._sentence("memory_mib"))
                     self.failures.append((Ending.OUT_OF_MEMORY, str(refused)))
                 case {"error": ["student", str(sentence)]}:
                     refused = StudentError(one_line(sentence[:SENTENCE]))
@@ -163,12 +179,16 @@ class StudentProcess:
 
     @contextmanager
     def protocol(self) -> Iterator[None]:
-        """A `ProtocolError` inside ends the process."""
+        """Check an answer: a `ProtocolError` in this context ends the process.
+
+        Raises:
+            StudentEnded: in place of the `ProtocolError`.
+        """
         try:
             yield
         except ProtocolError as error:
-            raise self._over_with(
-                Ending.PROTOCOL_ERROR, f"Its process sent what is no answer. {error}"
+            raise self._end_with(
+                Ending.PROTOCOL_ERROR, f"Its process sent something that is not an answer. {error}"
             ) from None
 
     def _ask(self, action: str, **question: Any) -> tuple[Message, float]:
@@ -182,55 +202,57 @@ class StudentProcess:
                 self._channel.sendall(frame)
                 reply = receive(self._channel, int(self.limits.reply_mib * MIB))
                 if reply.get("number") != number:
-                    raise ProtocolError("It came before it was asked for.")
+                    raise ProtocolError("It does not belong to the question.")
         except (EOFError, OSError):
             self._watch.end()
-            raise self._gone() from None
+            raise self._why_closed() from None
         return reply, self._watch.end()
 
-    def _over(self, limit: str) -> str:
+    def _sentence(self, limit: str) -> str:
         return sentence_for(limit, self.limits)
 
-    def _over_with(self, state: Ending, sentence: str, *, is_spent: bool = False) -> StudentEnded:
+    def _end_with(self, state: Ending, sentence: str, *, is_spent: bool = False) -> StudentEnded:
         self.close()
         self.ended = StudentEnded(state, sentence, is_spent=is_spent)
         return self.ended
 
-    def _gone(self) -> StudentEnded:
-        """The channel is closed or silent; why?"""
+    def _why_closed(self) -> StudentEnded:
+        """Find out why the channel is closed or silent."""
         exited, _, _ = select.select([self._pidfd], [], [], 2.0)
         limit = self._watch.killed
         status = self.close()
         if limit:
             state = Ending.OUT_OF_MEMORY if limit == "memory_mib" else Ending.OUT_OF_TIME
             is_spent = limit.startswith("notebook_")
-            return self._over_with(state, self._over(limit), is_spent=is_spent)
+            return self._end_with(state, self._sentence(limit), is_spent=is_spent)
         if not exited:
-            return self._over_with(Ending.CRASHED, "Its process closed the line to the examiner.")
+            return self._end_with(Ending.CRASHED, "It closed its connection to the grader.")
         if os.WIFEXITED(status):
-            return self._over_with(Ending.CRASHED, "It ended its own process.")
+            return self._end_with(Ending.CRASHED, "It ended its own process.")
         number = os.WTERMSIG(status)
         used_up = self.spent.cpu_seconds + 1 > self.limits.notebook_cpu_seconds
         if number == signal.SIGXCPU or (number == signal.SIGKILL and used_up):
-            sentence = self._over("notebook_cpu_seconds")
-            return self._over_with(Ending.OUT_OF_TIME, sentence, is_spent=True)
+            sentence = self._sentence("notebook_cpu_seconds")
+            return self._end_with(Ending.OUT_OF_TIME, sentence, is_spent=True)
         if number == signal.SIGKILL:  # which a namespace's first process cannot send itself
-            return self._over_with(
+            return self._end_with(
                 Ending.KILLED,
-                "Its process was killed from outside, by a person or because this machine ran out "
-                "of memory.",
+                "Its process was killed from outside, by a person or because the grading machine "
+                "ran out of memory.",
             )
-        return self._over_with(Ending.CRASHED, f"Its process crashed: {signal.strsignal(number)}.")
+        return self._end_with(Ending.CRASHED, f"Its process crashed: {signal.strsignal(number)}.")
 
 
 def expected(value: Any, *kinds: type) -> Any:
-    """The value, which must be of one of these types.
+    """Check that a value has one of these types, exactly, and return it.
 
     Raises:
         ProtocolError: it is not.
     """
     if type(value) not in kinds:
-        raise ProtocolError(f"A {type(value).__name__} is no answer to this.")
+        raise ProtocolError(
+            f"A value of type {type(value).__name__} is not an answer to this question."
+        )
     return value
 
 

@@ -1,4 +1,4 @@
-"""Watches what a student process and all its descendants use, from outside, and ends them."""
+"""Measures what a student process and its descendants use, and ends them at their limits."""
 
 import os
 import signal
@@ -13,19 +13,24 @@ from autograder.sandbox.limits import Limits, Spent
 PROC = Path("/proc")
 TICK = os.sysconf("SC_CLK_TCK")
 INTERVAL = 0.05  # seconds
-# From the stop button to the kill; a cell that heeds the button leaves the rest of the notebook.
-GRACE = 0.5  # seconds
+# Seconds between interrupting a cell and killing its process. After a cell that stops in time, the
+# rest of the notebook runs in the same process.
+GRACE = 0.5
 
 
 class Use(NamedTuple):
-    """What a tree of processes uses."""
+    """What a tree of processes uses: processor time in seconds, memory in KiB."""
 
     cpu_seconds: float
     memory_kib: int
 
 
 def host_pid(pidfd: int) -> int:
-    """The number that a process has here; -1 once it has ended."""
+    """The process id that a process has outside the sandbox; -1 once it has ended.
+
+    Raises:
+        OSError: the kernel is older than Linux 5.4.
+    """
     for line in Path(f"/proc/self/fdinfo/{pidfd}").read_text().splitlines():
         if line.startswith("Pid:"):
             return int(line.split()[1])
@@ -33,7 +38,10 @@ def host_pid(pidfd: int) -> int:
 
 
 def tree(pid: int) -> list[int]:
-    """A process and its descendants; orphans are children of the namespace's first process."""
+    """The process ids of a process and its descendants, orphans included.
+
+    The kernel makes orphans children of the first process in their namespace.
+    """
     found = [pid]
     for parent in found:
         with suppress(OSError):
@@ -44,17 +52,17 @@ def tree(pid: int) -> list[int]:
 
 
 def use(pid: int, ours_kib: int = 0) -> Use:
-    """What a process and its descendants use.
+    """Measure a process and its descendants.
 
     Args:
-        pid: the first of them.
-        ours_kib: memory that each shares with the warm process since its fork.
+        pid: the id of the first process.
+        ours_kib: memory that each of them shares with the fork server (KiB), which does not count.
     """
     cpu, memory = 0.0, 0
     for number in tree(pid):
         with suppress(OSError):
             fields = (PROC / str(number) / "stat").read_text().rpartition(")")[2].split()
-            # utime, stime, and those of children that were waited for
+            # user and system time, of the process and of the children that it waited for
             cpu += sum(map(int, fields[11:15])) / TICK
             memory += max(0, _memory_kib(number) - ours_kib)
     return Use(cpu, memory)
@@ -66,7 +74,7 @@ def _memory_kib(pid: int) -> int:
 
 
 def shared_out_kib(pid: int) -> int:
-    """Memory of a tree in which pages that several processes share count once; slower."""
+    """Memory of a tree of processes (KiB), where shared pages count once; slower than `use`."""
     total = 0
     for number in tree(pid):
         with suppress(OSError):
@@ -80,12 +88,12 @@ def shared_out_kib(pid: int) -> int:
 
 
 class Watch(threading.Thread):
-    """Ends a student process that passes a limit, and remembers which.
+    """A thread that ends a student process when it passes a limit.
 
     Args:
-        pidfd: of the first process of the submission's process namespace.
-        limits: what it may use.
-        spent: of the notebook's limits, by this process and those before it.
+        pidfd: the descriptor of the first process of the submission.
+        limits: what the submission may use.
+        spent: what this and earlier processes of the notebook have used; it is kept up to date.
     """
 
     def __init__(self, pidfd: int, limits: Limits, spent: Spent) -> None:
@@ -93,23 +101,27 @@ class Watch(threading.Thread):
         self.pidfd = pidfd
         self.limits = limits
         self.spent = spent
-        #: The limit for which the process was ended, "" as long as it lives.
+        #: The name of the limit for which the process was killed; "" if it was not.
         self.killed = ""
-        #: The limit for which the running cell was told to stop.
+        #: The name of the limit for which the last cell was interrupted; "" if it was not.
         self.interrupted = ""
-        #: What the last cell or question took.
+        #: Elapsed time of the last cell or question.
         self.seconds = 0.0
         self._pid = host_pid(pidfd)
         self._ours = _memory_kib(self._pid)
         self._begun: float | None = None
         self._grace = self._interrupted_at = 0.0
-        #: Processor's time when last looked at, at most an interval ago.
+        #: Processor time at the last measurement, and when the cell or question began.
         self._cpu = self._cpu_begun = 0.0
         self._over = threading.Event()
         self._lock = threading.Lock()
 
     def begin(self, *, heeds_sigint: bool) -> None:
-        """A cell, which may heed the stop button, or a question begins."""
+        """Start the clock of a cell or a question.
+
+        Args:
+            heeds_sigint: whether SIGINT can stop it; else it is killed at its limit.
+        """
         with self._lock:
             self.interrupted = ""
             self._grace = GRACE if heeds_sigint else 0.0
@@ -117,7 +129,7 @@ class Watch(threading.Thread):
             self._begun = time.monotonic()
 
     def end(self) -> float:
-        """It has ended; the seconds that it took."""
+        """Stop the clock of a cell or a question; return its elapsed seconds."""
         with self._lock:
             seconds = time.monotonic() - self._begun if self._begun is not None else 0.0
             self.spent.wall_seconds += seconds
@@ -127,7 +139,7 @@ class Watch(threading.Thread):
             return seconds
 
     def stop(self) -> None:
-        """Watch no longer; the descriptor may be closed."""
+        """Stop watching; afterwards the descriptor may be closed."""
         self._over.set()
         self.join()
         self.end()
@@ -173,7 +185,7 @@ class Watch(threading.Thread):
         limit = self.limits.memory_mib * 1024
         if now.memory_kib <= limit:
             return False
-        # Pages that forked children share were counted for each of them.
+        # Pages that forked processes share were counted once for each of them.
         return len(tree(self._pid)) == 1 or shared_out_kib(self._pid) - self._ours > limit
 
     def _kill(self, limit: str) -> None:

@@ -1,8 +1,9 @@
-"""One staged and graded course for all tests: every hand-in takes nbgrader seconds."""
+"""One staged and graded course for all tests, because nbgrader takes seconds for a submission."""
 
+import os
 import shutil
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import pytest
 
@@ -16,18 +17,25 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 class Graded(NamedTuple):
-    """A scratch course after its samples were released and graded."""
+    """A scratch course whose samples were released and graded."""
 
     course: Course
     outcome: Outcome
     differences: list[str]
 
 
+def skip_without_sandbox(why: str) -> NoReturn:
+    """Skip a test that needs the sandbox; fail it where `CI` is set."""
+    if os.environ.get("CI"):
+        pytest.fail(f"CI must run the tests of the sandbox. {why}", pytrace=False)
+    pytest.skip(why)
+
+
 @pytest.fixture(scope="session")
 def isolation() -> None:
-    """For tests whose hand-ins are hostile, or whose subject is the sandbox."""
+    """For tests whose submissions are hostile, or whose subject is the sandbox."""
     if why := available():
-        pytest.skip(why)
+        skip_without_sandbox(why)
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +46,7 @@ def original() -> Course:
 
 @pytest.fixture(scope="session")
 def graded(original, tmp_path_factory) -> Graded:
-    """All samples, one hand-in with another name, and two that cannot be graded; graded."""
+    """All samples, a submission with a renamed notebook and two that cannot be graded; graded."""
     course = stage(original, ASSIGNMENT, tmp_path_factory.mktemp("graded") / "scratch")
     first = course.notebooks(ASSIGNMENT)[0].name
     for name in ("broken", "renamed", "misdated"):
@@ -51,7 +59,7 @@ def graded(original, tmp_path_factory) -> Graded:
 
 
 def small_class(original: Course, scratch: Path, **samples: str) -> Course:
-    """A released course in which each sample, by its answers.toml, was handed in."""
+    """A released course with one submission for each sample, given by its answers.toml."""
     course = original.staged(scratch / "few")
     shutil.rmtree(course.root / "samples")
     for name, answers in samples.items():
@@ -63,7 +71,7 @@ def small_class(original: Course, scratch: Path, **samples: str) -> Course:
 
 
 def handed_in(course: Course, name: str) -> Path:
-    """Where a student's notebooks lie."""
+    """The folder of a student's notebooks."""
     return course.root / "submitted" / name / ASSIGNMENT
 
 

@@ -1,4 +1,4 @@
-"""A student without a process, for what the examiner does with its answers."""
+"""A student process that is simulated in this process and can lie to the examiner."""
 
 from types import SimpleNamespace
 
@@ -15,11 +15,11 @@ def _crossed(message, refer=None):
 
 
 class Liar(StudentProcess):
-    """A student without a process, whose replies pass through `change` on their way.
+    """A student process that answers here, and changes its replies.
 
     Args:
-        space: what the cells defined.
-        change: gets the question and the reply, and gives another one.
+        space: what the cells defined, by name.
+        change: a function of the question and the honest reply that returns the reply to send.
     """
 
     def __init__(self, space, change=lambda question, reply: reply):

@@ -1,1 +1,1 @@
-"""What runs inside the sandbox, next to student code; nothing outside imports it."""
+"""The code that runs inside the sandbox, next to student code; no module outside imports it."""

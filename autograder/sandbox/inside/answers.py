@@ -1,4 +1,8 @@
-"""What a student process answers. It runs beside the student's code: its answers are claims."""
+"""Answers the examiner's questions in the student process.
+
+Student code runs in the same process and can change anything here, so an answer proves nothing;
+the examiner checks it.
+"""
 
 import sys
 from pathlib import Path
@@ -19,7 +23,7 @@ from autograder.checks.student import (
 from autograder.sandbox.inside.shell import Shell, run_cell
 from autograder.sandbox.protocol import Handle, Message, encode
 
-# What the examiner may ask of a block or a function.
+# The methods of a block or a function that the examiner may call.
 METHODS = {
     kind: frozenset(name for name in dir(kind) if not name.startswith("_"))
     for kind in (Block, Function)
@@ -30,8 +34,8 @@ class Responder:
     """Answers questions about what the cells defined.
 
     Args:
-        shell: in whose namespace the cells ran.
-        output_bytes: what a cell may show.
+        shell: the shell that runs the cells; its namespace holds what they define.
+        output_bytes: the most that a cell may output.
     """
 
     def __init__(self, shell: Shell, output_bytes: int) -> None:
@@ -41,14 +45,19 @@ class Responder:
         self._replaced: dict[str, Any] = {}
 
     def refer(self, value: object) -> object:
-        """What crosses in place of a value that is no data."""
+        """What is sent in place of a value that is not data: a number, or a handle."""
         if isinstance(value, np.generic):
             return value.item()
         self.objects.append(value)
         return Handle(len(self.objects) - 1, type(value).__name__)
 
     def answer(self, question: Message) -> Message:
-        """The answer, or {"error": [kind, sentence]} with kind "student" or "value"."""
+        """Answer a question; never raises.
+
+        Returns:
+            what `run_cell` returns, {"value": value}, or {"error": [kind, sentence]} with the kind
+            "student", "value" or "memory".
+        """
         try:
             match question["do"]:
                 case "run_cell":
@@ -56,11 +65,11 @@ class Responder:
                 case "has":
                     return {"value": question["name"] in self.shell.user_ns}
                 case action:
-                    arguments = tuple(map(self._meant, question["arguments"]))
+                    arguments = tuple(map(self._resolved, question["arguments"]))
                     keywords = {
-                        name: self._meant(value) for name, value in question["keywords"].items()
+                        name: self._resolved(value) for name, value in question["keywords"].items()
                     }
-                    return {"value": self._asked(action, question, arguments, keywords)}
+                    return {"value": self._dispatch(action, question, arguments, keywords)}
         except StudentError as error:
             return {"error": ["student", str(error)]}
         except ValueError as error:
@@ -70,7 +79,7 @@ class Responder:
         except BaseException as error:
             return {"error": ["student", f"It raised {type(error).__name__}."]}
 
-    def _asked(
+    def _dispatch(
         self, action: str, question: Message, arguments: tuple[Any, ...], keywords: dict[str, Any]
     ) -> object:
         if action == "method":
@@ -90,7 +99,7 @@ class Responder:
                 self.shell.user_ns.update(self._replaced)
                 return True
         name = question["name"]
-        value = self._answer(name, question.get("handle"))
+        value = self._defined(name, question.get("handle"))
         match action:
             case "call":
                 with student_code(name):
@@ -101,8 +110,8 @@ class Responder:
                 return self.refer(Block(value, *arguments, **keywords))
         raise ValueError(f"{action} cannot be asked.")
 
-    def _answer(self, name: str, handle: int | None) -> Any:
-        """What the cells defined under a name, or what was handed out for it."""
+    def _defined(self, name: str, handle: int | None) -> Any:
+        """The object that a handle names if there is one, else what the cells defined."""
         if handle is not None:
             return self.objects[handle]
         if name not in self.shell.user_ns:
@@ -110,15 +119,15 @@ class Responder:
         return self.shell.user_ns[name]
 
     def _replace(self, versions: dict[str, tuple[str, str]]) -> bool:
-        """Put ours where the cells look their own earlier answers up."""
+        """Put right versions in the place of the student's earlier answers."""
         names = self.shell.user_ns
         self._replaced = {name: names[name] for name in versions if name in names}
         for name in self._replaced:
             names[name] = defined_from(*versions[name])
         return bool(self._replaced)
 
-    def _meant(self, value: object) -> object:
-        """What a handle names; the function of the student itself for a `Function`."""
+    def _resolved(self, value: object) -> object:
+        """The object that a handle names; for a `Function`, the student's function itself."""
         if not isinstance(value, Handle):
             return value
         target = self.objects[value.number]
@@ -126,9 +135,10 @@ class Responder:
 
 
 def hide() -> None:
-    """Take our modules away from `import`: the process goes on with those that it has.
+    """Make our modules unavailable to `import`; this process keeps using those that it has.
 
-    They make no answers, and what a student shows passes through them.
+    They no longer count as a library that an answer may not come from: they contain no answers, and
+    everything that a cell prints passes through them.
     """
     student.LIBRARIES -= {"autograder"}
     for name in [name for name in sys.modules if name.partition(".")[0] == "autograder"]:
@@ -137,7 +147,7 @@ def hide() -> None:
 
 
 def rehearse() -> None:
-    """Do each thing once; PyTorch imports for seconds at its first observed operator."""
+    """Do everything once: PyTorch spends seconds on imports at the first observed operator."""
     x = torch.ones(1, 1, 3, 3, dtype=torch.float64)
     Function(torch.neg, "neg").call(x)
     block = Block(nn.Conv2d, 1, 1, 3)

@@ -1,9 +1,9 @@
-"""The warm process inside the sandbox, and the student processes that it forks.
+"""The fork server inside the sandbox, and the student processes that it forks.
 
-The warm process imports what notebooks need, once. It has one thread, opens no socket of ZMQ, and
-never runs student code: for each submission it forks a child with namespaces of its own, and gives
-it the channel that came with the request. It leaves when the control socket is closed, and the
-kernel then ends all processes in its process namespace.
+The fork server imports once what notebooks need. It has one thread, never opens a ZMQ socket, and
+never runs student code. For each submission it forks a child, which isolates itself and then talks
+through the channel that came with the request. The fork server exits when the control socket is
+closed, and the kernel then ends all processes in its process namespace.
 
 Without isolation the children are ordinary processes; what they leave running is found and ended.
 """
@@ -23,21 +23,25 @@ from typing import Any
 
 from autograder.sandbox.inside.namespaces import (
     adopt_orphans,
-    fork_into_new_processes,
-    found_warm_process,
+    enter_namespaces,
+    fork_into_pid_namespace,
     isolate,
 )
 from autograder.sandbox.limits import SCRATCH, Limits
 from autograder.sandbox.protocol import MIB, Message, encode, receive
 
-# A question holds the inputs of a check.
+# The longest question, which holds the inputs of a check.
 QUESTION_BYTES = 2**30
-# Address space that threads and allocators reserve and do not use.
+# Address space that threads and allocators reserve but do not use.
 RESERVED = 1024 * MIB
 
 
-def warm(preload: list[str]) -> Any:
-    """Import what notebooks need, and the shell that runs them; one thread must remain."""
+def prepare(preload: list[str]) -> Any:
+    """Import modules, and make the shell that every student process inherits.
+
+    Raises:
+        RuntimeError: an import started a thread, after which forking is not safe.
+    """
     import torch
 
     torch.set_num_threads(1)
@@ -50,12 +54,12 @@ def warm(preload: list[str]) -> Any:
     rehearse()
     shell = make_shell(Path(os.environ["HOME"]))
     for source in ("%matplotlib inline\n1 / 0", "1"):
-        run_cell(shell, source, MIB)  # what IPython imports late
+        run_cell(shell, source, MIB)  # imports what IPython imports on first use
     shell.reset()  # type: ignore[no-untyped-call]
     shell.execution_count = 1
     threads = len(list(Path("/proc/self/task").iterdir()))
     if threads > 1:
-        raise RuntimeError(f"The warm process has {threads} threads; forking would not be safe.")
+        raise RuntimeError(f"The fork server has {threads} threads; forking would not be safe.")
     gc.collect()
     gc.freeze()
     return shell
@@ -70,10 +74,11 @@ def serve(control: socket.socket, limits: Limits, shell: Any, *, isolated: bool)
             return
         request = json.loads(text)
         if request["do"] == "end":
-            control.send(json.dumps({"status": _end(request["pid"], isolated=isolated)}).encode())
+            status = _end(request["pid"], isolated=isolated)
+            control.send(json.dumps({"status": status}).encode())
             continue
         [channel] = descriptors
-        child = fork_into_new_processes(own) if isolated else os.fork()
+        child = fork_into_pid_namespace(own) if isolated else os.fork()
         if not child:
             try:
                 student_process(socket.socket(fileno=channel), limits, shell, isolated=isolated)
@@ -86,7 +91,7 @@ def serve(control: socket.socket, limits: Limits, shell: Any, *, isolated: bool)
 
 
 def _end(pid: int, *, isolated: bool) -> int:
-    """End a student process, and what it left behind; its wait status."""
+    """End a student process and everything that it started; return its wait status."""
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
     status = os.waitpid(pid, 0)[1]
@@ -99,11 +104,11 @@ def _end(pid: int, *, isolated: bool) -> int:
 
 
 def student_process(channel: socket.socket, limits: Limits, shell: Any, *, isolated: bool) -> None:
-    """Run a submission's cells and answer questions, until the channel is closed."""
+    """Run a submission's cells and answer questions until the channel is closed."""
     from autograder.sandbox.inside.answers import Responder, hide
     from autograder.sandbox.inside.shell import record_streams
 
-    channel = _alone_with(channel)
+    channel = _close_all_but(channel)
     try:
         scratch = SCRATCH
         if isolated:
@@ -113,11 +118,11 @@ def student_process(channel: socket.socket, limits: Limits, shell: Any, *, isola
             scratch = Path(tempfile.mkdtemp())
         files = receive(channel, QUESTION_BYTES)["files"]
         try:
-            _settle(scratch, files)
+            _write_files(scratch, files)
         except (OSError, ValueError) as error:
             channel.sendall(encode({"unfit": f"{type(error).__name__}: {error}"}))
             return
-        _limit(limits, isolated=isolated)
+        _set_limits(limits, isolated=isolated)
     except Exception as error:
         channel.sendall(encode({"unavailable": f"{type(error).__name__}: {error}"}))
         return
@@ -133,7 +138,7 @@ def student_process(channel: socket.socket, limits: Limits, shell: Any, *, isola
             return
         reply = _reply(responder, question)
         if os.getpid() != own:
-            return  # a cell forked, and this is its child
+            return  # a cell forked, and this is the child
         channel.sendall(reply)
 
 
@@ -142,12 +147,13 @@ def _reply(responder: Any, question: Message) -> bytes:
     answer = responder.answer(question)
     try:
         return encode({**answer, "number": number}, responder.refer)
-    except Exception as error:  # a value that is no data after all, or is too large to copy
-        return encode({"error": ["student", f"It gave no data: {error}"], "number": number})
+    except Exception as error:  # the value cannot be encoded after all, or is too large to copy
+        sentence = f"It returns a value that cannot be sent to its test: {error}"
+        return encode({"error": ["student", sentence], "number": number})
 
 
-def _alone_with(channel: socket.socket) -> socket.socket:
-    """The channel as the only open descriptor but for standard input and outputs, all empty."""
+def _close_all_but(channel: socket.socket) -> socket.socket:
+    """Close every descriptor but the channel, which becomes descriptor 3; 0 to 2 are /dev/null."""
     nothing = os.open(os.devnull, os.O_RDWR)
     for standard in range(3):
         os.dup2(nothing, standard)
@@ -158,10 +164,16 @@ def _alone_with(channel: socket.socket) -> socket.socket:
     return socket.socket(fileno=3)
 
 
-def _settle(scratch: Path, files: dict[str, bytes]) -> None:
-    """The student's files in the scratch folder, which becomes home."""
-    home = scratch / "work"
+def _write_files(scratch: Path, files: dict[str, bytes]) -> None:
+    """Write a submission's files into its folder, which becomes home and current folder.
+
+    Raises:
+        OSError: a file cannot be written.
+        ValueError: a file would lie outside the folder.
+    """
+    home, temporary = scratch / "work", scratch / "tmp"
     home.mkdir()
+    temporary.mkdir(exist_ok=True)
     for name, content in files.items():
         path = home / name
         if ".." in path.parts or not path.is_relative_to(home):
@@ -169,22 +181,23 @@ def _settle(scratch: Path, files: dict[str, bytes]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     os.chdir(home)
-    os.environ.update(HOME=str(home), TMPDIR=str(scratch))
-    tempfile.tempdir = None  # what the warm process found
-    sys.path[0] = ""  # as in a notebook: the folder that we are in
+    os.environ.update(HOME=str(home), TMPDIR=str(temporary))
+    tempfile.tempdir = None  # forget the fork server's
+    sys.path[0] = ""  # as in a notebook: the current folder
 
 
-def _limit(limits: Limits, *, isolated: bool) -> None:
-    Path("/proc/self/oom_score_adj").write_text("1000")  # should the machine need a victim
+def _set_limits(limits: Limits, *, isolated: bool) -> None:
+    # If the machine runs out of memory, the kernel ends this process first.
+    Path("/proc/self/oom_score_adj").write_text("1000")
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     for kind, value in (
         (resource.RLIMIT_CPU, limits.notebook_cpu_seconds + 1),
         (resource.RLIMIT_AS, size + limits.memory_mib * MIB + RESERVED),
-        # Without a user namespace it would count what else this user runs.
+        # Without a user namespace it would count all processes of this user.
         *([(resource.RLIMIT_NPROC, limits.processes)] if isolated else []),
         (resource.RLIMIT_FSIZE, limits.disk_mib * MIB),
         (resource.RLIMIT_NOFILE, 256),
-        (resource.RLIMIT_CORE, 1),  # a byte; 0 would still start the machine's crash reporter
+        (resource.RLIMIT_CORE, 1),  # one byte; with 0 the machine's crash reporter still starts
         (resource.RLIMIT_MEMLOCK, 0),
     ):
         hard = resource.getrlimit(kind)[1]
@@ -198,12 +211,12 @@ def main() -> None:
     for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:
         signal.signal(number, signal.SIG_DFL)
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
-        signal.signal(number, signal.SIG_IGN)  # as Python does: they become exceptions
+        signal.signal(number, signal.SIG_IGN)  # Python's default: they become exceptions
     if isolated:
-        found_warm_process()
+        enter_namespaces()
     else:
         adopt_orphans()
-    shell = warm(preload)
+    shell = prepare(preload)
     control.send(b'{"ready": true}')
     serve(control, limits, shell, isolated=isolated)
 

@@ -1,9 +1,10 @@
-"""Linux's walls around a process, by the C library: namespaces, mounts, capabilities, seccomp.
+"""Isolates a process on Linux: namespaces, mounts, capabilities and seccomp, through the C library.
 
-The order matters. The warm process makes a user namespace, in which it may do what follows. Each
-student process gets process, mount, network, IPC, host name and control group namespaces that
-belong to it, and last a user namespace of its own: there the limit on processes counts only the
-submission's own, and its capabilities reach none of the others.
+The order matters. The fork server creates a user namespace, in which it has the capabilities for
+what follows. Each student process gets a process, mount, network, IPC, host name and control group
+namespace, which belong to the fork server, and at last a user namespace for itself. There the limit
+on processes counts the submission's processes alone, and its capabilities cover none of the other
+namespaces.
 """
 
 import ctypes
@@ -14,16 +15,18 @@ import struct
 from pathlib import Path
 
 # <linux/sched.h>
-NEW_MOUNTS, NEW_CGROUPS, NEW_HOST_NAME, NEW_IPC = 0x20000, 0x2000000, 0x4000000, 0x8000000
-NEW_USERS, NEW_PROCESSES, NEW_NETWORK = 0x10000000, 0x20000000, 0x40000000
+CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC = 0x20000, 0x2000000, 0x4000000, 0x8000000
+CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
 # <linux/mount.h>
-READ_ONLY, NO_SUID, NO_DEVICES, NO_EXEC, REMOUNT, BIND = 1, 2, 4, 8, 32, 4096
-RECURSIVELY_PRIVATE = 0x4000 | (1 << 18)
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND = 1, 2, 4, 8, 32, 4096
+MS_REC, MS_PRIVATE = 0x4000, 1 << 18
 # <linux/prctl.h>
-SET_DUMPABLE, SET_SECCOMP, DROP_FROM_BOUNDS, SET_SUBREAPER, NO_NEW_PRIVILEGES = 4, 22, 24, 36, 38
-# An account that owns nothing; the kernel exempts the real root from the limit on processes.
-NOBODY = 64_000
-INSIDE = 1000
+PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_CAPBSET_DROP = 4, 22, 24
+PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 36, 38
+# Root changes to this account, which owns nothing: the kernel exempts root from process limits.
+UNPRIVILEGED = 64_000
+# The user and group that processes see themselves as, in their user namespace.
+STUDENT = 1000
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -53,95 +56,124 @@ def _prctl(option: int, value: int = 0, more: object = 0) -> None:
     _checked(_libc.prctl(option, value, more, 0, 0), f"prctl {option}")
 
 
-def _new_users() -> None:
-    """A user namespace in which we are `INSIDE`, with all capabilities over what it will own."""
+def _unshare_users() -> None:
+    """Enter a new user namespace as the user `STUDENT`, with all capabilities in it."""
     user, group = os.geteuid(), os.getegid()
-    unshare(NEW_USERS)
-    _prctl(SET_DUMPABLE, 1)  # /proc/self belongs to root otherwise
+    unshare(CLONE_NEWUSER)
+    _prctl(PR_SET_DUMPABLE, 1)  # otherwise /proc/self belongs to root
     Path("/proc/self/setgroups").write_text("deny")
-    Path("/proc/self/uid_map").write_text(f"{INSIDE} {user} 1")
-    Path("/proc/self/gid_map").write_text(f"{INSIDE} {group} 1")
+    Path("/proc/self/uid_map").write_text(f"{STUDENT} {user} 1")
+    Path("/proc/self/gid_map").write_text(f"{STUDENT} {group} 1")
 
 
-def found_warm_process() -> None:
-    """Become the first process of namespaces that belong to an unprivileged user namespace.
+def enter_namespaces() -> None:
+    """Become the first process of a new process namespace, without any privilege outside of it.
 
-    The process that called it waits and leaves; the call returns in its child.
+    The call returns in a child process; the calling process waits for that child and exits.
+
+    Raises:
+        OSError: the kernel or its configuration refuses a step.
     """
     if os.geteuid() == 0:
         # bubblewrap covers parts of root's /proc, and the kernel then allows no further one.
-        mount("proc", "/proc", NO_SUID | NO_DEVICES | NO_EXEC)
+        mount("proc", "/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
         os.setgroups([])
-        os.setresgid(NOBODY, NOBODY, NOBODY)
-        os.setresuid(NOBODY, NOBODY, NOBODY)
-        _prctl(SET_DUMPABLE, 1)
-    _new_users()
-    unshare(NEW_MOUNTS | NEW_PROCESSES)
+        os.setresgid(UNPRIVILEGED, UNPRIVILEGED, UNPRIVILEGED)
+        os.setresuid(UNPRIVILEGED, UNPRIVILEGED, UNPRIVILEGED)
+        _prctl(PR_SET_DUMPABLE, 1)
+    _unshare_users()
+    unshare(CLONE_NEWNS | CLONE_NEWPID)
     child = os.fork()
     if child:
         os.waitpid(child, 0)
         os._exit(0)
-    mount(None, "/", RECURSIVELY_PRIVATE)
-    mount("proc", "/proc", NO_SUID | NO_DEVICES | NO_EXEC)
+    mount(None, "/", MS_REC | MS_PRIVATE)
+    mount("proc", "/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
 
 def adopt_orphans() -> None:
-    """Become the parent of all descendants whose own parent ends."""
-    _prctl(SET_SUBREAPER, 1)
+    """Become the parent of every descendant whose own parent ends."""
+    _prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
-def fork_into_new_processes(own: int) -> int:
-    """`os.fork`, whose child is the first process of its own process namespace.
+def fork_into_pid_namespace(own: int) -> int:
+    """Fork like `os.fork`; the child is the first process of a new process namespace.
 
     Args:
-        own: a descriptor of /proc/self/ns/pid, to come back to.
+        own: a descriptor of this process's /proc/self/ns/pid, to return to.
+
+    Raises:
+        OSError: the kernel refuses the namespace or the fork.
     """
-    unshare(NEW_PROCESSES)
+    unshare(CLONE_NEWPID)
     try:
         child = os.fork()
     except OSError:
-        _checked(_libc.setns(own, NEW_PROCESSES), "setns")
+        _checked(_libc.setns(own, CLONE_NEWPID), "setns")
         raise
     if child:
-        _checked(_libc.setns(own, NEW_PROCESSES), "setns")
+        _checked(_libc.setns(own, CLONE_NEWPID), "setns")
     return child
 
 
 def isolate(scratch: str, disk_bytes: int, frozen: str) -> None:
-    """Give the student process what is its own, and take away all else.
+    """Isolate this process for good: it keeps its own files and what is read-only.
 
     Args:
-        scratch: an empty folder, which becomes its own file system.
+        scratch: an empty folder, over which a file system for this process alone is mounted; its
+            subfolder `tmp` becomes /tmp too, and its subfolder `shm` /dev/shm.
         disk_bytes: the size of that file system.
-        frozen: a folder that the warm process wrote, from now on read-only.
+        frozen: a folder that the fork server wrote; it becomes read-only.
+
+    Raises:
+        OSError: the kernel or its configuration refuses a step.
     """
     os.setsid()
-    unshare(NEW_MOUNTS | NEW_NETWORK | NEW_IPC | NEW_HOST_NAME | NEW_CGROUPS)
-    quiet = NO_SUID | NO_DEVICES
-    mount(None, "/", RECURSIVELY_PRIVATE)
-    mount("proc", "/proc", quiet | NO_EXEC)
+    unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
+    quiet = MS_NOSUID | MS_NODEV
+    mount(None, "/", MS_REC | MS_PRIVATE)
+    mount("proc", "/proc", quiet | MS_NOEXEC)
     mount("tmpfs", scratch, quiet, f"size={disk_bytes},nr_inodes=20000,mode=700")
-    Path(scratch, ".shm").mkdir()
-    mount(None, "/dev/shm", BIND, source=f"{scratch}/.shm")
-    mount("tmpfs", "/dev/pts", quiet | READ_ONLY, "size=4k,mode=755")
-    mount(None, frozen, REMOUNT | BIND | READ_ONLY | quiet)
-    _new_users()
+    for name in ("tmp", "shm"):
+        Path(scratch, name).mkdir()
+    mount(None, "/dev/shm", MS_BIND, source=f"{scratch}/shm")
+    _replace_tmp(f"{scratch}/tmp")
+    mount("tmpfs", "/dev/pts", quiet | MS_RDONLY, "size=4k,mode=755")
+    mount(None, frozen, MS_REMOUNT | MS_BIND | MS_RDONLY | quiet)
+    _unshare_users()
     Path("/proc/sys/user/max_user_namespaces").write_text("0")
     _drop_capabilities()
     _filter_system_calls()
 
 
+def _replace_tmp(folder: str) -> None:
+    """Show a folder as /tmp, and in it what the sandbox has at /tmp, which stays read-only.
+
+    The sandbox has something there if Python is installed below /tmp.
+    """
+    shown = {path: os.open(path, os.O_PATH) for path in Path("/tmp").iterdir()}
+    mount(None, "/tmp", MS_BIND, source=folder)
+    for path, descriptor in shown.items():
+        source = Path(f"/proc/self/fd/{descriptor}")
+        if source.is_dir():
+            path.mkdir()
+        else:
+            path.touch()
+        mount(None, str(path), MS_BIND | MS_REC, source=str(source))
+        os.close(descriptor)
+
+
 def _drop_capabilities() -> None:
     for capability in range(int(Path("/proc/sys/kernel/cap_last_cap").read_text()) + 1):
-        _prctl(DROP_FROM_BOUNDS, capability)
-    _prctl(NO_NEW_PRIVILEGES, 1)
+        _prctl(PR_CAPBSET_DROP, capability)
+    _prctl(PR_SET_NO_NEW_PRIVS, 1)
     header = struct.pack("=Ii", 0x20080522, 0)  # version 3, this process
     _checked(_libc.capset(header, bytes(24)), "capset")
-    _prctl(SET_DUMPABLE, 1)
+    _prctl(PR_SET_DUMPABLE, 1)
 
 
 # System calls that need no capability and get around a limit or reach into the kernel: memory that
-# belongs to no process, keys of whoever started the grading, kernel programs, new namespaces.
+# belongs to no process, the keys of the user who grades, kernel programs, new namespaces.
 # fmt: off
 REFUSED = {
     "x86_64": {
@@ -164,7 +196,7 @@ REFUSED = {
 SOCKET = {"x86_64": 41, "aarch64": 198}
 ARCHITECTURE = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}  # <linux/audit.h>
 # fmt: on
-# AF_UNIX, AF_INET, AF_INET6, AF_NETLINK; a network namespace does not hold AF_VSOCK.
+# AF_UNIX, AF_INET, AF_INET6, AF_NETLINK; a network namespace does not confine AF_VSOCK.
 FAMILIES = (1, 2, 10, 16)
 # <linux/filter.h>
 _LOAD, _IF_EQUAL, _IF_AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
@@ -178,15 +210,15 @@ class _Program(ctypes.Structure):
 def _filter_system_calls() -> None:
     machine = platform.machine()
     if machine not in REFUSED:
-        raise OSError(errno.ENOSYS, f"no list of system calls for {machine}")
+        raise OSError(errno.ENOSYS, f"there is no list of system calls to refuse on {machine}")
     refused = sorted(REFUSED[machine].values())
     refuse = (_RETURN, 0, 0, _ERROR | errno.EPERM)
-    steps = [  # what to do, steps to jump if so, steps to jump if not, a number
+    steps = [  # operation, steps to skip if true, steps to skip if false, operand
         (_LOAD, 0, 0, 4),  # the architecture
         (_IF_EQUAL, 1, 0, ARCHITECTURE[machine]),
         refuse,
-        (_LOAD, 0, 0, 0),  # the number of the call
-        (_IF_AT_LEAST, len(refused) + len(FAMILIES) + 4, 0, 0x40000000),  # another calling form
+        (_LOAD, 0, 0, 0),  # the number of the system call
+        (_IF_AT_LEAST, len(refused) + len(FAMILIES) + 4, 0, 0x40000000),  # an x32 call
         *(
             (_IF_EQUAL, len(refused) - at + len(FAMILIES) + 3, 0, number)
             for at, number in enumerate(refused)
@@ -200,4 +232,4 @@ def _filter_system_calls() -> None:
     ]
     code = b"".join(struct.pack("=HBBI", *step) for step in steps)
     program = _Program(len(steps), code)
-    _prctl(SET_SECCOMP, 2, ctypes.byref(program))
+    _prctl(PR_SET_SECCOMP, 2, ctypes.byref(program))

@@ -1,4 +1,4 @@
-"""Runs a notebook's cells in one process, as a kernel would, and keeps what they show."""
+"""Runs a notebook's cells in one process, as a kernel would, and records their outputs."""
 
 import base64
 import io
@@ -20,7 +20,7 @@ Output: TypeAlias = dict[str, Any]
 
 
 class Recorder:
-    """The outputs of the running cell, in nbformat's form, up to a number of bytes."""
+    """Records the outputs of the running cell in nbformat's form, up to a limit in bytes."""
 
     def __init__(self) -> None:
         self.begin(0)
@@ -51,7 +51,7 @@ class Recorder:
         self.outputs.append({"output_type": kind, "data": plain, "metadata": {}, **more})
 
     def fail(self, name: str, value: str, traceback: list[str]) -> None:
-        # A flood of output must not drown it, so there is room for one: the last.
+        # The last error is kept even if the output has reached its limit.
         self.outputs = [output for output in self.outputs if output["output_type"] != "error"]
         value, text = value[:1000], "\n".join(traceback)[-20_000:]
         self.outputs.append(
@@ -68,7 +68,7 @@ class Recorder:
         if len(text) > self.left:
             self.cut = True
             text = text[: max(0, self.left)]
-        # A little more, so that a million empty writes come to an end too.
+        # Each write costs one byte more, so that a million empty writes reach the limit too.
         self.left -= len(text) + 1
         return text
 
@@ -91,7 +91,7 @@ class _Stream(io.TextIOBase):
 
 
 class _Hook(DisplayHook):
-    """The value of a cell's last expression."""
+    """Records the value of a cell's last expression."""
 
     def write_output_prompt(self) -> None:
         pass
@@ -101,7 +101,7 @@ class _Hook(DisplayHook):
 
 
 class _Publisher(DisplayPublisher):
-    """What `display` shows."""
+    """Records what `display` shows."""
 
     def publish(self, data: Any, metadata: Any = None, *_: Any, **options: Any) -> None:
         RECORDER.show("display_data", data, metadata or {})
@@ -111,17 +111,17 @@ class _Publisher(DisplayPublisher):
 
 
 class Shell(InteractiveShell):
-    """IPython without terminal, history, threads and sockets; safe to fork."""
+    """IPython without terminal, history, threads and sockets, so that it is safe to fork."""
 
     def _showtraceback(self, etype: Any, evalue: Any, stb: list[str]) -> None:
-        RECORDER.fail(getattr(etype, "__name__", "Exception"), _said(evalue), stb)
+        RECORDER.fail(getattr(etype, "__name__", "Exception"), _text(evalue), stb)
 
     def _format_exception_for_storage(self, *_: Any, **__: Any) -> dict[str, Any]:
-        """A second traceback of each error, for a history that is not kept."""
+        """Skip the second traceback of an error, which is for a history that is not kept."""
         return {}
 
     def system(self, cmd: str) -> None:
-        """A shell command, "!pip list": what it writes is shown, and a failure stops nothing."""
+        """Run a shell command ("!pip list") and show its output; the cell goes on if it fails."""
         done = subprocess.run(
             self.var_expand(cmd, depth=1), shell=True, stdin=subprocess.DEVNULL,  # type: ignore[no-untyped-call]
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
@@ -133,7 +133,7 @@ class Shell(InteractiveShell):
         pass
 
 
-def _said(error: object) -> str:
+def _text(error: object) -> str:
     try:
         return str(error)
     except Exception:
@@ -141,10 +141,10 @@ def _said(error: object) -> str:
 
 
 def make_shell(folder: Path) -> Shell:
-    """The shell, warm and without a student.
+    """Make the shell in which a student process runs its cells.
 
     Args:
-        folder: for IPython's profile.
+        folder: the folder for IPython's profile.
     """
     config = Config()
     config.HistoryManager.enabled = False
@@ -159,7 +159,7 @@ def make_shell(folder: Path) -> Shell:
 def _short_traceback(
     shell: Shell, kind: type, error: BaseException, at: TracebackType, tb_offset: int | None = None
 ) -> None:
-    """Show the last frames of a deep recursion; IPython studies each of a thousand, for seconds."""
+    """Show the last frames of a deep recursion; a thousand would take IPython seconds."""
     shell._showtraceback(kind, error, traceback.format_exception(kind, error, at, limit=-5))
 
 
@@ -168,11 +168,11 @@ def record_streams() -> None:
 
 
 def run_cell(shell: Shell, source: str, output_bytes: int) -> dict[str, Any]:
-    """Run a cell. SIGINT ends it, as a notebook's stop button does, and nothing else.
+    """Run a cell. SIGINT interrupts the cell, like a notebook's stop button, and not the process.
 
     Returns:
-        outputs in nbformat's form, the failure's kind ("" | "error" | "memory"), and whether
-        output was cut off.
+        "outputs" in nbformat's form, the kind of "failure" ("", "error" or "memory"), and whether
+        output was "cut" off.
     """
     RECORDER.begin(output_bytes)
     failure: object = None
@@ -195,5 +195,5 @@ def _kind(failure: object) -> str:
     if failure is None:
         return ""
     # PyTorch's allocator raises a RuntimeError.
-    short = isinstance(failure, MemoryError) or "can't allocate memory" in _said(failure)
+    short = isinstance(failure, MemoryError) or "can't allocate memory" in _text(failure)
     return "memory" if short else "error"

@@ -1,10 +1,11 @@
-"""One box with small limits for all tests; a student process takes milliseconds."""
+"""One sandbox with small limits for all tests; a student process starts in milliseconds."""
 
 import pytest
 
 from autograder.sandbox.box import SandboxError
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.session import Sandbox
+from tests.autograder.conftest import skip_without_sandbox
 
 LIMITS = Limits(
     cell_cpu_seconds=0.4,
@@ -20,29 +21,30 @@ LIMITS = Limits(
 
 
 @pytest.fixture(scope="session")
-def box():
+def sandbox():
     try:
-        with Sandbox(LIMITS, preload=("numpy",)) as sandbox:
-            yield sandbox
+        started = Sandbox(LIMITS, preload=("numpy",))
     except SandboxError as error:
-        pytest.skip(str(error))
+        skip_without_sandbox(str(error))
+    with started:
+        yield started
 
 
 @pytest.fixture
-def student(box):
-    with box.start({"notes.txt": b"mine"}) as process:
+def student(sandbox):
+    with sandbox.start({"notes.txt": b"mine"}) as process:
         yield process
 
 
 @pytest.fixture
 def run(student):
-    """Runs a cell and gives its result."""
+    """Runs a cell and returns its result."""
     return student.run_cell
 
 
 @pytest.fixture
 def printed(run):
-    """Runs a cell, which must be all right, and gives what it printed."""
+    """Runs a cell, which must succeed, and returns what it printed."""
 
     def text(source):
         result = run(source)

@@ -1,4 +1,4 @@
-"""What a submission answers is right when it is honest, and harmless when it is not."""
+"""An honest answer of a submission arrives unchanged; a forged one does no harm."""
 
 import json
 import time
@@ -38,7 +38,7 @@ def defined():
     return names["Twice"]
 
 
-# A cell that takes the place of the answers: `send(bytes)` writes to the line.
+# A cell that answers in the place of the fork server's code: `send` writes to the channel.
 FORGE = """
 import os, json, struct
 def send(header, buffers=b""):
@@ -46,7 +46,7 @@ def send(header, buffers=b""):
     os.write(3, struct.pack("!IQ", len(header), len(buffers)) + header + buffers)
 """
 
-# A function that, in a call by the examiner, patches what answers it.
+# A function that, when the examiner calls it, patches the code that answers.
 PATCH = """
 import sys
 def patch(**methods):
@@ -77,7 +77,7 @@ def test_an_error_has_its_traceback(run):
     assert "return 1 / 0" in result.outputs[-1]["traceback"][0]
 
 
-def test_a_cell_that_is_no_python_fails(run):
+def test_a_cell_with_a_syntax_error_fails(run):
     assert run("def f(:").outputs[-1]["ename"] == "SyntaxError"
 
 
@@ -94,15 +94,15 @@ def test_a_figure_is_shown(run):
     assert figure["data"]["image/png"].startswith("iVBOR")
 
 
-def test_cells_share_a_namespace_and_submissions_do_not(box, student):
+def test_cells_share_a_namespace_and_submissions_do_not(sandbox, student):
     student.run_cell("mine = 3")
     assert student.has("mine")
     assert not student.has("yours")
-    with box.start() as other:
+    with sandbox.start() as other:
         assert not other.has("mine")
 
 
-def test_a_call_sends_and_brings_data(student):
+def test_a_call_sends_and_returns_data(student):
     student.run_cell("def f(x, *, scale): return {'y': [x * scale, (1, None)], 'n': 'ä'}")
     x = torch.arange(3.0)
     answer = student.call("f", x, scale=2)
@@ -118,7 +118,7 @@ def test_numbers_of_numpy_and_shapes_are_data(student):
     assert student.call("f") == [2.0, 3, (2, 3)]
 
 
-def test_other_objects_stay_there_and_have_handles(student):
+def test_other_objects_stay_in_the_process_and_have_handles(student):
     student.run_cell("def make(): return object()\ndef kind(x): return type(x).__name__")
     handle = student.call("make")
     assert handle == Handle(0, "object")
@@ -157,7 +157,7 @@ def test_a_remote_block_does_what_a_local_one_does(student):
     assert remote.changed_its_input is False
 
 
-def test_one_of_their_functions_can_change_their_block(student):
+def test_a_function_of_the_student_can_change_their_block(student):
     student.run_cell(BLOCK + "\ndef zero(module):\n    nn.init.zeros_(module.norm.weight)")
     block = RemoteBlock(student, "Twice", 4)
     block.change(RemoteAnswer(student, "zero", StudentSource()), "zero")
@@ -176,7 +176,7 @@ def test_a_remote_function_raises_what_a_local_one_does(student):
 
 
 @pytest.mark.parametrize("value", ["3", "None", "'x'", "[x]", "torch.nn.Linear(1, 1)"])
-def test_a_block_that_returns_no_tensor_says_so(student, value):
+def test_a_block_that_does_not_return_a_tensor_is_named(student, value):
     student.run_cell(
         f"import torch\nclass B(torch.nn.Module):\n    def forward(self, x): return {value}"
     )
@@ -216,11 +216,11 @@ def test_objects_that_lie_arrive_as_plain_data_or_handles(student, source):
         "def f(): return 10 ** 10000",
     ],
 )
-def test_objects_that_raise_when_looked_at_cost_this_answer(box, student, source):
+def test_objects_that_raise_when_inspected_fail_only_this_answer(sandbox, student, source):
     student.run_cell("import torch\n" + source)
     with pytest.raises((StudentError, StudentEnded)):
         student.call("f")
-    with box.start() as other:
+    with sandbox.start() as other:
         assert other.run_cell("1").state == "ok"
 
 
@@ -237,11 +237,11 @@ ATTACKS = {
 
 @pytest.mark.parametrize("attack", ATTACKS)
 @pytest.mark.parametrize("when", ["now", "at the question"])
-def test_replies_out_of_protocol_end_the_process(student, attack, when):
+def test_replies_that_break_the_protocol_end_the_process(student, attack, when):
     if when == "now":
         result = student.run_cell(FORGE + ATTACKS[attack])
         assert result.state == "protocol error"
-        assert "no answer" in result.sentence
+        assert "not an answer" in result.sentence
         assert not result.alive
     else:
         student.run_cell(FORGE + f"def f():\n    {ATTACKS[attack]}")
@@ -287,7 +287,7 @@ def test_a_reply_larger_than_the_limit_is_a_protocol_error(student):
     ],
 )  # fmt: skip
 def test_a_forged_reply_of_the_wrong_types_is_a_protocol_error(student, reply):
-    # The frame of the question has been read, and its number is somewhere in the process.
+    # The question has been decoded, so that its number lies in the memory of the process.
     forged = FORGE + (
         "import gc\n"
         "[number] = {d['number'] for d in gc.get_objects() if type(d) is dict "
@@ -304,14 +304,14 @@ def test_a_forged_answer_of_the_wrong_type_ends_the_process(student):
     block = RemoteBlock(student, "Twice", 4)
     with pytest.raises(StudentError, match="returns a NoneType"):
         block.forward(torch.ones(1, 4, 3, 3, dtype=torch.float64))
-    with pytest.raises(StudentEnded, match="no answer"):
+    with pytest.raises(StudentEnded, match="not an answer"):
         block.layers()
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/x", "a/../../x"])
-def test_files_outside_the_folder_are_refused(box, name):
+def test_files_outside_the_folder_are_refused(sandbox, name):
     with pytest.raises(CourseError, match="outside the submission"):
-        box.start({name: b""})
+        sandbox.start({name: b""})
 
 
 def test_an_answer_from_the_library_is_refused(student):
@@ -321,7 +321,7 @@ def test_an_answer_from_the_library_is_refused(student):
         student.call("f", torch.ones(1, 4))
 
 
-def test_torch_itself_is_as_outside(student):
+def test_torch_computes_the_same_as_outside(student):
     student.run_cell(
         "import torch; from torch import nn\n"
         "def f(x): torch.manual_seed(0); return nn.Linear(3, 2)(x)"
@@ -330,13 +330,13 @@ def test_torch_itself_is_as_outside(student):
     assert torch.equal(student.call("f", torch.ones(3)), nn.Linear(3, 2)(torch.ones(3)).detach())
 
 
-def test_half_characters_in_outputs_can_be_written(run):
+def test_lone_surrogates_in_outputs_are_replaced(run):
     result = run("print('\\ud800')\nraise ValueError('\\udfff')")
     assert json.dumps(result.outputs, ensure_ascii=False).encode()
 
 
 @pytest.mark.slow
-def test_a_box_that_is_closed_first_takes_its_submissions_along(box):
+def test_closing_a_sandbox_ends_its_student_processes(isolation):
     with Sandbox(preload=()) as other:
         student = other.start()
     student.close()

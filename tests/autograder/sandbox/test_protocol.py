@@ -1,4 +1,4 @@
-"""What crosses is data; all else is refused."""
+"""Messages hold data and nothing else."""
 
 import json
 import socket
@@ -18,35 +18,35 @@ from autograder.sandbox.protocol import (
 )  # fmt: skip
 
 
-def crossed(message):
+def round_trip(message):
     frame = encode(message)
     size, _ = LENGTHS.unpack(frame[: LENGTHS.size])
     rest = frame[LENGTHS.size :]
     return decode(rest[:size], rest[size:])
 
 
-def test_data_come_back_as_they_were():
+def test_data_arrives_unchanged():
     message = {
         "all": [None, True, 3, -(2**70), 0.1, float("inf"), "é", b"\0x", (1, ("a",)), {"k": []}],
         "handle": Handle(3, "Linear"),
     }
-    assert crossed(message) == message
-    assert type(crossed(message)["all"][8]) is tuple
+    assert round_trip(message) == message
+    assert type(round_trip(message)["all"][8]) is tuple
 
 
 @pytest.mark.parametrize("dtype", DTYPES.values(), ids=str)
 @pytest.mark.parametrize("shape", [(), (0, 3), (2, 3), (1, 2, 3, 4)])
-def test_tensors_come_back_as_they_were(dtype, shape):
+def test_tensors_arrive_unchanged(dtype, shape):
     tensor = (torch.randn(shape) * 9).to(dtype)
-    back = crossed({"t": tensor})["t"]
+    back = round_trip({"t": tensor})["t"]
     assert back.dtype == dtype
     assert back.shape == tensor.shape
     assert torch.equal(back, tensor)
 
 
-def test_a_view_crosses_as_a_tensor_of_its_own():
+def test_a_view_arrives_as_an_independent_tensor():
     matrix = torch.arange(6.0).reshape(2, 3).requires_grad_()
-    back = crossed({"t": matrix.T})["t"]
+    back = round_trip({"t": matrix.T})["t"]
     assert torch.equal(back, matrix.T)
     assert not back.requires_grad
 
@@ -57,12 +57,12 @@ def test_a_view_crosses_as_a_tensor_of_its_own():
      torch.empty(2, device="meta")],
     ids=lambda value: type(value).__name__,
 )  # fmt: skip
-def test_what_is_no_data_does_not_cross(value):
-    with pytest.raises(ValueError, match="cannot cross"):
+def test_objects_that_are_not_data_are_refused(value):
+    with pytest.raises(ValueError, match="cannot be sent"):
         encode({"value": value})
 
 
-def test_a_list_that_contains_itself_does_not_cross():
+def test_a_list_that_contains_itself_is_refused():
     loop = []
     loop.append(loop)
     with pytest.raises(ValueError, match="nested more than"):
@@ -97,28 +97,28 @@ def nested(depth):
         ('{"dict":{"a":"\\ud800"', b""), ("\udcff", b""),
     ],
 )  # fmt: skip
-def test_what_is_no_message_is_refused(header, buffers):
+def test_bytes_that_are_not_a_message_are_refused(header, buffers):
     with pytest.raises(ProtocolError):
         decode(header.encode(errors="surrogateescape"), buffers)
 
 
 @pytest.fixture
-def line():
+def channel():
     ours, theirs = socket.socketpair()
     with ours, theirs:
         yield ours, theirs
 
 
 @pytest.mark.parametrize("lengths", [(2**32 - 1, 0), (0, 2**63), (10, 2**20), (2**20, 0)])
-def test_a_frame_that_is_too_long_is_refused_before_it_is_read(line, lengths):
-    ours, theirs = line
+def test_a_frame_that_is_too_long_is_refused_before_it_is_read(channel, lengths):
+    ours, theirs = channel
     theirs.sendall(LENGTHS.pack(*lengths))
     with pytest.raises(ProtocolError, match="longer than"):
         receive(ours, 1000)
 
 
-def test_a_frame_in_pieces_is_put_together(line):
-    ours, theirs = line
+def test_a_frame_in_pieces_is_put_together(channel):
+    ours, theirs = channel
     frame = encode({"t": torch.arange(100_000)})
     sender = threading.Thread(
         target=lambda: [theirs.sendall(frame[at : at + 999]) for at in range(0, len(frame), 999)]
@@ -128,18 +128,18 @@ def test_a_frame_in_pieces_is_put_together(line):
     sender.join()
 
 
-def test_a_line_that_is_closed_within_a_frame_is_an_end(line):
-    ours, theirs = line
+def test_a_channel_that_is_closed_within_a_frame_raises_eoferror(channel):
+    ours, theirs = channel
     theirs.sendall(encode({"a": 1})[:-1])
     theirs.close()
     with pytest.raises(EOFError):
         receive(ours, 1000)
 
 
-def test_the_header_is_json(line):
+def test_the_header_is_json(channel):
     assert json.loads(encode({"a": (1,)})[LENGTHS.size :]) == {"dict": {"a": {"tuple": [1]}}}
 
 
-def test_text_that_crossed_can_be_written():
-    back = crossed({"\ud800": ["a\udfff", "é"]})
+def test_lone_surrogates_are_replaced():
+    back = round_trip({"\ud800": ["a\udfff", "é"]})
     assert back == {"?": ["a?", "é"]}
