@@ -1,0 +1,36 @@
+"""A Sphinx extension for the pages in `reference/`, which autodoc makes from the docstrings.
+
+It links each function and class to its source in the repository, at the released version.
+"""
+
+import inspect
+import sys
+from pathlib import Path
+from typing import Any
+
+from sphinx.application import Sphinx
+
+SOURCE = Path(__file__).resolve().parents[1] / "src"
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Add the links; Sphinx calls this."""
+    theme = app.config["html_theme_options"]
+    address = f"{theme['repository_url']}/blob/{theme['repository_branch']}/src"
+    app.config["linkcode_resolve"] = lambda domain, about: source(address, about)
+    app.setup_extension("sphinx.ext.linkcode")
+    return {"parallel_read_safe": True}
+
+
+def source(address: str, about: dict[str, str]) -> str | None:
+    """Where an object's source stands in the repository; `None` for plain values."""
+    found: Any = sys.modules.get(about["module"])
+    for part in about["fullname"].split("."):
+        found = getattr(found, part, None)
+    try:
+        found = inspect.unwrap(found)
+        path = Path(inspect.getsourcefile(found) or "").relative_to(SOURCE)
+        lines, first = inspect.getsourcelines(found)
+    except (TypeError, ValueError, OSError):
+        return None
+    return f"{address}/{path.as_posix()}#L{first}-L{first + len(lines) - 1}"
