@@ -1,6 +1,6 @@
-"""`python -m autograder`: release, grade, report, search for leaks, test the tests.
+"""`python -m autograder`: release and grade assignments, report on them, test the hidden tests.
 
-What a command needs is imported inside it: nbgrader alone takes three seconds.
+Each command imports what it needs itself, because nbgrader alone takes three seconds to import.
 """
 
 import sys
@@ -13,13 +13,13 @@ from autograder.errors import CourseError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Release and grade assignments.")
 
-Assignment = Annotated[str, typer.Argument(help="Folder name under source/.")]
+Assignment = Annotated[str, typer.Argument(help="Name of a folder in source/.")]
+AssignmentOption = Annotated[str, typer.Option("--assignment", help="Name of a folder in source/.")]
 CourseFolder = Annotated[Path, typer.Option("--course", help="Folder with nbgrader_config.py.")]
 
 ASSIGNMENT = "assignment2"
 COURSE = Path("assignments")
 SAMPLES = Path("_build/samples")
-WIDTH_IN_A_PIPE = 120
 TRUST = (
     "Without the sandbox, code that was handed in can read, write and send whatever you can. "
     "Tests still run in another process, and limits on time, memory and output still hold."
@@ -30,7 +30,7 @@ TRUST = (
 def release(
     assignment: Assignment = ASSIGNMENT,
     course: CourseFolder = COURSE,
-    out: Annotated[Path, typer.Option(help="Where the zip goes.")] = Path("_build/release"),
+    out: Annotated[Path, typer.Option(help="Folder for the zip.")] = Path("_build/release"),
 ) -> None:
     """Make the student bundle, ASSIGNMENT.zip.
 
@@ -53,19 +53,19 @@ def grade(
         Path | None, typer.Option(help="Also write the marks of every exercise, as CSV.")
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Notebooks at one time; one a core if left out.")
+        int | None, typer.Option(min=1, help="Number of workers.", show_default="one for each core")
     ] = None,
     scheduler: Annotated[
-        str | None, typer.Option(help="Address of a Dask cluster to work on: tcp://…")
+        str | None, typer.Option(help="Address of a Dask cluster that does the work: tcp://…")
     ] = None,
     no_sandbox: Annotated[
-        bool, typer.Option("--no-sandbox", help="Trust what was handed in; see the guide.")
+        bool, typer.Option("--no-sandbox", help="Trust the submissions; see the guide.")
     ] = False,
-    again: Annotated[
-        bool, typer.Option("--again", help="Do again what has been graded before.")
+    force: Annotated[
+        bool, typer.Option("--force", help="Grade again what has not changed.")
     ] = False,
 ) -> None:
-    """Grade all that is in submitted/STUDENT/ASSIGNMENT, and print the marks by notebook.
+    """Grade all submissions in submitted/STUDENT/ASSIGNMENT, and print the marks.
 
     Example: python -m autograder grade assignment2 --jobs 8 --details details.csv
     """
@@ -73,96 +73,96 @@ def grade(
 
     from autograder.course.folder import Course
     from autograder.grading.grade import grade
-    from autograder.results.table import Bar, print_outcome, write_details
+    from autograder.results.table import ProgressBar, print_outcome, write_details
 
     folder = Course.at(course)
-    console = Console(width=None if sys.stdout.isatty() else WIDTH_IN_A_PIPE)
     differences: list[str] = []
     if samples:
-        from autograder.authoring.samples import (
-            grade_samples,  # with PyTorch, which the others do without
-        )
+        # This imports PyTorch, which the other submissions leave to the workers.
+        from autograder.authoring.samples import grade_samples
 
         outcome, differences = grade_samples(folder, assignment, SAMPLES)
     else:
         if no_sandbox:
             print(TRUST, file=sys.stderr)
-        with Bar() as bar:
+        with ProgressBar() as progress:
             outcome = grade(
                 folder,
                 assignment,
                 jobs=jobs,
                 scheduler=scheduler,
                 sandbox=not no_sandbox,
-                again=again,
-                progress=bar,
+                force=force,
+                progress=progress,
             )
-    print_outcome(outcome, console)
+    print_outcome(outcome, Console())
     if details is not None:
         write_details(outcome, details)
         print(f"Every exercise: {details}")
     for difference in differences:
-        console.print(difference, markup=False)
+        print(difference)
     if outcome.problems or differences:
         raise typer.Exit(1)
 
 
 @app.command()
-def why(
-    student: Annotated[str, typer.Argument(help="As under submitted/.")],
-    exercise: Annotated[str, typer.Argument(help="Such as basic_block.")],
-    assignment: Annotated[str, typer.Option(help="Folder name under source/.")] = ASSIGNMENT,
+def replay(
+    student: Annotated[str, typer.Argument(help="Name of a folder in submitted/.")],
+    exercise: Annotated[str, typer.Argument(help="Name of the exercise, such as basic_block.")],
+    assignment: AssignmentOption = ASSIGNMENT,
     course: CourseFolder = COURSE,
 ) -> None:
-    """Print the last verdict on a student's exercise, and run its test once more.
+    """Print why an exercise got its marks, and run its test again.
 
-    Example: python -m autograder why ada basic_block
+    Example: python -m autograder replay ada basic_block
     """
     from autograder.course.folder import Course
-    from autograder.grading.replay import why
+    from autograder.grading.replay import replay
 
-    print(why(Course.at(course), assignment, student, exercise))
+    print(replay(Course.at(course), assignment, student, exercise))
 
 
 @app.command()
 def doctor(course: CourseFolder = COURSE) -> None:
-    """Look at everything that grading needs, and say what to do about what is missing.
+    """Check everything that grading needs, and say what to do about what is missing.
 
     Example: python -m autograder doctor
     """
     from autograder.course.folder import Course
-    from autograder.grading.doctor import examine
+    from autograder.grading.doctor import diagnose
 
-    found = examine(Course.at(course))
-    for name, sentence, will_do in found:
-        print(f"{'ok ' if will_do else 'NOT'}  {name:<9} {sentence}")
-    if not all(will_do for _, _, will_do in found):
+    found = diagnose(Course.at(course))
+    for one in found:
+        print(f"{'ok ' if one.is_fine else 'NOT'}  {one.name:<9} {one.sentence}")
+    if not all(one.is_fine for one in found):
         raise typer.Exit(1)
 
 
 @app.command()
 def export(
-    out: Annotated[Path, typer.Argument(help="File, or folder for Gradescope.")],
+    out: Annotated[Path, typer.Argument(help="File to write; for Gradescope a folder.")],
     assignment: Assignment = ASSIGNMENT,
-    form: Annotated[str, typer.Option(help="nbgrader, canvas, moodle or gradescope.")] = "nbgrader",
+    format: Annotated[
+        str, typer.Option(help="nbgrader, canvas, moodle or gradescope.")
+    ] = "nbgrader",
     course: CourseFolder = COURSE,
 ) -> None:
-    """Write the marks for a learning platform, late penalties taken off.
+    """Write the marks for a learning platform, with late penalties taken off.
 
-    Example: python -m autograder export marks.csv --form canvas
+    Example: python -m autograder export marks.csv --format canvas
     """
     from autograder.course.folder import Course
     from autograder.results.export import export
 
-    waiting = export(Course.at(course), assignment, form, out)
+    waiting = export(Course.at(course), assignment, format, out)
     print(f"Marks: {out}")
     if waiting:
-        print(f"{waiting} students still wait for marks by hand; their totals will rise.")
+        print(f"{waiting} students still wait for marks by hand; their totals may rise.")
 
 
 @app.command()
 def feedback(assignment: Assignment = ASSIGNMENT, course: CourseFolder = COURSE) -> None:
-    """Write the pages that students get back, without the hidden tests.
+    """Write the feedback pages for students, without the hidden tests.
 
     Example: python -m autograder feedback assignment2
     """
@@ -180,7 +180,7 @@ def report(
         "_build/report"
     ),
 ) -> None:
-    """Write how the class did: totals, exercises, misconceptions; a page and CSV files.
+    """Write a report on the class: totals, exercises, misconceptions; as a page and as CSV.
 
     Example: python -m autograder report assignment2 --out _build/report
     """
@@ -195,7 +195,7 @@ def leaks(
     paths: Annotated[list[Path], typer.Argument(help="Folders, zips or files.")],
     course: CourseFolder = COURSE,
 ) -> None:
-    """Search what is to be published for hidden tests and solutions.
+    """Search files that you want to publish for hidden tests and solutions.
 
     Example: python -m autograder leaks _build/html _build/release
     """
@@ -203,10 +203,10 @@ def leaks(
     from autograder.course.folder import Course
 
     secrets = gather(Course.at(course))
-    findings = [finding for path in paths for finding in search(path, secrets)]
-    for finding in findings:
-        print(f"{finding.file}: {finding.secret.origin}: {finding.secret.text}")
-    if findings:
+    found = [leak for path in paths for leak in search(path, secrets)]
+    for leak in found:
+        print(f"{leak.file}: {leak.secret.origin}: {leak.secret.text}")
+    if found:
         raise typer.Exit(1)
     print(f"None of {len(secrets)} secrets is in {', '.join(map(str, paths))}.")
 
@@ -215,10 +215,12 @@ def leaks(
 def selftest(
     assignment: Assignment = ASSIGNMENT,
     course: CourseFolder = COURSE,
-    exercise: Annotated[str | None, typer.Option(help="Only this one.")] = None,
-    seed: Annotated[int, typer.Option(help="Chooses the hidden tests' inputs.")] = 0,
+    exercise: Annotated[
+        str | None, typer.Option(help="Test only this exercise.", show_default="all")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Chooses the inputs of the hidden tests.")] = 0,
 ) -> None:
-    """Test the hidden tests on wrong and right answers, and print what they found.
+    """Run the hidden tests on a bank of right and wrong answers, and print how they did.
 
     Example: python -m autograder selftest --exercise basic_block
     """
@@ -228,21 +230,21 @@ def selftest(
     from autograder.course.folder import Course
 
     judged = selftest(Course.at(course), assignment, exercise, seed)
-    print_judged(judged, Console(width=None if sys.stdout.isatty() else WIDTH_IN_A_PIPE))
+    print_judged(judged, Console())
     if any(one.problem for one in judged) or gaps(judged):
         raise typer.Exit(1)
 
 
 @app.command()
 def new_exercise(
-    name: Annotated[str, typer.Argument(help="Such as channel_shuffle.")],
-    notebook: Annotated[int, typer.Option(help="The notebook's number.")],
+    name: Annotated[str, typer.Argument(help="Name of the exercise, such as channel_shuffle.")],
+    notebook: Annotated[int, typer.Option(help="Number of the notebook.")],
     kind: Annotated[str, typer.Option(help="What students write: block or function.")],
-    points: Annotated[int, typer.Option(help="Of the exercise.")] = 5,
-    assignment: Annotated[str, typer.Option(help="Folder name under source/.")] = ASSIGNMENT,
+    points: Annotated[int, typer.Option(help="Points of the exercise.")] = 5,
+    assignment: AssignmentOption = ASSIGNMENT,
     course: CourseFolder = COURSE,
 ) -> None:
-    """Make the skeleton of another exercise: cells, hidden tests and a bank, to be written.
+    """Make the skeleton of another exercise: its cells, hidden tests and bank, to be filled in.
 
     Example: python -m autograder new-exercise channel_split --notebook 4 --kind function
     """
@@ -250,13 +252,13 @@ def new_exercise(
     from autograder.course.folder import Course
 
     if kind not in list(Kind):
-        raise CourseError(f"{kind} is no kind of exercise: choose {' or '.join(Kind)}.")
+        raise CourseError(f"{kind} is not a kind of exercise: choose {' or '.join(Kind)}.")
     for path in new_exercise(Course.at(course), assignment, name, notebook, Kind(kind), points):
-        print(f"Write what says WRITE ME in {path}")
+        print(f"Replace what says WRITE ME in {path}")
 
 
 def main() -> None:
-    """Run a command; what a person must put right is said in a sentence, with exit status 1."""
+    """Run a command. An error that a person can fix is printed, and the exit status is 1."""
     try:
         app()
     except CourseError as error:

@@ -1,5 +1,5 @@
-"""The error that reaches a person as one sentence, without a traceback."""
+"""The error that is shown to a person as a sentence, without a traceback."""
 
 
 class CourseError(Exception):
-    """Something that a person must put right; the message says what, and what to do."""
+    """Something that a person can fix; the message says what is wrong and what to do about it."""

@@ -1,8 +1,9 @@
-"""Looks at everything that grading needs, and says what to do about what is missing."""
+"""Checks everything that grading needs, and says what to do about what is missing."""
 
 import os
 import shutil
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -19,19 +20,34 @@ from autograder.sandbox.limits import Limits
 from autograder.sandbox.session import available
 
 FREE_MIB = 2048
-# Of a worker: the examiner and the fork server.
+# The memory of a worker besides its student process: the examiner and the fork server.
 WORKER_MIB = 1500
 
 
-def examine(course: Course) -> list[tuple[str, str, bool]]:
-    """Each thing that was looked at, what was found, and whether it will do."""
+@dataclass(frozen=True)
+class Diagnosis:
+    """What the doctor says about one thing.
+
+    Args:
+        name: of what was checked.
+        sentence: what was found, or what to do about it.
+        is_fine: whether grading can rely on it.
+    """
+
+    name: str
+    sentence: str
+    is_fine: bool
+
+
+def diagnose(course: Course) -> list[Diagnosis]:
+    """Check everything that grading needs."""
     found = []
     for check in (_config, _deadline, _sandbox, _limits, _secret, _database, _kernel, _disk):
         name = check.__name__.strip("_")
         try:
-            found.append((name, check(course), True))
+            found.append(Diagnosis(name, check(course), is_fine=True))
         except CourseError as error:
-            found.append((name, str(error), False))
+            found.append(Diagnosis(name, str(error), is_fine=False))
     return found
 
 
@@ -40,7 +56,7 @@ def _config(course: Course) -> str:
     if IsolatedExecute not in steps:
         raise CourseError(
             f"{course.root / CONFIG} does not set IsolatedExecute, so nbgrader would run tests in "
-            "the students' own kernel. Take over c.Autograde from the course's original."
+            "the students' own kernel. Copy the c.Autograde lines from the course's original file."
         )
     return f"{course.root / CONFIG} can be read"
 
@@ -52,8 +68,8 @@ def _deadline(course: Course) -> str:
 
 
 def _sandbox(course: Course) -> str:
-    if why := available():
-        raise CourseError(why)
+    if reason := available():
+        raise CourseError(reason)
     return "student code can be isolated"
 
 
@@ -64,20 +80,20 @@ def _limits(course: Course) -> str:
         raise CourseError(f"LIMITS in {course.root / CONFIG}: {error}") from None
     workers = os.cpu_count() or 1
     needed = workers * (limits.memory_mib + WORKER_MIB)
-    there = psutil.virtual_memory().total >> 20
-    if needed > there:
+    total = psutil.virtual_memory().total >> 20
+    if needed > total:
         raise CourseError(
-            f"{workers} workers may need {needed} MiB and this machine has {there}: "
-            f"grade with --jobs {max(1, there // (limits.memory_mib + WORKER_MIB))}."
+            f"{workers} workers may need {needed} MiB, but this machine has {total}: "
+            f"grade with --jobs {max(1, total // (limits.memory_mib + WORKER_MIB))}."
         )
-    return f"{workers} workers need at most {needed} of {there} MiB"
+    return f"{workers} workers need at most {needed} of {total} MiB"
 
 
 def _secret(course: Course) -> str:
-    course.config()  # makes one where there is none
+    course.config()  # makes the secret if there is none
     path = course.root / FILE
     if path.stat().st_mode & 0o077:
-        raise CourseError(f"Others on this machine may read {path}: chmod 600 {path}")
+        raise CourseError(f"Others on this machine can read {path}: run chmod 600 {path}")
     return "nobody else can read the release's secret"
 
 
@@ -91,8 +107,8 @@ def _database(course: Course) -> str:
     except (SQLAlchemyError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise CourseError(
-            f"The gradebook cannot be written ({reason}): close what else uses it, or take the "
-            "newest copy from backups/."
+            f"The gradebook cannot be written ({reason}): close the programs that use it, or take "
+            "the newest copy from backups/."
         ) from None
     return "the gradebook can be written"
 
@@ -105,7 +121,7 @@ def _kernel(course: Course) -> str:
             "JupyterLab has no kernel python3: run `make course`, or "
             "`python -m ipykernel install --sys-prefix`."
         ) from None
-    return "the kernel python3 is there"
+    return "JupyterLab has the kernel python3"
 
 
 def _disk(course: Course) -> str:
@@ -113,7 +129,7 @@ def _disk(course: Course) -> str:
         free = shutil.disk_usage(folder).free >> 20
         if free < FREE_MIB:
             raise CourseError(
-                f"{folder} has {free} MiB free; {FREE_MIB} are needed. Make room, or set TMPDIR "
-                "to another disk."
+                f"{folder} has {free} MiB free; {FREE_MIB} are needed. Free some space, or set "
+                "TMPDIR to another disk."
             )
     return f"{free} MiB are free"

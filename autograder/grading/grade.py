@@ -1,57 +1,48 @@
-"""Grade what was handed in: workers do the notebooks, one process writes the gradebook.
+"""Grades a class: workers run the notebooks, and one process writes the gradebook.
 
-A student's marks come from the records of jobs that are done (`records.py`),
-so whatever is killed, the next run goes on where this one stopped.
+Results are kept by the key of their job (`records.py`), so a run that was killed is continued by
+the next one.
 """
 
 import hashlib
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import nbformat
 from filelock import FileLock, Timeout
-from nbgrader.converters import Autograde
-from traitlets.config.loader import Config
 
 from autograder.course.folder import CONFIG, Course
-from autograder.course.late import LatePenalties
 from autograder.course.release import generate
 from autograder.course.secret import seed_of
 from autograder.errors import CourseError
-from autograder.grading.gradebook import MarkBook, Marks, back_up
-from autograder.grading.job import ExerciseResult, Job, NotebookResult, State, exercises_from_json
-from autograder.grading.nbgrader_steps import IsolatedExecute, SaveMarks, files_of, show
+from autograder.grading.gradebook import MarkBook, Marks
+from autograder.grading.job import ExerciseResult, State, exercises_from_json
+from autograder.grading.job_queue import JobQueue, PendingSubmission
+from autograder.grading.marks_writer import MarksWriter
+from autograder.grading.nbgrader_steps import IsolatedExecute, OtherSteps, extra_files
 from autograder.grading.records import Records
 from autograder.sandbox.box import SandboxError
-from autograder.submissions.read import TIMESTAMP, Submission, read
-from autograder.submissions.repair import RepairSubmission
+from autograder.submissions.read import Submission, read
 
-if TYPE_CHECKING:
-    from autograder.grading.workers import Workers
-
-# Students whose notebooks are with the workers at one time.
-AHEAD = 32
 Progress = Callable[[int, int, Counter[State]], None]
 
 
 @dataclass
 class Outcome:
-    """What came of grading a class.
+    """The result of grading a class.
 
     Args:
         notebooks: the points of each exercise, by notebook.
         marks: by student.
-        problems: for who could not be graded, a sentence that says why.
-        remarks: for who could, what an instructor should know.
+        problems: by student who could not be graded, a sentence that says why.
+        remarks: by student who was graded, what an instructor should know.
         results: by student, the result of each exercise with a hidden test.
-        unchanged: how many students' marks were in the gradebook already.
+        unchanged: the number of students whose marks were in the gradebook already.
+        outside_sandbox: why student code ran outside the sandbox; "" if it ran inside.
     """
 
     notebooks: dict[str, dict[str, float]]
@@ -60,6 +51,7 @@ class Outcome:
     remarks: dict[str, str] = field(default_factory=dict)
     results: dict[str, dict[str, ExerciseResult]] = field(default_factory=dict)
     unchanged: int = 0
+    outside_sandbox: str = ""
 
     @property
     def out_of(self) -> dict[str, float]:
@@ -68,10 +60,15 @@ class Outcome:
 
     @property
     def states(self) -> Counter[State]:
-        """How many exercises ended in each state."""
+        """The number of exercises that ended in each state."""
         return Counter(
             result.state for results in self.results.values() for result in results.values()
         )
+
+    @property
+    def done(self) -> int:
+        """The number of students that were graded or refused."""
+        return len(self.marks) + len(self.problems)
 
 
 def grade(
@@ -81,300 +78,193 @@ def grade(
     jobs: int | None = None,
     scheduler: str | None = None,
     sandbox: bool = True,
-    again: bool = False,
+    force: bool = False,
     progress: Progress = lambda done, of, states: None,
 ) -> Outcome:
-    """Grade everything under submitted/. A submission that fails costs nobody else anything.
+    """Grade everything under submitted/. A submission that fails does not affect the others.
 
     Args:
-        jobs: workers on this machine; one for each core if `None`.
-        scheduler: address of a Dask cluster that does the work instead.
-        sandbox: whether student code is walled in; without, it is trusted.
-        again: whether to do again what the records hold.
-        progress: is told how many students are done, of how many, and the states so far.
+        course: the course folder.
+        assignment: the name of its folder under source/.
+        jobs: the number of workers on this machine; one for each core if `None`.
+        scheduler: the address of a Dask cluster that does the work instead.
+        sandbox: whether student code runs in the sandbox; without it, the code is trusted.
+        force: whether to grade again what has not changed.
+        progress: called after each student with the number of students done, the number of all
+            students, and the states so far.
 
     Raises:
         CourseError: nothing can be graded; the message says why.
     """
-    submissions = course.submissions(assignment)
+    folders = course.submissions(assignment)
     course.notebooks(assignment)
-    if not submissions:
+    if not folders:
         raise CourseError(
-            f"Nothing is handed in: put each hand-in into "
+            f"There are no submissions: put each one into "
             f"{course.root}/submitted/STUDENT/{assignment}/, then grade again."
         )
     with _only_writer(course):
-        run = _Run(course, assignment, sandbox=sandbox, again=again)
-        changed = run.changed(submissions)
-        first = next(changed, None)
-        if first is not None:
-            # It takes seconds, which a class without changes need not wait.
-            from autograder.grading.workers import workers
-
-            with workers(jobs, scheduler) as pool:
-                for _ in run.finished(chain([first], changed), pool):
-                    progress(run.done, len(submissions), run.outcome.states)
-    return run.sorted(submissions)
+        grader = ClassGrader(course, assignment, sandbox=sandbox, force=force)
+        return grader.grade(folders, jobs, scheduler, progress)
 
 
-@dataclass
-class _Student:
-    """A student whose notebooks are to be graded, or being graded."""
+class ClassGrader:
+    """Grades a class once: what has changed is run by workers, and its marks are written.
 
-    name: str
-    folder: Path
-    hand_in: Submission
-    jobs: dict[str, Job]
-    keys: dict[str, str]
-    results: dict[str, NotebookResult] = field(default_factory=dict)
-    waits_for: dict[str, Future[NotebookResult]] = field(default_factory=dict)
+    Args:
+        course: the course folder.
+        assignment: the name of its folder under source/; it is released if it was not yet.
+        sandbox: whether student code runs in the sandbox.
+        force: whether to grade again what has not changed.
+    """
 
-    @property
-    def is_done(self) -> bool:
-        return all(future.done() for future in self.waits_for.values())
-
-
-class _Run:
-    """One grading of a class."""
-
-    def __init__(self, course: Course, assignment: str, *, sandbox: bool, again: bool) -> None:
-        self.course, self.assignment, self.again = course, assignment, again
+    def __init__(self, course: Course, assignment: str, *, sandbox: bool, force: bool) -> None:
         config = course.config()
         config.IsolatedExecute.sandbox = sandbox
-        self.book = MarkBook(course.db_url, assignment)
-        if not self.book.is_released:
+        book = MarkBook(course.db_url, assignment)
+        if not book.is_released:
             generate(course, assignment)
+        self.force = force
+        self.released = book.released()
+        self.shared_files = extra_files(course.source(assignment))
+        self.extensions = course.late_policy().extended
+        self.config_digest = hashlib.sha256((course.root / CONFIG).read_bytes()).hexdigest()
+        self.steps = OtherSteps(config, assignment, book.db_url)
         self.execute = IsolatedExecute(config=config)
-        self.first_steps, self.last_steps = _other_steps(config)
         self.records = Records(course.records, assignment)
-        self.outcome = Outcome(self.book.points())
-        self.released = self.book.released()
-        self.beside = files_of(course.source(assignment))
-        self.late = course.late_policy()
-        self.extended = self.late.extended
-        self.policy = hashlib.sha256((course.root / CONFIG).read_bytes()).hexdigest()
-        self.entries = self.book.entries()
-        self.written = self.records.last_written()
-        self.verdicts = self.records.last_graded()
-        self.in_flight: dict[str, Future[NotebookResult]] = {}
-        self.is_backed_up = False
+        self.writer = MarksWriter(
+            course, assignment, book, self.records, self.steps, self.shared_files
+        )
+        self.in_gradebook = book.entries()
+        self.last_written = self.records.last_written()
+        self.last_graded = self.records.last_graded()
+        self.outcome = Outcome(
+            book.points(), outside_sandbox="" if sandbox else "--no-sandbox was given."
+        )
 
-    @property
-    def done(self) -> int:
-        return len(self.outcome.marks) + len(self.outcome.problems)
+    def grade(
+        self, folders: dict[str, Path], jobs: int | None, scheduler: str | None, progress: Progress
+    ) -> Outcome:
+        """Find what has changed, run its jobs, and write the marks as the results come in.
 
-    def sorted(self, submissions: dict[str, Path]) -> Outcome:
+        Args:
+            folders: the submission of each student.
+            jobs: the number of workers on this machine; one for each core if `None`.
+            scheduler: the address of a Dask cluster that does the work instead.
+            progress: called after each student.
+        """
+        changed = self._changed(folders)
+        first = next(changed, None)
+        if first is not None:
+            # Importing Dask takes seconds, which a class without changes does not wait for.
+            from autograder.grading.workers import worker_pool
+
+            with worker_pool(jobs, scheduler) as workers:
+                queue = JobQueue(workers, self.records, force=self.force)
+                for submission in queue.run(chain([first], changed)):
+                    self._finish(submission, queue)
+                    progress(self.outcome.done, len(folders), self.outcome.states)
         marks = self.outcome.marks
-        self.outcome.marks = {name: marks[name] for name in submissions if name in marks}
+        self.outcome.marks = {student: marks[student] for student in folders if student in marks}
         return self.outcome
 
-    def changed(self, submissions: dict[str, Path]) -> Iterator[_Student]:
-        """The students whose marks are not in the gradebook yet."""
-        for name, folder in submissions.items():
+    def _changed(self, folders: dict[str, Path]) -> Iterator[PendingSubmission]:
+        """Read each submission, and yield those whose marks are not in the gradebook yet."""
+        for student, folder in folders.items():
             try:
-                student = self._read(name, folder)
-            except Exception as error:  # of any kind: a hand-in may hold anything
-                self._refuse(name, error)
+                submission = self._read(student, folder)
+            except Exception as error:  # of any kind: a submission may hold anything
+                self._refuse(student, error)
                 continue
-            if student.hand_in.remarks:
-                self.outcome.remarks[name] = " ".join(student.hand_in.remarks)
-            findings = None if self.again else self._known(student)
-            if findings is not None and self._is_in_gradebook(student, findings):
-                self.outcome.unchanged += 1
-                self.outcome.results[name] = findings
-                self.outcome.marks[name] = self.entries[name].marks
+            if submission.content.remarks:
+                self.outcome.remarks[student] = " ".join(submission.content.remarks)
+            results = None if self.force else self._earlier_results(submission)
+            if results is None:
+                yield submission
             else:
-                yield student
+                self.outcome.unchanged += 1
+                self.outcome.results[student] = results
+                self.outcome.marks[student] = self.in_gradebook[student].marks
 
-    def finished(self, students: Iterator[_Student], pool: "Workers") -> Iterator[_Student]:
-        """Keep the workers busy; give each student whose marks were written."""
-        waiting: list[_Student] = []
-        while True:
-            for student in islice(students, AHEAD - len(waiting)):
-                self._submit(student, pool)
-                waiting.append(student)
-            if not waiting:
-                return
-            if not any(student.is_done for student in waiting):
-                futures = (future for one in waiting for future in one.waits_for.values())
-                wait([one for one in futures if not one.done()], return_when=FIRST_COMPLETED)
-            for student in [one for one in waiting if one.is_done]:
-                waiting.remove(student)
-                self._finish(student)
-                yield student
-
-    def _read(self, name: str, folder: Path) -> _Student:
-        hand_in = read(folder, self.released)
-        self._follow(self.first_steps, name, hand_in)
-        files = {**files_of(folder, but=self.beside), **self.beside}
-        jobs = {book: self.execute.job(nb, files) for book, nb in hand_in.notebooks.items()}
-        keys = {book: job.key for book, job in jobs.items()}
-        return _Student(name, folder, hand_in, jobs, keys)
-
-    def _known(self, student: _Student) -> dict[str, ExerciseResult] | None:
-        """What became of a student's exercises; nothing unless the history knows all."""
-        found: dict[str, ExerciseResult] = {}
-        for book in self.released:
-            verdict = self.verdicts.get((student.name, book))
-            if verdict is None or verdict["key"] != student.keys.get(book, ""):
-                return None
-            found |= exercises_from_json(verdict["exercises"])
-        if any(finding.state is State.EXAMINER_ERROR for finding in found.values()):
-            return None
-        return found
-
-    def _not_handed_in(self, student: _Student) -> dict[str, dict[str, ExerciseResult]]:
-        sentence = "The notebook is not handed in."
-        return {
-            book: {
-                cell.name: ExerciseResult(State.MISSING, 0.0, sentence, seed_of(cell.name))
+    def _read(self, student: str, folder: Path) -> PendingSubmission:
+        content = read(folder, self.released)
+        self.steps.before(student, content.notebooks)
+        files = {**extra_files(folder, exclude=self.shared_files), **self.shared_files}
+        jobs = {name: self.execute.job(nb, files) for name, nb in content.notebooks.items()}
+        keys = {name: job.key for name, job in jobs.items()}
+        missing = {
+            name: {
+                cell.name: ExerciseResult(
+                    State.MISSING, 0.0, "The notebook is not handed in.", seed_of(cell.name)
+                )
                 for cell in cells
                 if cell.is_test
             }
-            for book, cells in self.released.items()
-            if book not in student.jobs
+            for name, cells in self.released.items()
+            if name not in jobs
         }
+        origin = self._origin(student, content, keys)
+        return PendingSubmission(student, folder, content, jobs, keys, missing, origin)
 
-    def _about(self, student: _Student) -> dict[str, Any]:
-        """What the marks in the gradebook come from."""
-        timestamp = student.hand_in.timestamp
-        about = {"notebooks": student.keys, "timestamp": timestamp, "config": self.policy}
-        extension = self.extended.get(student.name)
-        return {**about, "extension": str(extension)} if extension else about
+    def _origin(self, student: str, content: Submission, keys: dict[str, str]) -> dict[str, Any]:
+        """Everything that decides a student's marks and penalties."""
+        origin = {
+            "notebooks": keys,
+            "timestamp": content.timestamp,
+            "config": self.config_digest,
+        }
+        extension = self.extensions.get(student)
+        return {**origin, "extension": str(extension)} if extension else origin
 
-    def _is_in_gradebook(self, student: _Student, findings: dict[str, ExerciseResult]) -> bool:
-        entry = self.entries.get(student.name)
-        return (
-            entry is not None
-            and self.written.get(student.name) == self._about(student)
-            and all(entry.tests.get(name) == finding.marks for name, finding in findings.items())
-        )
+    def _earlier_results(self, submission: PendingSubmission) -> dict[str, ExerciseResult] | None:
+        """The results of an earlier run, if they hold and their marks are in the gradebook."""
+        student = submission.student
+        if self.last_written.get(student) != submission.origin:
+            return None
+        results: dict[str, ExerciseResult] = {}
+        for notebook in self.released:
+            graded = self.last_graded.get((student, notebook))
+            if graded is None or graded["key"] != submission.keys.get(notebook, ""):
+                return None
+            results |= exercises_from_json(graded["exercises"])
+        entry = self.in_gradebook.get(student)
+        if entry is None or any(
+            result.state is State.EXAMINER_ERROR or entry.tests.get(name) != result.marks
+            for name, result in results.items()
+        ):
+            return None
+        return results
 
-    def _submit(self, student: _Student, pool: "Workers") -> None:
-        """Give what is not known to the workers; what two students share is done once."""
-        for book, key in student.keys.items():
-            result = None if self.again else self.records.find(key)
-            if result is not None:
-                student.results[book] = result
-                continue
-            if key not in self.in_flight:
-                self.in_flight[key] = pool.submit(student.jobs[book])
-            student.waits_for[book] = self.in_flight[key]
-
-    def _finish(self, student: _Student) -> None:
+    def _finish(self, submission: PendingSubmission, queue: JobQueue) -> None:
         try:
-            for book, future in student.waits_for.items():
-                student.results[book] = _result(future, book)
-                self.records.keep(student.keys[book], student.jobs[book], student.results[book])
-            self._write(student)
+            queue.collect(submission)
+            self.outcome.marks[submission.student] = self.writer.write(submission)
+            self.outcome.results[submission.student] = submission.exercises
         except SandboxError:
             raise
-        except Exception as error:  # nobody else loses anything by it
-            self._refuse(student.name, error)
-        for key in student.keys.values():
-            self.in_flight.pop(key, None)
+        except Exception as error:  # of any kind: it must not stop the class
+            self._refuse(submission.student, error)
 
-    def _refuse(self, name: str, error: Exception) -> None:
+    def _refuse(self, student: str, error: Exception) -> None:
+        """Note that a submission is not graded, and why."""
         sentence = str(error)
         if not isinstance(error, CourseError):
             sentence = (
-                f"Nothing of it is marked, by a fault of the grader ({type(error).__name__}: "
-                f"{error}). Grade again; if it fails again, report it with the hand-in."
+                f"The grader failed ({type(error).__name__}: {error}), so nothing of the "
+                "submission is marked. Grade again; if it fails again, report it together with "
+                "the submission."
             )
-        self.outcome.problems[name] = sentence
-        self.records.refused(name, sentence)
-
-    def _write(self, student: _Student) -> None:
-        """Write a student's graded notebooks, then the marks, then that both are there."""
-        if not self.is_backed_up:
-            back_up(self.book.db_url, self.course.root / "backups")
-            self.is_backed_up = True
-        for book, notebook in student.hand_in.notebooks.items():
-            show(notebook, student.results[book])
-        self._follow(self.last_steps, student.name, student.hand_in)
-        self._write_notebooks(student)
-        self.book.enter(
-            student.name, student.hand_in.timestamp, student.hand_in.notebooks, self.late
-        )
-        not_handed_in = self._not_handed_in(student)
-        graded = {
-            book: (student.keys[book], job, student.results[book])
-            for book, job in student.jobs.items()
-        }
-        self.records.written(student.name, self._about(student), graded, not_handed_in)
-        self.outcome.results[student.name] = {
-            name: finding
-            for findings in (
-                *not_handed_in.values(),
-                *(result.exercises for result in student.results.values()),
-            )
-            for name, finding in findings.items()
-        }
-        self.outcome.marks[student.name] = self.book.entries(student.name)[student.name].marks
-
-    def _follow(self, steps: list[Any], student: str, hand_in: Submission) -> None:
-        """Have steps look at, and change, the notebooks of a hand-in."""
-        for book, notebook in hand_in.notebooks.items():
-            about = {"assignment": self.assignment, "db_url": self.book.db_url}
-            resources = {"nbgrader": {**about, "student": student, "notebook": book}}
-            for step in steps:
-                step(notebook, resources)
-
-    def _write_notebooks(self, student: _Student) -> None:
-        """Where nbgrader has them, for formgrader and the feedback."""
-        graded = self.course.root / "autograded" / student.name / self.assignment
-        made = graded.with_name(f".{self.assignment}.part")
-        shutil.rmtree(made, ignore_errors=True)
-        made.mkdir(parents=True)
-        for name, content in files_of(student.folder, but=self.beside).items():
-            (made / name).write_bytes(content)
-        for book, notebook in student.hand_in.notebooks.items():
-            text = nbformat.writes(notebook)  # type: ignore[no-untyped-call]
-            (made / f"{book}.ipynb").write_text(text, "utf-8")
-        if student.hand_in.timestamp:
-            (made / TIMESTAMP).write_text(student.hand_in.timestamp, "utf-8")
-        shutil.rmtree(graded, ignore_errors=True)
-        made.rename(graded)
-
-
-def _other_steps(config: Config) -> tuple[list[Any], list[Any]]:
-    """Steps before and after the cells are run, less those whose work is done here.
-
-    Before, the instructor's own are left; after, also those of nbgrader that we do not replace.
-    """
-    nbgrader = Autograde(config=config)
-    done = RepairSubmission, *Autograde.sanitize_preprocessors.default()
-    first = [step for step in nbgrader.sanitize_preprocessors if not issubclass(step, done)]
-    ours = IsolatedExecute, SaveMarks, LatePenalties
-    last = [step for step in nbgrader.autograde_preprocessors if not issubclass(step, ours)]
-    return [step(config=config) for step in first], [step(config=config) for step in last]
+        self.outcome.problems[student] = sentence
+        self.records.log_refused(student, sentence)
 
 
 @contextmanager
 def _only_writer(course: Course) -> Iterator[None]:
-    """Nobody else grades this course meanwhile; the lock goes with its process."""
+    """Hold the lock of a course while it is graded; it ends with its process."""
     try:
         with FileLock(course.root / ".grading.lock", timeout=0):
             yield
     except Timeout:
         raise CourseError(
-            f"Another process is grading {course.root}. Wait for its end, then grade again."
+            f"Another process is grading {course.root}. Wait until it has ended, then grade again."
         ) from None
-
-
-def _result(future: Future[NotebookResult], notebook: str) -> NotebookResult:
-    """What a worker found.
-
-    Raises:
-        SandboxError: student code cannot be isolated there; nothing can be graded.
-        CourseError: the worker failed at this notebook.
-    """
-    error = future.exception()
-    if error is None:
-        return future.result()
-    if isinstance(error, SandboxError | CourseError):
-        raise error
-    raise CourseError(
-        f"The worker failed at {notebook} ({type(error).__name__}: {error}). Nothing of it is "
-        "marked. Grade again; if it fails again, `python -m autograder doctor` may say why."
-    )

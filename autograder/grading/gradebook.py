@@ -1,8 +1,8 @@
-"""nbgrader's gradebook, as the driver reads and writes it.
+"""Reads and writes nbgrader's gradebook.
 
-nbgrader commits after each cell, and opens the gradebook some thirty times for one hand-in. Here
-its own methods fill one transaction for each student: whoever is killed, the gradebook holds all of
-a student's new marks or none of them.
+nbgrader commits after each cell, and opens the gradebook some thirty times for one submission. Here
+its own methods fill one transaction for each student: if the process is killed, the gradebook holds
+all of a student's new marks or none of them.
 """
 
 import sqlite3
@@ -16,9 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from nbformat.notebooknode import NotebookNode
-from nbgrader.api import BaseCell, Grade, Gradebook, MissingEntry, Student
-from nbgrader.api import SubmittedAssignment as Submission
-from nbgrader.api import SubmittedNotebook as Book
+from nbgrader.api import (
+    BaseCell,
+    Grade,
+    Gradebook,
+    MissingEntry,
+    Student,
+    SubmittedAssignment,
+    SubmittedNotebook,
+)
 from nbgrader.utils import compute_checksum, determine_grade, is_task
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SAWarning
@@ -33,30 +39,41 @@ BACKUPS = 20
 
 @dataclass(frozen=True)
 class Marks:
-    """The marks of one submission: by exercise (None waits for a person), penalty and total."""
+    """The marks of one submission.
+
+    Args:
+        exercises: the marks of each exercise; `None` waits for marks by hand.
+        penalty: the marks that are taken off because the submission is late.
+    """
 
     exercises: dict[str, float | None]
     penalty: float = 0.0
 
     @property
     def total(self) -> float:
+        """The sum less the penalty, but never below zero."""
         return max(0.0, sum(mark or 0.0 for mark in self.exercises.values()) - self.penalty)
 
 
 @dataclass
-class Entry:
-    """What the gradebook holds of a student: the marks, and what hidden tests gave of them."""
+class GradebookEntry:
+    """What the gradebook holds of a student.
+
+    Args:
+        marks: with marks by hand.
+        tests: the marks that each test cell gave; `None` for an exercise that is marked by hand.
+    """
 
     marks: Marks
     tests: dict[str, float | None] = field(default_factory=dict)
 
 
 class MarkBook:
-    """The marks of one assignment.
+    """The marks of one assignment in nbgrader's gradebook.
 
     Args:
-        db_url: of nbgrader's gradebook.
-        assignment: its name.
+        db_url: the gradebook's address.
+        assignment: the assignment's name.
     """
 
     def __init__(self, db_url: str, assignment: str) -> None:
@@ -64,6 +81,7 @@ class MarkBook:
 
     @property
     def is_released(self) -> bool:
+        """Whether the gradebook knows the assignment and its notebooks."""
         with Gradebook(self.db_url) as gradebook:
             try:
                 return bool(gradebook.find_assignment(self.assignment).notebooks)
@@ -71,7 +89,7 @@ class MarkBook:
                 return False
 
     def released(self) -> dict[str, list[ReleasedCell]]:
-        """The named cells that were handed out, by notebook."""
+        """The cells with a `grade_id` that were handed out, by notebook."""
         with Gradebook(self.db_url) as gradebook:
             books = gradebook.find_assignment(self.assignment).notebooks
             return {book.name: released_cells(book) for book in books}
@@ -87,21 +105,25 @@ class MarkBook:
             for name, cells in self.released().items()
         }
 
-    def entries(self, student: str | None = None) -> dict[str, Entry]:
-        """What it holds of each student, or of one."""
+    def entries(self, student: str | None = None) -> dict[str, GradebookEntry]:
+        """The entry of each student who has handed something in, or of one student only."""
         with Gradebook(self.db_url) as gradebook:
             assignment = gradebook.find_assignment(self.assignment).id
 
             def of_class(query: Any) -> Any:
-                rows = query.join(Book.assignment).join(Submission.student)
-                rows = rows.filter(Submission.assignment_id == assignment)
+                rows = query.join(SubmittedNotebook.assignment).join(SubmittedAssignment.student)
+                rows = rows.filter(SubmittedAssignment.assignment_id == assignment)
                 return rows if student is None else rows.filter(Student.id == student)
 
-            books = gradebook.db.query(Student.id, Book.late_submission_penalty).select_from(Book)
+            books = gradebook.db.query(
+                Student.id, SubmittedNotebook.late_submission_penalty
+            ).select_from(SubmittedNotebook)
             penalties = defaultdict[str, float](float)
             for name, penalty in of_class(books):
                 penalties[name] += penalty or 0.0
-            entries = {name: Entry(Marks({}, penalty)) for name, penalty in penalties.items()}
+            entries = {
+                name: GradebookEntry(Marks({}, penalty)) for name, penalty in penalties.items()
+            }
             grades = gradebook.db.query(
                 Student.id, BaseCell.name, Grade.auto_score, Grade.manual_score, Grade.score
             ).select_from(Grade)
@@ -120,13 +142,13 @@ class MarkBook:
         notebooks: Mapping[str, NotebookNode],
         policy: LatePolicy,
     ) -> None:
-        """Write what came of a student's hand-in, as `nbgrader autograde` does.
+        """Write the marks and comments of a submission, as `nbgrader autograde` does.
 
         Args:
             student: the name under submitted/.
-            timestamp: when it was handed in; "" if nobody knows.
-            notebooks: graded, by name; one that is not here was not handed in.
-            policy: the deadline, and what being late costs.
+            timestamp: when it was handed in; "" if that is not known.
+            notebooks: the graded notebooks by name; a notebook that is missing earns nothing.
+            policy: the deadline and the late penalty.
         """
         when = {"timestamp": timestamp} if timestamp else {}
         with _transaction(self.db_url) as gradebook:
@@ -142,7 +164,7 @@ class MarkBook:
                 book.late_submission_penalty = penalty if notebook and late > 0 else None
 
     def give_by_hand(self, student: str, given: Mapping[str, float]) -> None:
-        """Enter marks for written answers, as an instructor does in formgrader."""
+        """Enter marks by exercise for written answers, as an instructor does in formgrader."""
         with _transaction(self.db_url) as gradebook:
             for book in gradebook.find_submission(self.assignment, student).notebooks:
                 for grade in book.grades:
@@ -153,9 +175,9 @@ class MarkBook:
 
 @contextmanager
 def _transaction(db_url: str) -> Iterator[Gradebook]:
-    """A gradebook in which everything becomes true at the end, or nothing."""
+    """A gradebook whose changes are committed together at the end, or not at all."""
     with Gradebook(db_url) as gradebook, warnings.catch_warnings():
-        # nbgrader adds a submission in an order that SQLAlchemy remarks on; it is harmless.
+        # nbgrader adds a submission in an order that SQLAlchemy warns about; it is harmless.
         warnings.simplefilter("ignore", SAWarning)
         commit = gradebook.db.commit
         gradebook.db.commit = gradebook.db.flush
@@ -164,7 +186,7 @@ def _transaction(db_url: str) -> Iterator[Gradebook]:
 
 
 def _enter(book: Any, notebook: NotebookNode | None) -> None:
-    """Scores and comments of a handed-in notebook."""
+    """Enter the scores and comments of a graded notebook; without one, zeros."""
     if notebook is None:
         for grade in book.grades:
             grade.auto_score, grade.needs_manual_grade = 0.0, False
@@ -183,14 +205,18 @@ def _enter(book: Any, notebook: NotebookNode | None) -> None:
 
 
 def enter_score(grade: Any, cell: NotebookNode) -> None:
-    """nbgrader's rule, but a test that failed by its own fault leaves its marks to a person."""
+    """Enter the score of a cell by nbgrader's rule; a test that itself failed gives no score."""
     failed = any(output.get("ename") == EXAMINER_ERROR for output in cell.get("outputs", ()))
     grade.auto_score = None if failed else determine_grade(cell)[0]
     grade.needs_manual_grade = grade.auto_score is None or grade.manual_score is not None
 
 
 def back_up(db_url: str, folder: Path) -> Path | None:
-    """Copy an SQLite gradebook, and keep the last ones; other databases have their own tools."""
+    """Copy an SQLite gradebook into a folder, and keep the newest copies.
+
+    Returns:
+        The copy; `None` for other databases, which have their own tools, and for a new gradebook.
+    """
     url = make_url(db_url)
     if url.get_backend_name() != "sqlite" or not url.database or not Path(url.database).is_file():
         return None

@@ -1,10 +1,11 @@
-"""What was graded, kept: results by the key of their job, and a history that only grows.
+"""Keeps what was graded: results by the key of their job, and a history that only grows.
 
     records/ASSIGNMENT/results/KEY.json    a job's cells and its result
-    records/ASSIGNMENT/history.jsonl       a line for each notebook that was graded, and for each
-                                           student whose marks were written or who was refused
+    records/ASSIGNMENT/history.jsonl       a line for each notebook that was graded, for each
+                                           student whose marks were written, and for each student
+                                           who could not be graded
 
-A process may be killed between any two of these writes; none of them leaves half a record.
+A process may be killed at any time: no write leaves half a record that is taken for a whole one.
 """
 
 import json
@@ -23,8 +24,8 @@ class Records:
     """The records of an assignment.
 
     Args:
-        folder: of the course's records.
-        assignment: its name.
+        folder: the folder of the course's records.
+        assignment: the assignment's name.
     """
 
     def __init__(self, folder: Path, assignment: str) -> None:
@@ -32,68 +33,72 @@ class Records:
         self._history = self.folder / "history.jsonl"
 
     def find(self, key: str) -> NotebookResult | None:
-        """The result of a job that was done before; none if a test failed by its own fault."""
-        kept = self._kept(key)
-        result = None if kept is None else NotebookResult.from_json(kept["result"])
+        """The result of a job that was run before; `None` if there is none to rely on.
+
+        After an examiner error the job is worth another try, so its result is not returned.
+        """
+        saved = self._saved(key)
+        result = None if saved is None else NotebookResult.from_json(saved["result"])
         return None if result is None or result.has_examiner_error else result
 
-    def keep(self, key: str, job: Job, result: NotebookResult) -> None:
-        """Remember a result."""
+    def save(self, key: str, job: Job, result: NotebookResult) -> None:
+        """Keep the result of a job, together with its cells."""
         cells = [asdict(cell) for cell in job.cells]
         with atomic_write(self._path(key)) as temporary:
             temporary.write_text(json.dumps({"cells": cells, "result": result.to_json()}), "utf-8")
 
     def cells(self, key: str) -> tuple[Cell, ...] | None:
-        """The cells of a job that was done before."""
-        kept = self._kept(key)
-        return None if kept is None else tuple(Cell(**cell) for cell in kept["cells"])
+        """The cells of a job that was run before; `None` if its result is not there."""
+        saved = self._saved(key)
+        return None if saved is None else tuple(Cell(**cell) for cell in saved["cells"])
 
-    def graded(
+    def log_graded(
         self, student: str, notebook: str, key: str, job: Job, result: NotebookResult
     ) -> None:
-        """Note what became of each exercise in a student's notebook."""
-        self._append(_verdict(student, notebook, key, job, result))
+        """Add a line about each exercise in a student's notebook."""
+        self._append(_line(student, notebook, key, job, result))
 
-    def written(
+    def log_written(
         self,
         student: str,
-        about: dict[str, Any],
+        origin: dict[str, Any],
         graded: Mapping[str, tuple[str, Job, NotebookResult]],
-        not_handed_in: Mapping[str, dict[str, ExerciseResult]],
+        missing: Mapping[str, dict[str, ExerciseResult]],
     ) -> None:
-        """Note that all of a student's marks are in the gradebook, and what they came from.
+        """Add the lines that say that all of a student's marks are in the gradebook.
 
         Args:
-            about: what decides them.
-            graded: by notebook, the job's key, the job and its result.
-            not_handed_in: by notebook, what became of its exercises.
+            student: the name under submitted/.
+            origin: everything that decides the marks.
+            graded: by notebook, the key of its job, the job and its result.
+            missing: by notebook that was not handed in, the results of its exercises.
         """
-        verdicts = [_verdict(student, notebook, *done) for notebook, done in graded.items()]
-        missing = [
-            {"student": student, "notebook": notebook, "key": "", "exercises": _plain(findings)}
-            for notebook, findings in not_handed_in.items()
+        lines = [_line(student, notebook, *done) for notebook, done in graded.items()]
+        lines += [
+            {"student": student, "notebook": notebook, "key": "", "exercises": _plain(results)}
+            for notebook, results in missing.items()
         ]
-        self._append(*verdicts, *missing, {"student": student, "written": about})
+        self._append(*lines, {"student": student, "written": origin})
 
-    def refused(self, student: str, sentence: str) -> None:
-        """Note why a student could not be graded."""
+    def log_refused(self, student: str, sentence: str) -> None:
+        """Add a line that says why a student could not be graded."""
         self._append({"student": student, "refused": sentence})
 
     def history(self) -> Iterator[dict[str, Any]]:
-        """All lines, the oldest first."""
+        """All lines of the history, the oldest first."""
         if self._history.is_file():
             for line in self._history.read_text("utf-8").splitlines():
                 try:
                     yield json.loads(line)
                 except ValueError:
-                    continue  # a kill cut it short
+                    continue  # its writer was killed
 
     def last_written(self) -> dict[str, dict[str, Any]]:
-        """By student, what the marks in the gradebook came from."""
+        """By student, the origin of the marks in the gradebook."""
         return {line["student"]: line["written"] for line in self.history() if "written" in line}
 
     def last_refused(self) -> dict[str, str]:
-        """By student who is not graded, why."""
+        """By student who could not be graded and has not been since, the reason."""
         ends = {
             line["student"]: line.get("refused", "")
             for line in self.history()
@@ -102,7 +107,7 @@ class Records:
         return {student: sentence for student, sentence in ends.items() if sentence}
 
     def last_graded(self) -> dict[tuple[str, str], dict[str, Any]]:
-        """By student and notebook, the last verdicts."""
+        """By student and notebook, the last line about its exercises."""
         lines = (line for line in self.history() if "exercises" in line)
         return {(line["student"], line["notebook"]): line for line in lines}
 
@@ -110,24 +115,24 @@ class Records:
         self.folder.mkdir(parents=True, exist_ok=True)
         now = {"time": datetime.now(UTC).isoformat(timespec="seconds")}
         text = "".join(f"{json.dumps(now | line)}\n" for line in lines)
-        # It begins with a line's end too, in case a kill cut the last one short.
+        # A newline comes first as well, in case the last line was cut short by a kill.
         with self._history.open("ab") as file:
             file.write(f"\n{text}".encode())
             file.flush()
             os.fsync(file.fileno())
 
-    def _kept(self, key: str) -> dict[str, Any] | None:
+    def _saved(self, key: str) -> dict[str, Any] | None:
         try:
-            kept: dict[str, Any] = json.loads(self._path(key).read_text("utf-8"))
+            saved: dict[str, Any] = json.loads(self._path(key).read_text("utf-8"))
         except (OSError, ValueError):
             return None
-        return kept
+        return saved
 
     def _path(self, key: str) -> Path:
         return self.folder / "results" / f"{key}.json"
 
 
-def _verdict(
+def _line(
     student: str, notebook: str, key: str, job: Job, result: NotebookResult
 ) -> dict[str, Any]:
     return {
@@ -142,5 +147,5 @@ def _verdict(
     }
 
 
-def _plain(findings: Mapping[str, ExerciseResult]) -> dict[str, dict[str, Any]]:
-    return {name: asdict(finding) for name, finding in findings.items()}
+def _plain(results: Mapping[str, ExerciseResult]) -> dict[str, dict[str, Any]]:
+    return {name: asdict(result) for name, result in results.items()}

@@ -1,4 +1,4 @@
-"""Processes that do jobs: on this machine, or on those of a Dask cluster."""
+"""Processes that run jobs: on this machine, or on the machines of a Dask cluster."""
 
 import logging
 import multiprocessing
@@ -17,12 +17,12 @@ from autograder.errors import CourseError
 from autograder.grading.job import Job, NotebookResult, versions
 
 CONNECT_SECONDS = 20
-# Sets of files that are with the workers at one time; most classes need one.
-SETS = 8
+# Sets of files that the workers hold at one time; most classes need one.
+FILE_SETS = 8
 
 
-class Workers:
-    """What the processes behind a Dask client do, each one job at a time."""
+class WorkerPool:
+    """The worker processes of a Dask client; each runs one job at a time."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -30,45 +30,45 @@ class Workers:
         self._files: dict[frozenset[tuple[str, str]], Any] = {}
 
     def submit(self, job: Job) -> Future[NotebookResult]:
-        """Have a job done; files that several jobs share cross the network once."""
+        """Have a worker run a job. Files that several jobs share cross the network once."""
         digests = frozenset(job.digests.items())
         if digests not in self._files:
-            # A task, not scattered data: it is done again when its worker is killed.
+            # This is a task rather than scattered data, so Dask repeats it if its worker is killed.
             self._files[digests] = self._client.submit(dict, job.files, pure=False)
-            if len(self._files) > SETS:
+            if len(self._files) > FILE_SETS:
                 del self._files[next(iter(self._files))]
-        done: Future[NotebookResult] = self._executor.submit(
-            _do, replace(job, files={}), self._files[digests], versions()
+        future: Future[NotebookResult] = self._executor.submit(
+            _run, replace(job, files={}), self._files[digests], versions()
         )
-        return done
+        return future
 
 
-def _do(job: Job, files: Mapping[str, bytes], wanted: Mapping[str, str]) -> NotebookResult:
+def _run(job: Job, files: Mapping[str, bytes], wanted: Mapping[str, str]) -> NotebookResult:
     from autograder.grading.run_job import run_job  # PyTorch, which the driver does without
 
     if versions() != wanted:
         raise CourseError(
-            f"This worker has {versions()}, but marks are recorded for {wanted}: set both up from "
+            f"This worker has {versions()}, but marks are recorded for {wanted}: install both from "
             "the same requirements.lock."
         )
     return run_job(replace(job, files=files))
 
 
 @contextmanager
-def workers(count: int | None = None, scheduler: str | None = None) -> Iterator[Workers]:
-    """Workers on this machine or another.
+def worker_pool(count: int | None = None, scheduler: str | None = None) -> Iterator[WorkerPool]:
+    """Start workers on this machine, or use those of a Dask cluster.
 
     Args:
-        count: on this machine; one for each core if `None`.
-        scheduler: address of a Dask scheduler whose workers are used instead, "tcp://…".
+        count: the number of workers on this machine; one for each core if `None`.
+        scheduler: the address of a Dask scheduler whose workers are used instead, "tcp://…".
 
     Raises:
-        CourseError: there is no scheduler at this address, or its workers will not do.
+        CourseError: no scheduler answers at this address, or its workers have several threads.
     """
     for name in ("distributed", "distributed.worker", "distributed.nanny"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     if scheduler is None:
-        # One process imports PyTorch and the tests; the workers are forked from it.
+        # PyTorch and the tests are imported by one process, from which the workers are forked.
         multiprocessing.set_forkserver_preload(["distributed", "autograder.grading.run_job"])
         forkserver.ensure_running()
         with (
@@ -82,7 +82,7 @@ def workers(count: int | None = None, scheduler: str | None = None) -> Iterator[
             ) as cluster,
             Client(cluster) as client,
         ):
-            yield Workers(client)
+            yield WorkerPool(client)
         return
     try:
         client = Client(scheduler, timeout=CONNECT_SECONDS)
@@ -100,4 +100,4 @@ def workers(count: int | None = None, scheduler: str | None = None) -> Iterator[
                 f"The workers at {scheduler} have {threads or 'no'} threads; each needs one. Start "
                 "them with `dask worker --nworkers -1 --nthreads 1`."
             )
-        yield Workers(client)
+        yield WorkerPool(client)

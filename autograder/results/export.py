@@ -1,7 +1,7 @@
-"""Marks for the systems that keep them: nbgrader's CSV, Canvas, Moodle and Gradescope.
+"""Exports marks to learning platforms: as nbgrader's CSV, to Canvas, Moodle and Gradescope.
 
-Penalties are taken off, and no total falls below zero. Text that a spreadsheet would run as a
-formula gets an apostrophe before it.
+Late penalties are taken off, and no total falls below zero. Text that a spreadsheet would run as a
+formula is preceded by an apostrophe.
 """
 
 import csv
@@ -22,14 +22,21 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 @dataclass(frozen=True)
-class Record:
-    """What a student got for an assignment.
+class StudentRecord:
+    """The marks of a student for an assignment.
 
     Args:
-        student: the id under which the work was handed in.
-        exercises: marks and maximum, by exercise; empty if nothing was handed in.
-        waits: whether a person still has to mark something.
-        extended: until when the student may hand in, if longer than the others; "" if not.
+        assignment: its name.
+        student: the student's id, which is the name under submitted/.
+        first_name: "" if unknown, as are the last name, the email address and `lms_id`.
+        last_name: the family name.
+        email: the address.
+        lms_id: the number of the student on the learning platform.
+        exercises: the marks and their maximum, by exercise; empty if nothing was handed in.
+        penalty: the marks that are taken off because the submission is late.
+        out_of: the maximum of the assignment.
+        waits: whether an exercise still waits for marks by hand.
+        extended: the student's own deadline; "" if it was not extended.
     """
 
     assignment: str
@@ -46,15 +53,17 @@ class Record:
 
     @property
     def raw(self) -> float:
+        """The marks without the late penalty."""
         return sum(marks for marks, _ in self.exercises.values())
 
     @property
     def total(self) -> float:
+        """The marks less the late penalty, but never below zero."""
         return max(0.0, self.raw - self.penalty)
 
 
-def records(course: Course, assignment: str) -> list[Record]:
-    """Every student in the gradebook, by id.
+def student_records(course: Course, assignment: str) -> list[StudentRecord]:
+    """The record of every student in the gradebook, in the order of their ids.
 
     Raises:
         CourseError: the gradebook does not know the assignment.
@@ -72,28 +81,34 @@ def records(course: Course, assignment: str) -> list[Record]:
         ]
 
 
-def export(course: Course, assignment: str, form: str, out: Path) -> int:
-    """Write the marks to `out`, a file, or for Gradescope a folder with a file a student.
+def export(course: Course, assignment: str, format: str, out: Path) -> int:
+    """Write the marks of all students.
+
+    Args:
+        course: the course folder.
+        assignment: the name of the assignment.
+        format: a key of `FORMATS`.
+        out: the file to write; for Gradescope, a folder that gets a file for each student.
 
     Returns:
-        How many students still wait for marks by hand.
+        The number of students who still wait for marks by hand.
 
     Raises:
-        CourseError: unknown form, or nobody to write.
+        CourseError: the format is unknown, or the gradebook has no students.
     """
-    if form not in FORMS:
-        raise CourseError(f"There is no form {form}. Choose one of {', '.join(FORMS)}.")
-    found = records(course, assignment)
+    if format not in FORMATS:
+        raise CourseError(f"There is no format {format}. Choose one of {', '.join(FORMATS)}.")
+    found = student_records(course, assignment)
     if not found:
         raise CourseError(f"The gradebook of {course.root} has no students: grade first.")
-    for name, text in FORMS[form](found).items():
+    for name, text in FORMATS[format](found).items():
         with atomic_write(out / name if name else out) as temporary:
             temporary.write_text(text, "utf-8", newline="")
     return sum(record.waits for record in found)
 
 
-def _record(gradebook: Gradebook, assignment: str, student: Any, out_of: float) -> Record:
-    record = Record(
+def _record(gradebook: Gradebook, assignment: str, student: Any, out_of: float) -> StudentRecord:
+    record = StudentRecord(
         assignment,
         str(student.id),
         student.first_name or "",
@@ -119,7 +134,7 @@ def _record(gradebook: Gradebook, assignment: str, student: Any, out_of: float) 
     )
 
 
-def _nbgrader(found: Sequence[Record]) -> dict[str, str]:
+def _nbgrader(found: Sequence[StudentRecord]) -> dict[str, str]:
     """The columns of `nbgrader export`, and one for each exercise."""
     exercises = list(dict.fromkeys(name for record in found for name in record.exercises))
     head = "assignment student_id last_name first_name email raw_score late_submission_penalty"
@@ -134,8 +149,8 @@ def _nbgrader(found: Sequence[Record]) -> dict[str, str]:
     return {"": _csv(lines)}
 
 
-def _canvas(found: Sequence[Record]) -> dict[str, str]:
-    """Canvas's gradebook import: its columns, and a line with the points possible."""
+def _canvas(found: Sequence[StudentRecord]) -> dict[str, str]:
+    """The columns of Canvas's gradebook import, and its line with the points possible."""
     title, out_of = found[0].assignment, found[0].out_of
     lines: list[list[object]] = [
         ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", title],
@@ -147,20 +162,20 @@ def _canvas(found: Sequence[Record]) -> dict[str, str]:
     return {"": _csv(lines)}
 
 
-def _moodle(found: Sequence[Record]) -> dict[str, str]:
-    """Moodle's grade import from CSV; students are found by ID number or address."""
+def _moodle(found: Sequence[StudentRecord]) -> dict[str, str]:
+    """The columns of Moodle's grade import, which finds students by ID number or address."""
     lines: list[list[object]] = [["ID number", "Email address", found[0].assignment]]
     lines += [[record.lms_id or record.student, record.email, record.total] for record in found]
     return {"": _csv(lines)}
 
 
-def _gradescope(found: Sequence[Record]) -> dict[str, str]:
-    """One results.json for each student, as Gradescope's autograders write it."""
+def _gradescope(found: Sequence[StudentRecord]) -> dict[str, str]:
+    """A results.json for each student, as Gradescope's autograders write it."""
     return {
         f"{record.student}.json": json.dumps(
             {
                 "score": record.total,
-                "output": _about_time(record),
+                "output": _deadline_in_words(record),
                 "tests": [
                     {"name": name, "score": marks, "max_score": out_of}
                     for name, (marks, out_of) in record.exercises.items()
@@ -173,13 +188,13 @@ def _gradescope(found: Sequence[Record]) -> dict[str, str]:
     }
 
 
-def _about_time(record: Record) -> str:
+def _deadline_in_words(record: StudentRecord) -> str:
     late = f"Late: -{record.penalty:g}." if record.penalty else ""
     extended = f"The deadline was extended to {record.extended}." if record.extended else ""
     return f"{extended} {late}".strip()
 
 
-FORMS: dict[str, Callable[[Sequence[Record]], dict[str, str]]] = {
+FORMATS: dict[str, Callable[[Sequence[StudentRecord]], dict[str, str]]] = {
     "nbgrader": _nbgrader,
     "canvas": _canvas,
     "moodle": _moodle,
@@ -194,5 +209,5 @@ def _csv(lines: Iterable[Sequence[object]]) -> str:
 
 
 def defused(value: object) -> object:
-    """A cell of a table that no spreadsheet runs."""
+    """The value of a table's cell, changed so that no spreadsheet runs it as a formula."""
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value

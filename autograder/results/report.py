@@ -21,7 +21,7 @@ from autograder.course.folder import Course, atomic_write, read_notebook
 from autograder.errors import CourseError
 from autograder.grading.job import State
 from autograder.grading.records import Records
-from autograder.results.export import Record, defused, records
+from autograder.results.export import StudentRecord, defused, student_records
 from autograder.results.similar import similar
 
 # How a hidden test prints what it tells a student (`Verdict.report`).
@@ -55,7 +55,7 @@ def report(course: Course, assignment: str, out: Path) -> Path:
     Raises:
         CourseError: nothing is graded yet.
     """
-    found = [record for record in records(course, assignment) if record.exercises]
+    found = [record for record in student_records(course, assignment) if record.exercises]
     if not found:
         raise CourseError(f"Nothing of {assignment} is graded in {course.root}: grade it first.")
     made = items(found)
@@ -88,7 +88,7 @@ def report(course: Course, assignment: str, out: Path) -> Path:
     return out / "report.html"
 
 
-def items(found: Sequence[Record]) -> list[Item]:
+def items(found: Sequence[StudentRecord]) -> list[Item]:
     """Every exercise, in the order of the assignment."""
     ranked = sorted(found, key=lambda record: record.raw)
     end = round(END * len(ranked))
@@ -148,7 +148,7 @@ def _printed(outputs: list[dict[str, Any]]) -> str:
     return "".join(text if isinstance(text, str) else "".join(text) for text in texts)
 
 
-def _class(found: Sequence[Record]) -> pd.DataFrame:
+def _class(found: Sequence[StudentRecord]) -> pd.DataFrame:
     rows = [
         {
             "student": record.student,
@@ -163,7 +163,7 @@ def _class(found: Sequence[Record]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _histogram(found: Sequence[Record]) -> str:
+def _histogram(found: Sequence[StudentRecord]) -> str:
     """Totals as a PNG picture, for a data address."""
     figure = Figure(figsize=(6, 2.5), layout="constrained")
     axes = figure.subplots()

@@ -1,10 +1,12 @@
-"""Marks for people: a table of students and notebooks, and a file with every exercise."""
+"""Prints the marks of a class as a table, and writes a file with every exercise."""
 
 import csv
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -17,8 +19,8 @@ from autograder.grading.job import State
 WAITS = "+ ?"
 
 
-class Bar:
-    """A progress bar in a terminal: students, time left, and exercises by state."""
+class ProgressBar:
+    """Shows in a terminal how many students are done, the time left, and exercises by state."""
 
     def __init__(self) -> None:
         self._progress = Progress(
@@ -32,7 +34,7 @@ class Bar:
         )
         self._task = self._progress.add_task("")
 
-    def __enter__(self) -> "Bar":
+    def __enter__(self) -> "ProgressBar":
         self._progress.start()
         return self
 
@@ -49,33 +51,38 @@ class Bar:
 
 
 def print_outcome(outcome: Outcome, console: Console) -> None:
-    """A line for each student, a column for each notebook; then whom to look after, and why."""
-    table = Table()
-    table.add_column("student", no_wrap=True)
-    for name, exercises in outcome.notebooks.items():
-        heading = "\n".join([*name.split("_"), f"/ {sum(exercises.values()):g}"])
-        table.add_column(heading, justify="right", vertical="middle", no_wrap=True)
-    table.add_column("late", justify="right")
-    table.add_column(f"total\n/ {sum(outcome.out_of.values()):g}", justify="right")
-    for student, marks in outcome.marks.items():
-        late = f"-{marks.penalty:g}" if marks.penalty else ""
-        columns = [_sum(marks, exercises) for exercises in outcome.notebooks.values()]
-        table.add_row(student, *columns, late, f"{marks.total:g}")
-    console.print(table)
-    console.print(f"Exercises: {_counts(outcome.states) or 'none'}.")
+    """Print a line for each student and a column for each notebook, then what needs attention.
+
+    The columns of the notebooks are left out where they do not fit into the console.
+    """
+    table = _table(outcome, outcome.notebooks)
+    unlimited = console.options.update(max_width=10_000)
+    fits = console.measure(table, options=unlimited).maximum <= console.width
+    if fits:
+        sentences = [f"Notebooks: {', '.join(outcome.notebooks)}."]
+    else:
+        table = _table(outcome, ())
+        sentences = ["The columns of the notebooks do not fit here; --details FILE writes them."]
+    sentences.append(f"Exercises: {_counts(outcome.states) or 'none'}.")
+    if outcome.outside_sandbox:
+        sentences.append(f"Student code ran OUTSIDE the sandbox: {outcome.outside_sandbox}")
+    else:
+        sentences.append("Student code ran inside the sandbox.")
     if outcome.unchanged:
-        console.print(f"{outcome.unchanged} students are unchanged since they were graded.")
+        sentences.append(f"{outcome.unchanged} students are unchanged since they were graded.")
     if any(None in marks.exercises.values() for marks in outcome.marks.values()):
-        console.print(f"{WAITS} waits for marks by hand: give them in formgrader.")
-    for student, remark in outcome.remarks.items():
-        console.print(f"{student}: {remark}", markup=False)
+        sentences.append(f"{WAITS} waits for marks by hand: give them in formgrader.")
+    sentences += [f"{student}: {remark}" for student, remark in outcome.remarks.items()]
+    console.print(table)
+    for sentence in sentences:
+        console.print(sentence, markup=False, highlight=False, soft_wrap=True)
     for student, problem in outcome.problems.items():
-        console.print(f"[bold red]Not graded:[/] {student}. ", end="")
-        console.print(problem, markup=False)
+        console.print("[bold red]Not graded:[/] ", end="")
+        console.print(f"{student}. {problem}", markup=False, highlight=False, soft_wrap=True)
 
 
 def write_details(outcome: Outcome, path: Path) -> None:
-    """A CSV file with the marks of every exercise; what waits for marks by hand is empty."""
+    """Write a CSV file with the marks of every exercise; what waits for marks by hand is empty."""
     with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         names = list(outcome.out_of)
@@ -87,6 +94,30 @@ def write_details(outcome: Outcome, path: Path) -> None:
         for student, marks in outcome.marks.items():
             row = [_number(marks.exercises[name]) for name in names]
             writer.writerow([student, *row, f"{0 - marks.penalty:g}", f"{marks.total:g}"])
+
+
+def _table(outcome: Outcome, notebooks: Iterable[str]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.add_column("student", no_wrap=True)
+    shown = [outcome.notebooks[name] for name in notebooks]
+    for heading, exercises in zip(_headings(notebooks), shown, strict=True):
+        table.add_column(f"{heading}\n/ {sum(exercises.values()):g}", justify="right", no_wrap=True)
+    table.add_column("late", justify="right", no_wrap=True)
+    total = sum(outcome.out_of.values())
+    table.add_column(f"total\n/ {total:g}", justify="right", no_wrap=True)
+    for student, marks in outcome.marks.items():
+        late = f"-{marks.penalty:g}" if marks.penalty else ""
+        columns = [_sum(marks, exercises) for exercises in shown]
+        table.add_row(student, *columns, late, f"{marks.total:g}")
+    return table
+
+
+def _headings(notebooks: Iterable[str]) -> list[str]:
+    """The numbers with which the notebooks' names begin; their names if a number is missing."""
+    names = list(notebooks)
+    numbers = [name.partition("_")[0] for name in names]
+    is_numbered = all(map(str.isdecimal, numbers)) and len({*numbers}) == len(names)
+    return numbers if is_numbered else names
 
 
 def _counts(states: Counter[State]) -> str:

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -14,7 +15,7 @@ def run(*arguments):
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-def test_help_starts_without_nbgrader_and_torch():
+def test_help_imports_neither_nbgrader_nor_torch():
     code = (
         "import sys, autograder.__main__\n"
         "assert not {'torch', 'nbgrader', 'nbconvert'} & set(sys.modules)"
@@ -22,10 +23,10 @@ def test_help_starts_without_nbgrader_and_torch():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_the_driver_does_without_torch():
-    """It would cost seconds and half a gigabyte; workers have it."""
+def test_the_driver_does_not_import_torch():
+    """PyTorch would cost it seconds and half a gigabyte; only the workers need it."""
     code = (
-        "import sys, autograder.workers\n"
+        "import sys, autograder.grading.workers\n"
         "from typer.testing import CliRunner\n"
         "from autograder.__main__ import app\n"
         "CliRunner().invoke(app, ['grade', '--course', 'nowhere'])\n"
@@ -41,7 +42,7 @@ COMMANDS = [
     "feedback",
     "report",
     "export",
-    "why",
+    "replay",
     "selftest",
     "doctor",
     "new-exercise",
@@ -55,9 +56,32 @@ def test_help_shows_an_example(command):
 
 
 @pytest.mark.parametrize(
-    "command", [["release"], ["grade"], ["doctor"], ["why", "ada", "predict"], ["leaks", "."]]
+    ("command", "default"),
+    [
+        ("release", "_build/release"),
+        ("grade", "assignments"),
+        ("grade", "(one for each core)"),
+        ("export", "nbgrader"),
+        ("selftest", "0"),
+        ("new-exercise", "assignment2"),
+    ],
 )
-def test_a_folder_that_is_no_course_is_told_so(command, tmp_path):
+def test_help_shows_defaults_and_fits_80_columns(command, default):
+    result = subprocess.run(
+        [sys.executable, "-m", "autograder", command, "--help"],
+        env={**os.environ, "COLUMNS": "80"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"[default: {default}]" in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    "command", [["release"], ["grade"], ["doctor"], ["replay", "ada", "predict"], ["leaks", "."]]
+)
+def test_a_folder_that_is_not_a_course_is_refused(command, tmp_path):
     result = run(*command, "--course", tmp_path)
     assert isinstance(result.exception, CourseError)
     assert "Name the folder with --course" in str(result.exception)
@@ -70,15 +94,15 @@ def test_a_mistake_is_one_sentence_and_status_1(tmp_path):
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_grading_without_the_sandbox_says_what_is_lost(course):
+def test_grading_without_the_sandbox_warns_of_the_risk(course):
     result = run("grade", "--no-sandbox", "--course", course.root)
     assert TRUST in result.stderr
     assert "can read, write and send whatever you can" in TRUST
-    assert "Nothing is handed in" in str(result.exception)
+    assert "There are no submissions" in str(result.exception)
     assert TRUST not in run("grade", "--course", course.root).stderr
 
 
-def test_leaks_fails_on_a_leak_and_passes_without(original, tmp_path):
+def test_leaks_fails_if_and_only_if_there_is_a_leak(original, tmp_path):
     page = tmp_path / "page.html"
     page.write_text('check("predict", predict).report()')
     found = run("leaks", page, "--course", original.root)

@@ -7,7 +7,7 @@ from nbgrader.api import Gradebook
 from autograder.course.late import SECONDS_A_DAY, LatePolicy
 from autograder.errors import CourseError
 from autograder.grading.gradebook import MarkBook
-from autograder.results.export import records
+from autograder.results.export import student_records
 
 pytestmark = pytest.mark.slow  # real nbgrader runs
 
@@ -108,12 +108,12 @@ def test_who_has_more_time_is_not_late(course):
     book = MarkBook(course.db_url, "assignment2")
     for student in ("ada", "bob"):
         book.enter(student, "2026-11-15 12:00:00 UTC", {"one": graded()}, course.late_policy())
-    ada, bob = records(course, "assignment2")
+    ada, bob = student_records(course, "assignment2")
     assert (ada.total, ada.extended) == (10, "2026-11-20 18:00 UTC")
     assert (bob.total, bob.extended) == (8, "")
     (course.root / "extensions.csv").unlink()
     book.enter("ada", "", {"one": graded()}, course.late_policy())
-    assert records(course, "assignment2")[0].total == 8
+    assert student_records(course, "assignment2")[0].total == 8
 
 
 def graded():

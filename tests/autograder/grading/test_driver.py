@@ -1,4 +1,4 @@
-"""Grading a class: nothing is lost, nothing is done twice, whoever is killed."""
+"""Grading a class: whichever process is killed, nothing is lost and nothing is run twice."""
 
 import json
 import multiprocessing
@@ -25,14 +25,14 @@ from nbgrader.api import Gradebook
 from nbgrader.utils import compute_checksum
 
 from autograder.errors import CourseError
-from autograder.grading import nbgrader_steps as isolated
-from autograder.grading.doctor import examine
+from autograder.grading import nbgrader_steps
+from autograder.grading.doctor import diagnose
 from autograder.grading.grade import grade
 from autograder.grading.gradebook import MarkBook
 from autograder.grading.job import State
-from autograder.grading.nbgrader_steps import in_another_process
+from autograder.grading.nbgrader_steps import run_in_another_process
 from autograder.grading.records import Records
-from autograder.grading.replay import why
+from autograder.grading.replay import replay
 from autograder.results.similar import similar
 from autograder.sandbox.box import SandboxError
 from autograder.submissions.repair import released_cells
@@ -58,21 +58,21 @@ def totals(outcome):
 
 
 @pytest.fixture(scope="module")
-def whole(original, tmp_path_factory):
-    """A class of three, graded; tests do not change it."""
+def class_of_three(original, tmp_path_factory):
+    """A graded class of three, which tests do not change."""
     course = small_class(original, tmp_path_factory.mktemp("driver"), **CLASS)
     return course, grade(course, ASSIGNMENT, jobs=1)
 
 
 @pytest.fixture
-def changed(whole, tmp_path):
+def changed(class_of_three, tmp_path):
     """A copy of the graded class, to change."""
-    shutil.copytree(whole[0].root, tmp_path / "class")
-    return type(whole[0]).at(tmp_path / "class")
+    shutil.copytree(class_of_three[0].root, tmp_path / "class")
+    return type(class_of_three[0]).at(tmp_path / "class")
 
 
-def test_a_class_gets_its_marks_and_states(whole):
-    _, outcome = whole
+def test_a_class_gets_its_marks_and_states(class_of_three):
+    _, outcome = class_of_three
     assert totals(outcome) == TOTALS
     assert outcome.problems == {}
     assert outcome.results["eve"]["basic_block"].state is State.MISSING
@@ -95,15 +95,15 @@ def test_claims_in_metadata_and_pasted_outputs_earn_nothing(changed):
     assert totals(grade(changed, ASSIGNMENT)) == {**TOTALS, "mallory": 0}
 
 
-def test_too_much_beside_the_notebooks_is_said(changed, monkeypatch):
-    monkeypatch.setattr(isolated, "FILE_BYTES", 8 * 2**20)
+def test_files_that_are_too_large_are_refused_and_named(changed, monkeypatch):
+    monkeypatch.setattr(nbgrader_steps, "FILE_BYTES", 8 * 2**20)
     (handed_in(changed, "ada") / "weights.pt").write_bytes(bytes(9 * 2**20))
     outcome = grade(changed, ASSIGNMENT)
     assert "weights.pt" in outcome.problems["ada"]
     assert totals(outcome) == {"bob": 20, "eve": 0}
 
 
-def test_damaged_hand_ins_cost_nobody_else_anything(changed):
+def test_damaged_submissions_do_not_affect_the_others(changed):
     submitted = changed.root / "submitted"
     for name in ("halves", "many"):
         shutil.copytree(handed_in(changed, "ada"), handed_in(changed, name))
@@ -112,7 +112,7 @@ def test_damaged_hand_ins_cost_nobody_else_anything(changed):
     for cell in notebook["cells"]:
         cell["source"] = "".join(cell["source"]) + "  # \ud800" * (cell["cell_type"] == "code")
     path.write_text(json.dumps(notebook | {"metadata": {"kernelspec": None}}))
-    for number in range(isolated.FILES + 1):
+    for number in range(nbgrader_steps.FILES + 1):
         (handed_in(changed, "many") / str(number)).touch()
     for name in ("empty", "file"):
         (submitted / name).mkdir()
@@ -127,10 +127,10 @@ def test_damaged_hand_ins_cost_nobody_else_anything(changed):
 
 def test_a_class_that_did_not_change_is_not_graded_again(changed, monkeypatch):
     monkeypatch.setattr(
-        "autograder.grading.grade.MarkBook.enter", lambda *_: pytest.fail("written")
+        "autograder.grading.gradebook.MarkBook.enter", lambda *_: pytest.fail("written")
     )
     monkeypatch.setattr(
-        "autograder.grading.workers.workers", lambda *_: pytest.fail("workers started")
+        "autograder.grading.workers.worker_pool", lambda *_: pytest.fail("workers started")
     )
     outcome = grade(changed, ASSIGNMENT)
     assert totals(outcome) == TOTALS
@@ -138,10 +138,12 @@ def test_a_class_that_did_not_change_is_not_graded_again(changed, monkeypatch):
     assert outcome.results["eve"]["basic_block"].state is State.MISSING
 
 
-def test_only_who_handed_in_again_is_graded_again(changed, monkeypatch):
+def test_only_a_student_who_handed_in_again_is_graded_again(changed, monkeypatch):
     [ada], [eve] = (list(handed_in(changed, name).glob("*.ipynb")) for name in ("ada", "eve"))
     shutil.copy(ada, eve)
-    monkeypatch.setattr("autograder.grading.workers.Workers.submit", lambda *_: pytest.fail("ran"))
+    monkeypatch.setattr(
+        "autograder.grading.workers.WorkerPool.submit", lambda *_: pytest.fail("ran")
+    )
     outcome = grade(changed, ASSIGNMENT)
     assert totals(outcome) == {**TOTALS, "eve": 22}
     assert outcome.unchanged == 2
@@ -167,7 +169,7 @@ c.Autograde.autograde_preprocessors.append(After)
 """
 
 
-def test_steps_that_an_instructor_adds_are_followed_before_and_after(changed):
+def test_an_instructors_own_steps_run_before_and_after_the_cells(changed):
     config = changed.root / "nbgrader_config.py"
     config.write_text(config.read_text("utf-8") + STEPS, "utf-8")
     outcome = grade(changed, ASSIGNMENT, jobs=1)
@@ -176,7 +178,7 @@ def test_steps_that_an_instructor_adds_are_followed_before_and_after(changed):
     assert nbformat.read(written, as_version=4).metadata["of"] == "ada"
 
 
-def test_marks_and_comments_by_hand_stay_when_a_student_is_graded_again(changed):
+def test_marks_and_comments_by_hand_survive_another_grading(changed):
     book = MarkBook(changed.db_url, ASSIGNMENT)
     book.give_by_hand("ada", {"degradation": 3.0})
     with Gradebook(changed.db_url) as gradebook:
@@ -200,24 +202,31 @@ def test_a_gradebook_from_a_backup_is_brought_up_to_date(changed):
     assert outcome.unchanged == 1  # eve's marks are zeros
 
 
-def test_the_gradebook_is_copied_before_it_is_written(whole):
-    [copy] = (whole[0].root / "backups").iterdir()
+def test_the_gradebook_is_copied_before_it_is_written(class_of_three):
+    [copy] = (class_of_three[0].root / "backups").iterdir()
     with closing(sqlite3.connect(copy)) as before:
         assert before.execute("SELECT COUNT(*) FROM submitted_assignment").fetchone() == (0,)
 
 
-def test_two_do_not_grade_at_once(whole):
-    with FileLock(whole[0].root / ".grading.lock"):
-        command = [sys.executable, "-m", "autograder", "grade", "--course", str(whole[0].root)]
+def test_a_second_grading_at_the_same_time_is_refused(class_of_three):
+    with FileLock(class_of_three[0].root / ".grading.lock"):
+        command = [
+            sys.executable,
+            "-m",
+            "autograder",
+            "grade",
+            "--course",
+            str(class_of_three[0].root),
+        ]
         second = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
     assert second.returncode == 1
     assert "Another process is grading" in second.stderr
 
 
-def test_workers_of_a_cluster_can_do_the_work(changed):
+def test_the_workers_of_a_cluster_grade_the_class(changed):
     with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster:
         address = cluster.scheduler_address
-        assert totals(grade(changed, ASSIGNMENT, again=True, scheduler=address)) == TOTALS
+        assert totals(grade(changed, ASSIGNMENT, force=True, scheduler=address)) == TOTALS
 
 
 def test_workers_with_several_threads_are_refused(changed):
@@ -225,16 +234,16 @@ def test_workers_with_several_threads_are_refused(changed):
         LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=":0") as cluster,
         pytest.raises(CourseError, match="--nthreads 1"),
     ):
-        grade(changed, ASSIGNMENT, again=True, scheduler=cluster.scheduler_address)
+        grade(changed, ASSIGNMENT, force=True, scheduler=cluster.scheduler_address)
 
 
-def test_a_cluster_that_does_not_answer_is_said(changed, monkeypatch):
+def test_a_cluster_that_does_not_answer_is_named(changed, monkeypatch):
     monkeypatch.setattr("autograder.grading.workers.CONNECT_SECONDS", 1)
     with pytest.raises(CourseError, match=r"No Dask scheduler answers at tcp://127.0.0.1:9"):
-        grade(changed, ASSIGNMENT, again=True, scheduler="tcp://127.0.0.1:9")
+        grade(changed, ASSIGNMENT, force=True, scheduler="tcp://127.0.0.1:9")
 
 
-def test_a_test_that_fails_by_its_own_fault_waits_for_a_person(changed):
+def test_a_test_that_itself_fails_leaves_its_exercise_to_a_person(changed):
     with Gradebook(changed.db_url) as gradebook:
         book = gradebook.find_notebook("3_residual_and_se", ASSIGNMENT)
         [test] = [cell for cell in book.source_cells if cell.name == "bottleneck"]
@@ -248,43 +257,47 @@ def test_a_test_that_fails_by_its_own_fault_waits_for_a_person(changed):
     assert outcome.marks["ada"].exercises["basic_block"] == 5
 
 
-class Unwalled:
-    """Workers on a machine without namespaces."""
+class WorkersWithoutSandbox:
+    """Workers on a machine on which the sandbox does not start."""
 
     def submit(self, job):
         future = Future()
-        future.set_exception(SandboxError("No walls here."))
+        future.set_exception(SandboxError("No sandbox here."))
         return future
 
 
-def test_where_nothing_can_be_isolated_grading_refuses(changed, monkeypatch):
-    monkeypatch.setattr("autograder.grading.workers.workers", lambda *_: nullcontext(Unwalled()))
-    with pytest.raises(CourseError, match="No walls here"):
-        grade(changed, ASSIGNMENT, again=True)
+def test_grading_stops_where_the_sandbox_does_not_start(changed, monkeypatch):
+    monkeypatch.setattr(
+        "autograder.grading.workers.worker_pool", lambda *_: nullcontext(WorkersWithoutSandbox())
+    )
+    with pytest.raises(CourseError, match="No sandbox here"):
+        grade(changed, ASSIGNMENT, force=True)
 
 
-def test_why_replays_a_verdict(whole):
-    verdict = why(whole[0], ASSIGNMENT, "bob", "basic_block")
-    assert verdict.then["marks"] == verdict.now.marks == 3
-    assert verdict.is_same
-    assert "comes before the addition" in str(verdict)
-    assert str(verdict.then["seed"]) in str(verdict)
+def test_a_replay_shows_the_last_result_and_runs_the_test_again(class_of_three):
+    found = replay(class_of_three[0], ASSIGNMENT, "bob", "basic_block")
+    assert found.then.marks == found.now.marks == 3
+    assert found.is_same
+    assert "comes before the addition" in str(found)
+    assert str(found.then.seed) in str(found)
 
 
 @pytest.mark.parametrize(
     ("student", "exercise", "sentence"),
     [
         ("zoe", "basic_block", "no graded notebook"),
-        ("bob", "own_block", "There is: plain_block"),
+        ("bob", "own_block", "Choose one of: plain_block"),
         ("bob", "vgg_block", "2_vgg_and_inception: The notebook is not handed in"),
     ],
 )
-def test_why_says_what_there_is(whole, student, exercise, sentence):
+def test_a_replay_of_an_unknown_exercise_names_the_known_ones(
+    class_of_three, student, exercise, sentence
+):
     with pytest.raises(CourseError, match=sentence):
-        why(whole[0], ASSIGNMENT, student, exercise)
+        replay(class_of_three[0], ASSIGNMENT, student, exercise)
 
 
-def test_hand_ins_that_look_alike_are_listed(changed):
+def test_similar_submissions_are_listed(changed):
     graded = changed.root / "autograded"
     shutil.copytree(graded / "ada", graded / "zoe")
     table = similar(changed, ASSIGNMENT)
@@ -292,8 +305,8 @@ def test_hand_ins_that_look_alike_are_listed(changed):
     assert "eve" not in set(table["student"]) | set(table["other"])
 
 
-def test_the_doctor_finds_nothing_wrong_here(whole):
-    assert [found for found in examine(whole[0]) if not found[2]] == []
+def test_the_doctor_finds_nothing_wrong_here(class_of_three):
+    assert [one for one in diagnose(class_of_three[0]) if not one.is_fine] == []
 
 
 @pytest.mark.parametrize(
@@ -311,12 +324,12 @@ def test_the_doctor_says_what_to_do(changed, old, new, name, sentence, monkeypat
     text = config.read_text()
     assert old in text
     config.write_text(text.replace(old, new))
-    [said] = [said for what, said, will_do in examine(changed) if what == name and not will_do]
-    assert sentence in said
+    [wrong] = [one for one in diagnose(changed) if not one.is_fine and one.name == name]
+    assert sentence in wrong.sentence
 
 
 def rows(course):
-    """All that the gradebook says of bob's cells."""
+    """Everything that the gradebook holds about bob's cells."""
     with Gradebook(course.db_url) as gradebook:
         submission = gradebook.find_submission(ASSIGNMENT, "bob")
         return {
@@ -353,10 +366,10 @@ def test_the_driver_writes_what_nbgraders_own_command_writes(changed):
     assert line["exercises"]["basic_block"]["marks"] == 3
 
 
-def test_an_examiner_that_is_killed_is_an_error_of_the_grading(monkeypatch):
-    monkeypatch.setattr(isolated, "do", _end_this_process)
-    with pytest.raises(CourseError, match="examiner's process was ended"):
-        in_another_process(None)
+def test_a_killed_examiner_is_reported(monkeypatch):
+    monkeypatch.setattr(nbgrader_steps, "run_here", _end_this_process)
+    with pytest.raises(CourseError, match="examiner's process was killed"):
+        run_in_another_process(None)
 
 
 def _end_this_process(_):
@@ -364,11 +377,11 @@ def _end_this_process(_):
 
 
 WRITES = (
-    "autograder.grading.grade.back_up",
-    "autograder.grading.grade._Run._write_notebooks",
-    "autograder.grading.grade.MarkBook.enter",
+    "autograder.grading.marks_writer.back_up",
+    "autograder.grading.marks_writer.write_notebooks",
+    "autograder.grading.gradebook.MarkBook.enter",
     "autograder.grading.gradebook._enter",
-    "autograder.grading.records.Records.written",
+    "autograder.grading.records.Records.log_written",
 )
 
 
@@ -393,7 +406,7 @@ def test_a_driver_that_is_killed_at_a_write_leaves_all_marks_of_a_student_or_non
 
 
 def grade_until(course, write, when):
-    """Grade, and be killed before or after the first call of a function that writes."""
+    """Grade, and be killed before or after the first call of the function `write`."""
     original = pkgutil.resolve_name(re.sub(r"\.(\w+\.)?(\w+)$", r":\1\2", write))
 
     def last(*arguments):
@@ -403,7 +416,7 @@ def grade_until(course, write, when):
 
     with (
         patch(write, last),
-        patch("autograder.grading.workers.workers", lambda *_: nullcontext()),
+        patch("autograder.grading.workers.worker_pool", lambda *_: nullcontext()),
     ):
         grade(course, ASSIGNMENT)
 
@@ -412,7 +425,7 @@ VICTIMS = ["driver", "multiprocessing.spawn", "autograder.sandbox.inside.fork_se
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_whoever_is_killed_the_next_run_goes_on(original, tmp_path, seed):
+def test_a_grading_that_was_killed_is_continued_by_the_next(original, tmp_path, seed):
     course = small_class(original, tmp_path, ada=CLASS["ada"], bob=CLASS["bob"])
     command = [sys.executable, "-m", "autograder", "grade", "--course", str(course.root)]
     command += ["--jobs", "1"]
@@ -429,7 +442,7 @@ def test_whoever_is_killed_the_next_run_goes_on(original, tmp_path, seed):
 
 
 def kill(process, victim, chance):
-    """End a process of a grading: one whose command line has these words, else the driver."""
+    """Kill a process of a grading: one with these words in its command line, else the driver."""
     found = []
     if process.poll() is None:
         found = [

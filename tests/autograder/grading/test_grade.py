@@ -6,11 +6,14 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from autograder.authoring.samples import grade_staged
 from autograder.checks import EXERCISES
 from autograder.errors import CourseError
-from autograder.grading.grade import grade
+from autograder.grading.grade import Outcome, grade
 from autograder.grading.gradebook import MarkBook, Marks
 from autograder.results.table import print_outcome, write_details
+from autograder.sandbox.box import SandboxError
+from autograder.sandbox.session import available
 from tests.autograder.conftest import ASSIGNMENT, REPOSITORY, handed_in
 
 # Real nbgrader runs. One worker grades the samples for all of these tests.
@@ -23,7 +26,7 @@ def test_there_are_at_least_six_samples():
     assert len(SAMPLES) >= 6
 
 
-def test_every_sample_gets_exactly_the_marks_written_beside_it(graded):
+def test_every_sample_gets_exactly_the_marks_of_its_marks_toml(graded):
     assert graded.differences == []
     assert set(graded.outcome.marks) == {*SAMPLES, "renamed"}
 
@@ -41,11 +44,11 @@ def test_the_points_in_the_notebooks_are_those_of_the_exercises(graded):
     assert tested == {name: EXERCISES[name].points for name in tested}
 
 
-def test_a_broken_hand_in_does_not_stop_the_class(graded):
+def test_broken_submissions_do_not_stop_the_class(graded):
     assert set(graded.outcome.problems) == {"broken", "misdated"}
 
 
-def test_a_hand_in_that_is_not_graded_is_told_what_to_do(graded):
+def test_a_submission_that_cannot_be_graded_gets_a_sentence_with_advice(graded):
     problems = graded.outcome.problems
     assert "cannot be read as a notebook" in problems["broken"]
     assert "upload it again" in problems["broken"]
@@ -64,13 +67,52 @@ def test_a_renamed_notebook_is_graded_and_named(graded):
 
 
 def test_the_table_names_students_notebooks_marks_and_problems(graded, capsys):
-    print_outcome(graded.outcome, Console(width=120))
-    table = capsys.readouterr().out
-    assert "written_differently" in table
-    assert "assemble" in table
-    assert "waits for marks by hand" in table
-    assert "Not graded: broken." in table
-    assert max(len(line) for line in table.splitlines() if line[0] in "┃│") <= 120
+    print_outcome(graded.outcome, Console(width=80))
+    printed = capsys.readouterr().out
+    assert "written_differently" in printed
+    assert "assemble" in printed
+    assert "waits for marks by hand" in printed
+    assert "Not graded: broken." in printed
+    table, _ = printed.split("Notebooks: ")
+    assert max(map(len, table.splitlines())) <= 80
+    assert all(f"{sum(points.values()):g}" in table for points in graded.outcome.notebooks.values())
+
+
+def test_a_narrow_table_has_no_columns_of_notebooks(graded, capsys):
+    print_outcome(graded.outcome, Console(width=60))
+    printed = capsys.readouterr().out
+    table, _ = printed.split("The columns of the notebooks do not fit here")
+    totals = {student: f"{marks.total:g}" for student, marks in graded.outcome.marks.items()}
+    rows = [line.split() for line in table.splitlines()]
+    assert {row[0]: row[-1] for row in rows if row and row[0] in totals} == totals
+    assert max(map(len, table.splitlines())) <= 60
+
+
+def test_the_summary_says_whether_the_samples_ran_inside_the_sandbox(graded, capsys):
+    print_outcome(graded.outcome, Console(width=80))
+    printed = capsys.readouterr().out
+    reason = available()
+    assert ("Student code ran inside the sandbox." in printed) == (not reason)
+    assert ("Student code ran OUTSIDE the sandbox" in printed) == bool(reason)
+
+
+def test_samples_run_outside_the_sandbox_where_none_starts_and_the_summary_says_why(
+    graded, monkeypatch, capsys
+):
+    """Nothing is run here: what counts is what is asked for, and what is printed."""
+    asked = []
+
+    def grade_without_sandbox(course, assignment, *, sandbox=True):
+        asked.append(sandbox)
+        if sandbox:
+            raise SandboxError("No sandbox here.")
+        return Outcome(graded.outcome.notebooks)
+
+    monkeypatch.setattr("autograder.authoring.samples.grade", grade_without_sandbox)
+    outcome, _ = grade_staged(graded.course, ASSIGNMENT)
+    print_outcome(outcome, Console(width=80))
+    assert asked == [True, False]
+    assert "ran OUTSIDE the sandbox: No sandbox here. The samples are" in capsys.readouterr().out
 
 
 def test_the_details_have_a_column_for_every_exercise(graded, tmp_path):
@@ -109,7 +151,7 @@ def test_a_total_does_not_fall_below_zero():
     assert Marks({"bottleneck": 2.0}, penalty=3.0).total == 0
 
 
-def test_grading_nothing_says_where_hand_ins_go(course):
+def test_grading_nothing_says_where_submissions_go(course):
     with pytest.raises(CourseError, match=f"submitted/STUDENT/{ASSIGNMENT}"):
         grade(course, ASSIGNMENT)
 

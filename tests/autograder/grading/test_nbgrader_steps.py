@@ -6,7 +6,7 @@ from nbgrader.utils import determine_grade
 
 from autograder.checks import EXERCISES
 from autograder.course import secret
-from autograder.grading.nbgrader_steps import IsolatedExecute, do
+from autograder.grading.nbgrader_steps import IsolatedExecute, run_here
 from tests.autograder.conftest import ASSIGNMENT
 
 pytestmark = [
@@ -129,7 +129,7 @@ def test_a_cheat_earns_nothing(executed, source):
 @pytest.fixture
 def unread(monkeypatch):
     """Cells are not read for what reaches into the process: only walls are left."""
-    monkeypatch.setattr("autograder.grading.nbgrader_steps.in_another_process", do)
+    monkeypatch.setattr("autograder.grading.nbgrader_steps.run_in_another_process", run_here)
     monkeypatch.setattr("autograder.grading.run_job.tampering", lambda *_: "")
 
 

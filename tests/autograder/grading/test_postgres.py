@@ -1,4 +1,4 @@
-"""A gradebook on a real PostgreSQL server, where one is installed."""
+"""A gradebook on a real PostgreSQL server, on machines where one is installed."""
 
 import os
 import shutil
@@ -6,9 +6,9 @@ import subprocess
 
 import pytest
 
-from autograder.grading.doctor import examine
+from autograder.grading.doctor import diagnose
 from autograder.grading.grade import grade
-from autograder.results.export import records
+from autograder.results.export import student_records
 from tests.autograder.conftest import ASSIGNMENT, small_class
 from tests.autograder.grading.test_driver import CLASS, TOTALS, totals
 
@@ -21,7 +21,7 @@ pytestmark = [
 
 @pytest.fixture
 def server(tmp_path_factory):
-    """The address of an empty database; PostgreSQL refuses to run as root."""
+    """The address of an empty database. PostgreSQL refuses to run as root."""
     folder = tmp_path_factory.mktemp("postgres")
     who = {"user": "postgres"} if os.geteuid() == 0 else {}
     if who:
@@ -46,5 +46,6 @@ def test_a_class_is_graded_into_postgresql(original, tmp_path, server):
     assert not (course.root / "gradebook.db").exists()
     again = grade(course, ASSIGNMENT)
     assert (totals(again), again.unchanged) == (TOTALS, 3)
-    assert {one.student: one.raw for one in records(course, ASSIGNMENT)} == TOTALS
-    assert all(will_do for name, _, will_do in examine(course) if name == "database")
+    assert {one.student: one.raw for one in student_records(course, ASSIGNMENT)} == TOTALS
+    [database] = [one for one in diagnose(course) if one.name == "database"]
+    assert database.is_fine

@@ -15,27 +15,27 @@ def records(tmp_path):
 
 
 def test_a_result_is_found_again(records):
-    records.keep("key", JOB, RESULT)
+    records.save("key", JOB, RESULT)
     assert records.find("key") == RESULT
     assert records.cells("key") == JOB.cells
 
 
 def test_an_unknown_or_damaged_result_is_not_found(records):
     assert records.find("key") is None
-    records.keep("key", JOB, RESULT)
+    records.save("key", JOB, RESULT)
     (records.folder / "results" / "key.json").write_text('{"cells"')
     assert records.find("key") is None
 
 
 def test_after_an_examiners_error_a_test_runs_again_and_can_be_replayed(records):
     error = ExerciseResult(State.EXAMINER_ERROR, None, "", 7)
-    records.keep("key", JOB, NotebookResult([[], []], {"basic_block": error}))
+    records.save("key", JOB, NotebookResult([[], []], {"basic_block": error}))
     assert records.find("key") is None
     assert records.cells("key") == JOB.cells
 
 
 def test_the_history_says_what_was_graded_with_what(records):
-    records.graded("ada", "3_residual_and_se", "key", JOB, RESULT)
+    records.log_graded("ada", "3_residual_and_se", "key", JOB, RESULT)
     [line] = records.history()
     assert line["exercises"]["basic_block"] == {
         "state": "graded",
@@ -50,24 +50,24 @@ def test_the_history_says_what_was_graded_with_what(records):
 
 
 def test_a_line_that_a_kill_cut_short_costs_that_line_only(records):
-    records.written("ada", {"timestamp": "1"}, {}, {})
+    records.log_written("ada", {"timestamp": "1"}, {}, {})
     history = records.folder / "history.jsonl"
     history.write_text(history.read_text() + '{"student": "bob", "wri')
-    records.written("eve", {"timestamp": "2"}, {}, {})
+    records.log_written("eve", {"timestamp": "2"}, {}, {})
     assert set(records.last_written()) == {"ada", "eve"}
 
 
 def test_who_was_refused_and_graded_later_is_not_refused(records):
-    records.refused("ada", "Her file is empty.")
-    records.refused("bob", "His file is empty.")
-    records.written("ada", {}, {}, {})
+    records.log_refused("ada", "Her file is empty.")
+    records.log_refused("bob", "His file is empty.")
+    records.log_written("ada", {}, {}, {})
     assert records.last_refused() == {"bob": "His file is empty."}
 
 
 def test_a_notebook_that_was_not_handed_in_has_its_verdicts_too(records):
     missing = ExerciseResult(State.MISSING, 0.0, "The notebook is not handed in.", 7)
     graded = {"3_residual_and_se": ("key", JOB, RESULT)}
-    records.written("ada", {}, graded, {"5_assemble_and_train": {"predict": missing}})
+    records.log_written("ada", {}, graded, {"5_assemble_and_train": {"predict": missing}})
     verdicts = records.last_graded()
     assert verdicts["ada", "3_residual_and_se"]["key"] == "key"
     assert verdicts["ada", "5_assemble_and_train"]["exercises"]["predict"]["state"] == "missing"

@@ -5,7 +5,7 @@ import pytest
 from nbgrader.api import Gradebook
 
 from autograder.errors import CourseError
-from autograder.results.export import FORMS, export, records
+from autograder.results.export import FORMATS, export, student_records
 from tests.autograder.conftest import ASSIGNMENT
 
 
@@ -38,7 +38,7 @@ def lines(path):
 
 
 def test_a_record_has_marks_penalty_and_total(class_of_three):
-    ada, bob, eve = records(class_of_three, ASSIGNMENT)
+    ada, bob, eve = student_records(class_of_three, ASSIGNMENT)
     assert (ada.raw, ada.penalty, ada.total, ada.out_of) == (7, 2, 5, 8)
     assert (bob.exercises, bob.total) == ({}, 0)
     assert eve.waits
@@ -82,11 +82,11 @@ def test_a_formula_in_a_name_is_defused(class_of_three, tmp_path):
     assert eve["first_name"] == '\'=HYPERLINK("http://x")'
 
 
-def test_an_unknown_form_names_the_known_ones(class_of_three, tmp_path):
-    with pytest.raises(CourseError, match=", ".join(FORMS)):
+def test_an_unknown_format_names_the_known_ones(class_of_three, tmp_path):
+    with pytest.raises(CourseError, match=", ".join(FORMATS)):
         export(class_of_three, ASSIGNMENT, "blackboard", tmp_path / "marks.csv")
 
 
-def test_an_assignment_that_was_never_graded_is_said(course, tmp_path):
+def test_an_assignment_that_was_never_graded_is_refused(course, tmp_path):
     with pytest.raises(CourseError, match="grade it first"):
         export(course, ASSIGNMENT, "nbgrader", tmp_path / "marks.csv")

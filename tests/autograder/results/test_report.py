@@ -7,7 +7,7 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 from autograder.errors import CourseError
 from autograder.grading.job import ExerciseResult, Job, NotebookResult, State
 from autograder.grading.records import Records
-from autograder.results.export import Record
+from autograder.results.export import StudentRecord
 from autograder.results.report import endings, items, misconceptions, report
 from autograder.sandbox.limits import Limits
 from tests.autograder.conftest import ASSIGNMENT
@@ -15,7 +15,7 @@ from tests.autograder.conftest import ASSIGNMENT
 
 def record(student, **marks):
     exercises = {name: (mark, 4.0) for name, mark in marks.items()}
-    return Record(ASSIGNMENT, student, "", "", "", "", exercises, 0.0, 8.0, False)
+    return StudentRecord(ASSIGNMENT, student, "", "", "", "", exercises, 0.0, 8.0, False)
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_misconceptions_are_counted_by_student_the_most_frequent_first(course):
 
 def test_the_page_and_its_tables_are_written_and_scripts_are_escaped(course, monkeypatch, tmp_path):
     found = [record("<script>alert(1)</script>", easy=2.0), record("bob", easy=4.0)]
-    monkeypatch.setattr("autograder.results.report.records", lambda course, assignment: found)
+    monkeypatch.setattr("autograder.results.report.student_records", lambda *_: found)
     graded_notebook(course.root / "autograded" / "bob" / ASSIGNMENT, "<b>told</b>")
     page = report(course, ASSIGNMENT, tmp_path).read_text("utf-8")
     assert "<script>" not in page
@@ -88,11 +88,11 @@ def test_what_was_stopped_refused_or_slow_is_listed(tmp_path):
     job = Job((), {}, Limits(), "")
     slow = ExerciseResult(State.OUT_OF_TIME, 0.0, "It took more than 300 seconds.", 1)
     fine = ExerciseResult(State.GRADED, 2.0, "", 1)
-    kept.graded(
+    kept.log_graded(
         "ada", "3", "key", job, NotebookResult([], {"basic_block": slow, "bottleneck": fine}, 301.0)
     )
-    kept.graded("bob", "3", "key", job, NotebookResult([], {"basic_block": fine}, 2.0))
-    kept.refused("eve", "3.ipynb is empty.")
+    kept.log_graded("bob", "3", "key", job, NotebookResult([], {"basic_block": fine}, 2.0))
+    kept.log_refused("eve", "3.ipynb is empty.")
     tables = {name: table.to_numpy().tolist() for name, table in endings(kept).items()}
     assert tables == {
         "stopped": [["ada", "basic_block", "out of time", "It took more than 300 seconds."]],
@@ -102,6 +102,6 @@ def test_what_was_stopped_refused_or_slow_is_listed(tmp_path):
 
 
 def test_nothing_graded_is_said(course, monkeypatch, tmp_path):
-    monkeypatch.setattr("autograder.results.report.records", lambda course, assignment: [])
+    monkeypatch.setattr("autograder.results.report.student_records", lambda *_: [])
     with pytest.raises(CourseError, match="grade it first"):
         report(course, ASSIGNMENT, tmp_path)
