@@ -242,7 +242,7 @@ def test_the_error_for_a_diverging_loss_names_the_arm():
 
 def test_unknown_experiments_budgets_and_seeds_raise_errors():
     with pytest.raises(ValueError, match="did you mean degradation"):
-        experiment("degredation")
+        experiment("degradatoin")
     with pytest.raises(ValueError, match="unknown budget 'tpu'; choose cpu or gpu"):
         run(experiment("dense"), "tpu")
     with pytest.raises(ValueError, match="at least one seed, got 0"):

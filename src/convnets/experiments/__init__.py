@@ -55,7 +55,7 @@ def experiment(name: str) -> Experiment:
     """Look up an experiment by its name.
 
     Raises:
-        ValueError: There is no such experiment; the message suggests similar names.
+        ValueError: The name is unknown; the message suggests similar names.
     """
     if name not in EXPERIMENTS:
         near = difflib.get_close_matches(name, EXPERIMENTS, n=3, cutoff=0.4)
@@ -74,7 +74,7 @@ def recorded(name: str, budget: str = "cpu") -> ExperimentResult:
         budget: Name of the budget with which it was run.
 
     Raises:
-        ValueError: There is no such experiment, or it was not recorded with this budget.
+        ValueError: The name is unknown, or the experiment was not recorded with this budget.
     """
     file = resources.files(__name__) / "recorded" / f"{experiment(name).name}-{budget}.json"
     if not file.is_file():

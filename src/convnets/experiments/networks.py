@@ -25,7 +25,7 @@ NORMALISED = Recipe(
 )
 # On a CPU the images are few; smaller batches give more steps.
 SHORT = replace(NORMALISED, batch_size=64)
-# Without batch norm, training diverges with larger steps.
+# Without batch norm, steps have to be smaller.
 NOT_NORMALISED = Recipe(
     epochs=1, batch_size=128, learning_rate=0.05, schedule="one-cycle", clip_norm=1.0
 )

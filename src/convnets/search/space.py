@@ -69,7 +69,7 @@ class SearchSpace:
     """All chains of `depth` layers with these kernel sizes, widths and strides.
 
     Raises:
-        ValueError: There are no layers, a decision has no options, or a kernel size is even.
+        ValueError: The depth is below 1, a decision has no options, or a kernel size is even.
     """
 
     depth: int = 4
