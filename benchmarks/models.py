@@ -1,8 +1,8 @@
-"""Our networks against torchvision's and timm's, with the same weights: `make bench`.
+"""Time and memory of our networks and of torchvision's and timm's with the same weights.
 
-`python -m benchmarks.models resnet50 vgg16 --rounds 15` measures those; without names, every
-network that one of the two packages has. The table goes to `results/models_1_and_2_threads.md`,
-or whatever numbers of threads it is for.
+`make bench` runs it. `python -m benchmarks.models resnet50 vgg16 --rounds 15` measures these two;
+without names, it measures every network that torchvision or timm has. The table is written to
+`results/models_1_and_2_threads.md`, where 1 and 2 are the numbers of threads.
 """
 
 from collections.abc import Iterator
@@ -30,13 +30,13 @@ MEMBERS = [
     n for n in convnets.list_models() if any(n in checkpoints.SOURCES[peer] for peer in PEERS)
 ]
 OPTIONS = ("resnet50", "googlenet_bn", "mobilenet_v2", "efficientnet_b0")
-HEAD = """# Our networks and their peers
+HEAD = """# Our networks and those of other packages
 
 {machine}.
-Batches of {batch} images of at most {size}x{size} pixels, float32, {rounds} rounds in turn. Ratios
-below 1 say that ours takes less. Time: the median of the ratios of neighbouring runs, of the
-processor's time on one thread, of the wall clock's on several. Memory: the most that tensors take
-at once, beyond weights and images.
+Batches of {batch} images of at most {size}x{size} pixels, float32, {rounds} alternating rounds.
+Ratios below 1 mean that our network takes less. Time is the median ratio of consecutive runs: CPU
+time on one thread, wall-clock time on several. Memory is the peak of all tensors beyond weights and
+images.
 """
 HEADERS = (
     *("network", "setting", "ours, ms", "by torchvision", "by timm"),
@@ -46,16 +46,19 @@ HEADERS = (
 
 @dataclass(frozen=True)
 class Line:
-    """One network in one setting, by the names of the packages."""
+    """The measurements of one network in one setting."""
 
     name: str
     setting: str
     milliseconds: float
     time: dict[str, float]
-    megabytes: float
+    """Ratio of our time to that of each package."""
+    mebibytes: float
     memory: dict[str, float]
+    """Ratio of our memory to that of each package."""
 
     def text(self) -> str:
+        """The row of the Markdown table."""
         ratios = [
             f"{values[peer]:.2f}" if peer in values else ""
             for values in (self.time, self.memory)
@@ -63,12 +66,12 @@ class Line:
         ]
         return (
             f"| {self.name} | {self.setting} | {self.milliseconds:.0f} | {ratios[0]} | {ratios[1]} "
-            f"| {self.megabytes:.0f} | {ratios[2]} | {ratios[3]} |"
+            f"| {self.mebibytes:.0f} | {ratios[2]} | {ratios[3]} |"
         )
 
 
 def evaluation(net: nn.Module, images: Tensor) -> measure.Work:
-    """A forward pass in evaluation mode."""
+    """A forward pass of images (N, C, H, W) in evaluation mode."""
 
     def work() -> None:
         with torch.inference_mode():
@@ -78,7 +81,7 @@ def evaluation(net: nn.Module, images: Tensor) -> measure.Work:
 
 
 def training_step(net: nn.Module, images: Tensor) -> measure.Work:
-    """Forward, backward, and one step of gradient descent that changes nothing."""
+    """Forward and backward pass of images (N, C, H, W), and an update with learning rate 0."""
     optimizer = SGD(net.parameters(), lr=0.0)
     labels = torch.arange(len(images))
 
@@ -94,7 +97,7 @@ SETTINGS = {"eval": evaluation, "train": training_step}
 
 
 def peer(name: str, source: str) -> nn.Module:
-    """The network of `source`, without auxiliary heads, which ours does not carry."""
+    """The network of `source` with the layers of our `name`, without auxiliary classifiers."""
     public = checkpoints.public_network(name, source).name
     if source == "timm":
         return timm.create_model(public)
@@ -108,7 +111,7 @@ def images_for(name: str) -> Tensor:
 
 
 def compare(name: str, rounds: int, numbers: list[int]) -> Iterator[Line]:
-    """Ours and every peer's, evaluated and trained, on these numbers of threads."""
+    """Measure our network and its peers, in evaluation and training, on each number of threads."""
     ours = convnets.create_model(name)
     nets = {source: peer(name, source) for source in PEERS if name in checkpoints.SOURCES[source]}
     for source, theirs in nets.items():
@@ -134,7 +137,11 @@ def compare(name: str, rounds: int, numbers: list[int]) -> Iterator[Line]:
 
 
 def options(name: str, rounds: int) -> str:
-    """Inference with channels last, with batch norm folded in, and with both, by the plain one."""
+    """Time of inference with channels_last, with folded batch norm and with both.
+
+    Returns:
+        A row of the Markdown table, with ratios to the time of the plain network.
+    """
     images = images_for(name)
     last = images.to(memory_format=torch.channels_last)
     net, fused = convnets.create_model(name).eval(), fuse(convnets.create_model(name).eval())
@@ -154,13 +161,18 @@ def options(name: str, rounds: int) -> str:
 
 
 def main(
-    names: Annotated[list[str] | None, typer.Argument(help="networks; all if none")] = None,
-    rounds: Annotated[int, typer.Option(min=3, help="times that each one runs")] = 7,
-    threads: Annotated[list[int] | None, typer.Option(help="[default: one, and all]")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="names of networks; all by default")
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=3, help="runs of each network")] = 7,
+    threads: Annotated[
+        list[int] | None, typer.Option(help="numbers of threads; one and all by default")
+    ] = None,
 ) -> None:
     if unknown := [name for name in names or () if name not in MEMBERS]:
         raise typer.BadParameter(
-            f"neither torchvision nor timm has {', '.join(unknown)}; there are {', '.join(MEMBERS)}"
+            f"neither torchvision nor timm has {', '.join(unknown)}; choose from "
+            f"{', '.join(MEMBERS)}"
         )
     torch.manual_seed(0)
     numbers = threads or sorted({1, torch.get_num_threads()})
@@ -177,7 +189,7 @@ def main(
             print(text[-1], flush=True)
     text += [
         "",
-        "## Options for inference, by the plain network",
+        "## Options for inference, relative to the plain network",
         "",
         "| network | channels_last | `convnets.models.fuse` | both |",
         "| --- | ---: | ---: | ---: |",

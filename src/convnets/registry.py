@@ -1,8 +1,7 @@
-"""Which architectures exist: one card for each, read from `cards.toml`, and the function that
-builds it.
+"""The registered architectures: the card of each, from `cards.toml`, and its builder function.
 
-The cards are the course's golden rows. Tests, chapters, the command line and the lecture's ledger
-read the same file, so a figure stands in one place only.
+Tests, chapters, the command line and the lecture's ledger read the same cards, so each figure is
+written in one place only.
 """
 
 import difflib
@@ -22,44 +21,59 @@ _BUILDERS: dict[str, Callable[..., ImageClassifier]] = {}
 
 @dataclass(frozen=True)
 class Card:
-    """What is known of one architecture before it is built.
+    """The published facts about an architecture.
 
-    Parameters and MACs are for the network as published: `num_classes`, `in_channels` and
-    `input_size` of this card. A published error is in percent, `None` where its source has none.
+    >>> card("alexnet").input_size
+    227
     """
 
     name: str
+    """Name in the registry."""
     title: str
+    """Name in text."""
     family: str
     year: int
+    """Year of the first publication."""
     paper: str
     """Key in `references.bib`."""
     input_size: int
-    """Side of the square input in pixels that the paper uses."""
+    """Side of the square images that the paper uses, in pixels."""
     smallest_input: int
-    """Side of the smallest square input that the network accepts, in pixels."""
+    """Side of the smallest square image that the network accepts, in pixels."""
     parameters: int
+    """Trainable parameters of the published network."""
     macs: int
+    """Multiply-accumulate operations of the published network for one image of `input_size`."""
     num_classes: int = 1000
     in_channels: int = 3
+    """Channels of the images."""
     top1_error: float | None = None
+    """In percent; `None` where the source has none."""
     top5_error: float | None = None
+    """In percent; `None` where the source has none."""
     error_source: str | None = None
-    """Images and test protocol; then who published it: paper and table, or package and weights."""
+    """Images and test protocol, and the publication: paper and table, or package and weights."""
 
     @property
     def is_small_image(self) -> bool:
-        """Made for images of about 32 pixels, such as CIFAR-10 or Fashion-MNIST."""
+        """Whether it is made for images of at most 32 pixels, such as those of CIFAR-10."""
         return self.input_size <= 32
 
 
 def register(builder: Callable[Arguments, Network]) -> Callable[Arguments, Network]:
-    """Register the decorated function as the builder of the architecture that has its name.
+    """Register a function as the builder of the architecture that has the function's name.
 
-    Networks that it builds get the `input_size` of their card.
+    >>> @register  # doctest: +SKIP
+    ... def resnet50(num_classes: int = 1000, in_channels: int = 3) -> ResNet: ...
+
+    Args:
+        builder: makes the network; the defaults of its arguments are those of the card.
+
+    Returns:
+        The builder; the networks that it makes now have the `input_size` of their card.
 
     Raises:
-        ValueError: the name is registered already, or has no card.
+        ValueError: if the name is already registered, or has no card.
     """
     name = builder.__name__
     if name in _BUILDERS:
@@ -78,29 +92,29 @@ def register(builder: Callable[Arguments, Network]) -> Callable[Arguments, Netwo
 
 
 def list_models() -> list[str]:
-    """Names of all architectures, in the lecture's order."""
+    """Names of all architectures, in the order of the lecture."""
     return list(_cards())
 
 
 def card(name: str) -> Card:
-    """The card of `name`.
+    """The card of the architecture `name`.
 
     Raises:
-        ValueError: unknown name; the message suggests the nearest ones.
+        ValueError: if the name is unknown; the message suggests similar names.
     """
     try:
         return _cards()[name]
     except KeyError:
         near = difflib.get_close_matches(name, list_models(), n=3, cutoff=0.4)
-        hint = f"did you mean {', '.join(near)}?" if near else "convnets.list_models() has all"
+        hint = f"did you mean {', '.join(near)}?" if near else "see convnets.list_models()"
         raise ValueError(f"unknown network {name!r}; {hint}") from None
 
 
 def builder(name: str) -> Callable[..., ImageClassifier]:
-    """The function that builds `name`, called with `num_classes` and `in_channels`.
+    """The function that builds the architecture `name` from `num_classes` and `in_channels`.
 
     Raises:
-        ValueError: unknown name.
+        ValueError: if the name is unknown.
     """
     return _BUILDERS[card(name).name]
 

@@ -14,8 +14,8 @@ def imagenet_stem(in_channels: int, out_channels: int, norm_relu: bool = True) -
     Args:
         in_channels: number of channels of the images.
         out_channels: number of feature maps.
-        norm_relu: with `False`, without batch norm and ReLU, for networks whose first block begins
-            with them.
+        norm_relu: whether to include batch norm and ReLU; `False` for networks whose first block
+            begins with them.
     """
     conv = nn.Conv2d(in_channels, out_channels, 7, stride=2, padding=3, bias=False)
     pool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)

@@ -34,7 +34,8 @@ def create_model(
         The network in training mode: (N, in_channels, H, W) -> (N, num_classes).
 
     Raises:
-        ValueError: unknown name, sizes below 1, or weights that do not exist for this network.
+        ValueError: if the name is unknown, `num_classes` or `in_channels` is below 1, or there are
+            no such weights for this network and these sizes.
     """
     card = registry.card(name)
     num_classes = card.num_classes if num_classes is None else num_classes

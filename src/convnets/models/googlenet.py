@@ -8,10 +8,10 @@ The idea: 1x1, 3x3 and 5x5 convolutions and a pool side by side, with 1x1 convol
 them cheap; at the end, the mean of each feature map in place of large fully connected layers.
 
 Differences from the paper: He initialisation and the constants of AlexNet's response normalisation,
-since the paper states neither. The global average pool makes other sizes possible; at 224 pixels it
-has no effect. `googlenet_bn` is torchvision's network: batch norm, 3x3 convolutions where the paper
-has 5x5, a last max pool of 2x2, less dropout. Its published weights expect pixels from -1 to 1. The
-auxiliary classifiers, which are used only in training, are in `googlenet_auxiliary.py`.
+since the paper states neither. The last average pool makes other sizes possible; at 224 pixels it
+is the paper's. `googlenet_bn` is torchvision's network: batch norm, 3x3 convolutions where the
+paper has 5x5, a last max pool of 2x2, less dropout. Its published weights expect pixels from -1 to
+1. The auxiliary classifiers, which are used only in training, are in `googlenet_auxiliary.py`.
 """
 
 from collections import OrderedDict

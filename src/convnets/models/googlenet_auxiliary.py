@@ -34,7 +34,7 @@ def auxiliary_head(in_channels: int, num_classes: int) -> nn.Module:
 
 
 def auxiliary_head_bn(in_channels: int, num_classes: int) -> nn.Module:
-    """torchvision's auxiliary classifier: (N, in_channels, H, W) -> (N, num_classes)."""
+    """The auxiliary classifier of torchvision: (N, in_channels, H, W) -> (N, num_classes)."""
     return _head(nn.AdaptiveAvgPool2d(4), conv_bn_relu(in_channels, 128, 1), num_classes)
 
 
