@@ -58,6 +58,7 @@ class Case:
     channels: int
 
     def build(self, block: Callable[..., nn.Module]) -> nn.Module:
+        """Build a block with the arguments of the case."""
         return block(*self.arguments, **self.options)
 
 
@@ -113,14 +114,17 @@ class BlockExercise:
 
     @property
     def answers(self) -> tuple[str, ...]:
+        """The name of the student's class or function."""
         return (self.answer,)
 
     @property
     def points(self) -> float:
+        """The marks that the exercise can earn."""
         return sum(self.marks)
 
     @property
     def sentences(self) -> frozenset[str]:
+        """The sentences of the known mistakes."""
         return frozenset(mistake.sentence for mistake in self.mistakes)
 
     def examine(self, block_class: Any, *, seed: int) -> Verdict:

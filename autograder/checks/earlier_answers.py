@@ -61,16 +61,16 @@ def source_of(version: Callable[..., Any]) -> str:
     return dedent(inspect.getsource(version))
 
 
-def redefined(version: Callable[..., Any], beside: object = None) -> Any:
+def redefined(version: Callable[..., Any], answer: object = None) -> Any:
     """Run the source of a function or class again, and return what it defines.
 
     Args:
         version: a function or class of the course.
-        beside: an answer; if it lives in another process, the source runs there, where the
+        answer: an answer; if it lives in another process, the source runs there, where the
             student's code may read it.
     """
-    if isinstance(beside, AnswerProxy):
-        return beside.define(version.__name__, source_of(version))
+    if isinstance(answer, AnswerProxy):
+        return answer.define(version.__name__, source_of(version))
     return defined_from(version.__name__, source_of(version))
 
 

@@ -93,14 +93,17 @@ class FunctionExercise:
 
     @property
     def answers(self) -> tuple[str, ...]:
+        """The name of the student's function."""
         return (self.answer,)
 
     @property
     def points(self) -> float:
+        """The marks that the exercise can earn."""
         return sum(self.marks.values())
 
     @property
     def sentences(self) -> frozenset[str]:
+        """The sentences of the known mistakes."""
         return frozenset(slip.sentence for slip in self.slips)
 
     def examine(self, function: Any, *, seed: int) -> Verdict:
@@ -176,6 +179,11 @@ class TrustedFunction(Function):
         self._breaks = breaks
 
     def call(self, *arguments: Any, **keywords: Any) -> Any:
+        """Call the function and return its result.
+
+        Raises:
+            StudentError: the function raised an error that counts as an answer.
+        """
         try:
             return self._function(*arguments, **keywords)
         except self._breaks as error:

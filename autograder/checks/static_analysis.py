@@ -88,7 +88,7 @@ class StudentSource:
     """
 
     def __init__(self, sources: Iterable[str] = ()) -> None:
-        #: Names that stand for reference versions in the process at present.
+        #: Names that reference versions replace in the process at present.
         self.replaced: frozenset[str] = frozenset()
         self._definitions: dict[str, list[_Definition]] = {}
         self._imports: dict[str, str] = {}

@@ -323,7 +323,7 @@ class Block:
 
     def convolutions(self) -> list[tuple[tuple[int, ...], int]]:
         """Return weight shape and largest stride of every `nn.Conv2d`; for hints, not for marks."""
-        with student_code(f"a look at the convolutions of {self.label}", computes=False):
+        with student_code(f"reading the convolutions of {self.label}", computes=False):
             return [
                 (tuple(module.weight.shape), max(module.stride))
                 for module in self._module.modules()

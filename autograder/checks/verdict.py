@@ -44,6 +44,7 @@ class Verdict:
 
     @property
     def out_of(self) -> float:
+        """The marks that the exercise can earn."""
         return sum(part.out_of for part in self.parts)
 
     @property

@@ -33,7 +33,7 @@ def _size_calls(generator: Generator) -> list[Call]:
         _pick(generator, (20, 90), (2, 7), (2, 5), (1, 4), dilations)
         for dilations in ((1, 1), (1, 1), (2, 3), (2, 3))
     ]
-    # With a stride of 3 every remainder occurs, whatever the random numbers are.
+    # Sizes with every remainder of a stride of 3, which the random sizes may miss.
     drawn += [(40 + rest, 4, 3, 1, dilation) for rest in range(3) for dilation in (1, 2)]
     calls += [Call("values", some[: 5 if some[4] > 1 else 4], lenient=True) for some in drawn]
     calls += [Call("values", (33, 3), {"dilation": 4, "padding": 4}, lenient=True)]

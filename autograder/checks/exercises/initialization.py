@@ -128,7 +128,7 @@ def _wrongly_initialised(build: Callable[[], nn.Module], function: Any) -> dict[
     wrong = {}
     shapes = {name: tensor.shape for name, tensor in build().state_dict().items()}
     try:
-        block = open_block(redefined(build, beside=function))
+        block = open_block(redefined(build, function))
         block.label = "a network" if build is _layers else "a single Conv2d"
         given = {name: 3 + tensor for name, tensor in block.state().items()}
         block.load(given)

@@ -32,6 +32,7 @@ def conv(
 
 
 def norm(channels: int) -> nn.BatchNorm2d:
+    """Build a batch norm with default settings."""
     return nn.BatchNorm2d(channels)
 
 
@@ -45,6 +46,7 @@ def _needs_projection(in_channels: int, out_channels: int, stride: int) -> bool:
 
 
 def projection(in_channels: int, out_channels: int, stride: int) -> nn.Module:
+    """Build a 1x1 convolution with batch norm, also where shapes agree."""
     return nn.Sequential(conv(in_channels, out_channels, 1, stride), norm(out_channels))
 
 
@@ -56,12 +58,14 @@ def shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module:
 
 
 def shortcut_without_norm(in_channels: int, out_channels: int, stride: int) -> nn.Module:
+    """Build a shortcut whose projection has no batch norm."""
     if _needs_projection(in_channels, out_channels, stride):
         return conv(in_channels, out_channels, 1, stride)
     return nn.Identity()
 
 
 def no_shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module:
+    """Build an identity, for blocks that ignore their shortcut."""
     return nn.Identity()
 
 
@@ -92,26 +96,32 @@ Join = Callable[[Tensor, Tensor], Tensor]
 
 
 def add_then_relu(branch: Tensor, shortcut: Tensor) -> Tensor:
+    """Join two tensors (N, C, H, W) correctly."""
     return relu(branch + shortcut)
 
 
 def relu_then_add(branch: Tensor, shortcut: Tensor) -> Tensor:
+    """Join two tensors (N, C, H, W), with the ReLU on the branch."""
     return relu(branch) + shortcut
 
 
 def add(branch: Tensor, shortcut: Tensor) -> Tensor:
+    """Join two tensors (N, C, H, W) without a ReLU."""
     return branch + shortcut
 
 
 def add_then_relu6(branch: Tensor, shortcut: Tensor) -> Tensor:
+    """Join two tensors (N, C, H, W) with ReLU6."""
     return relu6(branch + shortcut)
 
 
 def multiply_then_relu(branch: Tensor, shortcut: Tensor) -> Tensor:
+    """Join two tensors (N, C, H, W) by multiplication."""
     return relu(branch * shortcut)
 
 
 def branch_alone(branch: Tensor, shortcut: Tensor) -> Tensor:
+    """Return the branch (N, C, H, W) with a ReLU, without the shortcut."""
     return relu(branch)
 
 

@@ -52,6 +52,7 @@ class PredictExercise:
 
     @property
     def points(self) -> float:
+        """The marks that the exercise can earn."""
         return sum(MARKS.values())
 
     def examine(self, predict: Any, *, seed: int) -> Verdict:

@@ -123,4 +123,4 @@ def test_a_finished_exercise_passes_the_self_test(copy):
 @pytest.mark.slow
 def test_an_unknown_kind_is_refused_with_one_sentence(copy):
     result = run(copy, "new-exercise", "new_one", "--notebook", "3", "--kind", "sum")
-    assert result.stderr == "sum is no kind of exercise: choose block or function.\n"
+    assert result.stderr == "sum is not a kind of exercise: choose block or function.\n"
