@@ -1,9 +1,9 @@
-"""Grading: plain nbgrader against ours, on the same class.
+"""Compares grading by plain nbgrader with ours, on the same class.
 
-`python -m benchmarks.grading` writes `results/grading.md`: hand-ins a minute, memory, how the rate
-grows with workers, what it takes to grade a class again that did not change, what isolation costs a
-notebook, how long the command takes to start, and what the driver alone takes for a class of 1,000.
-It takes half an hour; `--students 10` is shorter.
+`python -m benchmarks.grading` writes `results/grading.md`: submissions per minute, memory, how the
+rate grows with the number of workers, the time to grade an unchanged class again, the cost of the
+sandbox for a notebook, the time until the command starts, and the time and memory of the driver for
+a class of 1,000. It takes half an hour; `--students 10` is shorter.
 """
 
 import argparse
@@ -38,11 +38,11 @@ from autograder.sandbox.limits import Limits
 ASSIGNMENT = "assignment2"
 STUDENTS = 40
 REPEATS = 20
-LOOK_SECONDS = 1
-"""Between two looks at memory; to look is work too."""
+SAMPLE_SECONDS = 1
+"""Between two measurements of memory, which take time themselves."""
 LARGE = 1000
 CELL_SECONDS = 20
-"""In both ways; hostile cells run into it."""
+"""The limit of a cell, for nbgrader and for us; hostile cells reach it."""
 RESULTS = Path(__file__).with_name("results") / "grading.md"
 HOSTILE = {
     "loops": "while True: pass",
@@ -53,10 +53,10 @@ HOSTILE = {
 
 
 def answers(course: Course, count: int) -> Iterator[tuple[str, str]]:
-    """Names and `answers.toml` of hand-ins: six in ten right, three wrong, one hostile.
+    """Names and `answers.toml` of submissions: of ten, six are right, three wrong, one hostile.
 
-    All but the hostile ones answer every exercise. Their network is one linear layer: how long a
-    network trains is no matter of the grader.
+    All but the hostile ones answer every exercise. Their network is one linear layer, because the
+    time that a network trains says nothing about the grader.
     """
     linear = course.root / "samples" / "linear_classifier" / "answers.toml"
     network = tomllib.loads(linear.read_text("utf-8"))["cells"]
@@ -91,7 +91,7 @@ def _quoted(text: str) -> str:
 
 
 def released(students: int, scratch: Path) -> Course:
-    """A course in which a class of so many handed in."""
+    """A course with the submissions of a class."""
     original = Course.at(Path("assignments")).staged(scratch / "written")
     made = dict(answers(original, students))
     shutil.rmtree(original.root / "samples")
@@ -102,7 +102,7 @@ def released(students: int, scratch: Path) -> Course:
         (folder / "marks.toml").write_text("", "utf-8")
     course = stage(original, ASSIGNMENT, scratch / "class")
     for path in course.root.glob(f"submitted/*/{ASSIGNMENT}/*.ipynb"):
-        # No two students write the same, so nothing is graded once for two of them.
+        # A comment makes every submission different, so that none is graded once for two students.
         notebook = nbformat.read(path, nbformat.NO_CONVERT)
         answer = next(cell for cell in notebook.cells if is_solution(cell) and is_code(cell))
         answer.source += f"\n# {path.parts[-3]}"
@@ -115,7 +115,7 @@ def is_code(cell: NotebookNode) -> bool:
 
 
 def part(course: Course, names: list[str], root: Path, *, plain: bool = False) -> Course:
-    """A copy of the course in which only some handed in."""
+    """A copy of the course with the submissions of some students."""
     shutil.copytree(course.root, root, ignore=lambda folder, there: {"submitted"} & {*there})
     for name in names:
         shutil.copytree(course.root / "submitted" / name, root / "submitted" / name)
@@ -130,14 +130,14 @@ def part(course: Course, names: list[str], root: Path, *, plain: bool = False) -
 
 
 def run(command: list[str], cwd: Path) -> tuple[float, int]:
-    """Seconds that a command takes, and the most memory that it and all its children hold."""
+    """The seconds that a command takes, and the bytes that it and its children hold at most."""
     begun = time.perf_counter()
     process = psutil.Popen(command, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     highest, over = 0, threading.Event()
 
     def watch() -> None:
         nonlocal highest
-        while not over.wait(LOOK_SECONDS):
+        while not over.wait(SAMPLE_SECONDS):
             total = 0
             for one in [process, *process.children(recursive=True)]:
                 try:
@@ -166,7 +166,7 @@ def ours(course: Course, jobs: int) -> tuple[float, int]:
 
 
 def large(course: Course, root: Path) -> str:
-    """What the driver takes for a class in which many handed in the same, so workers are idle."""
+    """The time and memory of the driver for a class whose submissions repeat a few notebooks."""
     some = sorted(course.submissions(ASSIGNMENT))[:9]  # the tenth is hostile
     copy = part(course, some, root)
     for number in range(LARGE - len(some)):
@@ -188,8 +188,9 @@ def large(course: Course, root: Path) -> str:
     held = ", ".join(f"{size:.0f} MiB after {done}" for done, size in memory.items())
     shutil.rmtree(copy.root)
     return (
-        f"A class of {LARGE:,} of whom many handed in the same: the driver reads and writes a "
-        f"hand-in in {each:.0f} ms and holds {held}. The class unchanged takes {again:.0f} s."
+        f"In a class of {LARGE:,} in which many submissions are equal, so that the workers are "
+        f"idle, the driver reads and writes a submission in {each:.0f} ms and holds {held}. "
+        f"Grading the unchanged class again takes {again:.0f} s."
     )
 
 
@@ -207,13 +208,13 @@ def isolation() -> float:
 
 
 def start() -> float:
-    """Seconds until the command has said what it can do, in the median."""
+    """The median of the seconds that the command takes to print its help."""
     command = [sys.executable, "-m", "autograder", "--help"]
     return statistics.median(run(command, Path.cwd())[0] for _ in range(5))
 
 
 def totals(course: Course, names: list[str]) -> dict[str, float | None]:
-    """Marks of honest students, by student; `None` for who was not graded."""
+    """Marks of honest students, by student; `None` for a student who was not graded."""
     entries = MarkBook(course.db_url, ASSIGNMENT).entries()
     return {
         name: entries[name].marks.total if name in entries else None  # nbgrader gave up before it
@@ -235,7 +236,7 @@ def main() -> None:
         course = released(students, scratch)
         names = sorted(course.submissions(ASSIGNMENT))
         ways = [f"ours, {jobs}" for jobs in sorted({1, cores})]
-        # Ours before and after, so that a machine which grows slower favours nobody.
+        # Ours runs before and after nbgrader, so that a machine that slows down favours neither.
         for turn, way in enumerate([*ways, "nbgrader", *ways[::-1]]):
             copy = part(course, names, scratch / f"{turn}", plain=way == "nbgrader")
             if way == "nbgrader":
@@ -247,7 +248,7 @@ def main() -> None:
             memory[way] = max(memory[way], highest)
             if way == f"ours, {cores}":
                 times["again"].append(ours(copy, cores)[0])
-            print(f"{way}: {len(names)} hand-ins in {seconds:.0f} s", flush=True)
+            print(f"{way}: {len(names)} submissions in {seconds:.0f} s", flush=True)
             shutil.rmtree(copy.root)
         pairs = {
             name: (theirs, marks[f"ours, {cores}"][name])
@@ -288,22 +289,24 @@ def table(
         [
             "# Grading",
             "",
-            f"`python -m benchmarks.grading --students {students}`: whole hand-ins of Assignment "
-            "2, five notebooks each, one in ten hostile. Gradebook and graded notebooks are "
-            "written by both, and the start of the programs counts.",
+            f"`python -m benchmarks.grading --students {students}`: whole submissions of "
+            "Assignment 2, five notebooks each, one in ten hostile. Both graders write the "
+            "gradebook and the graded notebooks, and the time until the programs have started "
+            "counts.",
             "",
-            f"{cores} cores, torch {torch.__version__}. Ours ran before and after nbgrader; its "
-            "times are means.",
+            f"{cores} cores, torch {torch.__version__}. Ours ran before and after nbgrader; the "
+            "table has the means of its times.",
             "",
-            "| way | hand-ins a minute | times nbgrader | memory, GiB |",
+            "| grader | submissions per minute | times nbgrader | memory, GiB |",
             "| --- | --- | --- | --- |",
             *rows,
             "",
-            f"Walls make an empty notebook {isolation():.0f} ms slower than a process without them "
-            f"(median of {REPEATS}); `python -m autograder --help` takes {start():.2f} s.",
+            f"The sandbox makes an empty notebook {isolation():.0f} ms slower than a process "
+            f"outside of it (median of {REPEATS}); `python -m autograder --help` takes "
+            f"{start():.2f} s.",
             "",
-            f"Honest hand-ins whose marks differ: {len(differ)}. "
-            f"Honest ones that nbgrader left ungraded: {lost}.",
+            f"Honest submissions whose marks differ: {len(differ)}. "
+            f"Honest submissions that nbgrader left ungraded: {lost}.",
             *(f"- {one}" for one in differ),
             "",
         ]

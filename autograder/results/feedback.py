@@ -1,6 +1,7 @@
-"""What goes back to students: nbgrader's feedback without hidden tests, and no markup of theirs.
+"""Makes the feedback pages for students: nbgrader's, without hidden tests and foreign markup.
 
-nbgrader prints each test cell as it was run, and passes on HTML and scripts that a student wrote.
+nbgrader alone would print each test cell as it was run, and pass on HTML and scripts that a student
+wrote.
 """
 
 import re
@@ -18,14 +19,14 @@ from autograder.course.folder import Course, reason
 from autograder.errors import CourseError
 
 BEGIN, END = "### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS"
-# What a browser shows and never runs.
+# A browser shows these types and never runs them.
 PICTURES = ("image/png", "image/jpeg")
 SHOWN = ("text/plain", *PICTURES)
 ATTACHMENT = re.compile(r"attachment:([^\s)\"'>]*)")
 
 
 class PlainFeedback(NbGraderPreprocessor):  # type: ignore[misc]
-    """The first step of `nbgrader generate_feedback`."""
+    """The first step of `nbgrader generate_feedback`: removes hidden tests and markup."""
 
     def preprocess(
         self, nb: NotebookNode, resources: dict[str, Any]
@@ -37,13 +38,13 @@ class PlainFeedback(NbGraderPreprocessor):  # type: ignore[misc]
 
 @pass_context
 def plain_markdown(context: Context, source: str) -> str:
-    """A text cell as HTML, for nbconvert's templates: tags in it are shown, not obeyed."""
+    """Render a text cell as HTML for nbconvert's templates; tags in it are shown as text."""
     attached = context.get("cell", {}).get("attachments", {})
     pictures = {name: content for name, content in attached.items() if {*content} <= {*PICTURES}}
     renderer = IPythonRenderer(
         allow_harmful_protocols=False, exclude_anchor_links=True, attachments=pictures
     )
-    # nbconvert gives up on a text that names what is not attached.
+    # nbconvert raises an error for a text that refers to a missing attachment.
     source = ATTACHMENT.sub(
         lambda found: found[0] if found[1] in pictures else f"missing:{found[1]}", source
     )
@@ -51,10 +52,13 @@ def plain_markdown(context: Context, source: str) -> str:
 
 
 def feedback(course: Course, assignment: str) -> Path:
-    """Write the pages of every graded student, and return the folder that holds them.
+    """Write the pages of every graded student.
+
+    Returns:
+        The folder with a folder for each student.
 
     Raises:
-        CourseError: nobody is graded, or a student's pages cannot be made.
+        CourseError: no student is graded, or the pages of a student cannot be made.
     """
     students = [path.parent.name for path in sorted(course.root.glob(f"autograded/*/{assignment}"))]
     if not students:
@@ -66,12 +70,12 @@ def feedback(course: Course, assignment: str) -> Path:
         if not result["success"]:
             failed.append(f"{student} ({reason(result)})")
     if failed:
-        raise CourseError(f"No feedback for {', '.join(failed)}; the others have theirs.")
+        raise CourseError(f"Feedback failed for {', '.join(failed)}; all other pages are written.")
     return course.root / "feedback"
 
 
 def _plain(cell: NotebookNode, number: int) -> NotebookNode:
-    """A cell of which nothing runs in a browser, with its grade but without its hidden tests."""
+    """The cell with its grade, without hidden tests and without anything that a browser runs."""
     if cell.cell_type == "raw":
         cell = new_code_cell(cell.source)  # type: ignore[no-untyped-call]
     about = cell.metadata.get("nbgrader")
@@ -100,8 +104,8 @@ def _plain_output(output: NotebookNode, hides: bool) -> NotebookNode:
         output.data = {kind: output.data[kind] for kind in SHOWN if kind in output.data}
         output.metadata = from_dict({})  # type: ignore[no-untyped-call]
     if output.output_type == "error" and hides:  # the traceback shows the test
-        said = f"{output.ename}: {output.evalue}"
+        line = f"{output.ename}: {output.evalue}"
         return new_output(  # type: ignore[no-untyped-call]
-            "error", ename=output.ename, evalue=output.evalue, traceback=[said]
+            "error", ename=output.ename, evalue=output.evalue, traceback=[line]
         )
     return output

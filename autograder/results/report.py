@@ -1,6 +1,6 @@
-"""How the class did: marks, exercises, misconceptions, what went wrong; as a page and as CSV.
+"""Reports on a class: marks, exercises, misconceptions and problems, as a page and as CSV.
 
-Everything that a student wrote is escaped: no script of theirs runs in the instructor's browser.
+Everything that students wrote is escaped, so that no script runs in the instructor's browser.
 """
 
 import statistics
@@ -24,22 +24,25 @@ from autograder.grading.records import Records
 from autograder.results.export import StudentRecord, defused, student_records
 from autograder.results.similar import similar
 
-# How a hidden test prints what it tells a student (`Verdict.report`).
+# `Verdict.report` prints this before each sentence for the student.
 SENTENCE = "- "
-# Share of the class at each end that discrimination compares (Kelley, 1939).
+# Discrimination compares this share of the class at the top and at the bottom (Kelley, 1939).
 END = 0.27
 SLOWEST = 20
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 
 
 @dataclass(frozen=True)
-class Item:
-    """How the class did in one exercise.
+class ItemStatistics:
+    """How the class did in one exercise, by the measures of item analysis.
 
     Args:
-        difficulty: mean share of its marks; 1 is easy.
-        discrimination: by how much the best quarter does better in it than the weakest; `None` for
-            a class too small to say.
+        exercise: its name.
+        out_of: its maximum, in marks.
+        mean: the mean of the marks.
+        difficulty: the mean as a share of the maximum; 1 is easy.
+        discrimination: the share of the maximum by which the best 27 % of the class are ahead of
+            the weakest 27 %; `None` if the class is too small.
     """
 
     exercise: str
@@ -50,7 +53,15 @@ class Item:
 
 
 def report(course: Course, assignment: str, out: Path) -> Path:
-    """Write `out`/report.html, and each of its tables as CSV.
+    """Write the report of a class.
+
+    Args:
+        course: the course folder.
+        assignment: the name of the assignment.
+        out: the folder for the page `report.html` and for each of its tables as CSV.
+
+    Returns:
+        The page.
 
     Raises:
         CourseError: nothing is graded yet.
@@ -58,12 +69,12 @@ def report(course: Course, assignment: str, out: Path) -> Path:
     found = [record for record in student_records(course, assignment) if record.exercises]
     if not found:
         raise CourseError(f"Nothing of {assignment} is graded in {course.root}: grade it first.")
-    made = items(found)
+    by_item = item_statistics(found)
     tables = {
         "class": _class(found),
-        "exercises": pd.DataFrame([vars(item) for item in made]).round(2),
+        "exercises": pd.DataFrame([vars(item) for item in by_item]).round(2),
         "misconceptions": misconceptions(course, assignment, len(found)),
-        **endings(Records(course.records, assignment)),
+        **problem_tables(Records(course.records, assignment)),
         "similar": similar(course, assignment),
     }
     for name, table in tables.items():
@@ -79,8 +90,8 @@ def report(course: Course, assignment: str, out: Path) -> Path:
         median=statistics.median(record.total for record in found),
         out_of=found[0].out_of,
         histogram=_histogram(found),
-        by_exercise=_by_exercise(made),
-        in_words=_in_words(made),
+        by_exercise=_by_exercise(by_item),
+        in_words=_in_words(by_item),
         tables={name: _rows(table) for name, table in tables.items()},
     )
     with atomic_write(out / "report.html") as temporary:
@@ -88,8 +99,8 @@ def report(course: Course, assignment: str, out: Path) -> Path:
     return out / "report.html"
 
 
-def items(found: Sequence[StudentRecord]) -> list[Item]:
-    """Every exercise, in the order of the assignment."""
+def item_statistics(found: Sequence[StudentRecord]) -> list[ItemStatistics]:
+    """The statistics of every exercise, in the order of the assignment."""
     ranked = sorted(found, key=lambda record: record.raw)
     end = round(END * len(ranked))
     exercises = {name: out_of for record in found for name, (_, out_of) in record.exercises.items()}
@@ -100,41 +111,43 @@ def items(found: Sequence[StudentRecord]) -> list[Item]:
         gap = statistics.fmean(marks[-end:]) - statistics.fmean(marks[:end]) if end else None
         difficulty = mean / out_of if out_of else 1.0
         discrimination = gap / out_of if gap is not None and out_of else None
-        made.append(Item(name, out_of, mean, difficulty, discrimination))
+        made.append(ItemStatistics(name, out_of, mean, difficulty, discrimination))
     return made
 
 
 def misconceptions(course: Course, assignment: str, students: int) -> pd.DataFrame:
-    """What hidden tests told students, the most frequent first: exercise, students, sentence."""
+    """The sentences of hidden tests with the number of students, the most frequent first."""
     told = Counter[tuple[str, str]]()
     for folder in sorted(course.root.glob(f"autograded/*/{assignment}")):
         told.update(
             {found for path in sorted(folder.glob("*.ipynb")) for found in _told(path)},
         )
     rows = [(exercise, count, sentence) for (exercise, sentence), count in told.most_common()]
-    return pd.DataFrame(rows, columns=["exercise", f"of {students}", "told"])
+    return pd.DataFrame(rows, columns=["exercise", f"of {students}", "sentence"])
 
 
-def endings(records: Records) -> dict[str, pd.DataFrame]:
-    """Exercises that were stopped, students that were refused, and what took longest."""
+def problem_tables(records: Records) -> dict[str, pd.DataFrame]:
+    """Tables of exercises that were stopped, of refused students, and of the slowest notebooks."""
     last = records.last_graded()
     stopped = [
-        (student, name, finding["state"], finding["sentence"])
+        (student, name, result["state"], result["sentence"])
         for (student, _), line in sorted(last.items())
-        for name, finding in line["exercises"].items()
-        if finding["state"] not in (State.GRADED, State.MISSING)
+        for name, result in line["exercises"].items()
+        if result["state"] not in (State.GRADED, State.MISSING)
     ]
     slowest = sorted(last.values(), key=lambda line: -line["seconds"])[:SLOWEST]
     times = [(line["student"], line["notebook"], round(line["seconds"], 1)) for line in slowest]
     return {
-        "stopped": pd.DataFrame(stopped, columns=["student", "exercise", "state", "why"]),
-        "refused": pd.DataFrame(sorted(records.last_refused().items()), columns=["student", "why"]),
+        "stopped": pd.DataFrame(stopped, columns=["student", "exercise", "state", "reason"]),
+        "refused": pd.DataFrame(
+            sorted(records.last_refused().items()), columns=["student", "reason"]
+        ),
         "slowest": pd.DataFrame(times, columns=["student", "notebook", "seconds"]),
     }
 
 
 def _told(path: Path) -> Iterator[tuple[str, str]]:
-    """Exercise and sentence of everything a graded notebook tells its student."""
+    """Exercise and sentence, for each sentence that hidden tests printed in a graded notebook."""
     for cell in read_notebook(path)["cells"]:
         about = cell["metadata"].get("nbgrader", {})
         if cell["cell_type"] == "code" and about.get("grade"):
@@ -164,7 +177,7 @@ def _class(found: Sequence[StudentRecord]) -> pd.DataFrame:
 
 
 def _histogram(found: Sequence[StudentRecord]) -> str:
-    """Totals as a PNG picture, for a data address."""
+    """A histogram of the totals, as a PNG in base64."""
     figure = Figure(figsize=(6, 2.5), layout="constrained")
     axes = figure.subplots()
     axes.hist(
@@ -176,8 +189,8 @@ def _histogram(found: Sequence[StudentRecord]) -> str:
     return _png(figure)
 
 
-def _by_exercise(made: Sequence[Item]) -> str:
-    """Difficulty and discrimination of each exercise as a PNG picture, for a data address."""
+def _by_exercise(made: Sequence[ItemStatistics]) -> str:
+    """A chart of the difficulty and discrimination of each exercise, as a PNG in base64."""
     figure = Figure(figsize=(7, 0.8 + 0.24 * len(made)), layout="constrained")
     axes = figure.subplots()
     rows = range(len(made))
@@ -202,14 +215,15 @@ def _by_exercise(made: Sequence[Item]) -> str:
     return _png(figure)
 
 
-def _in_words(made: Sequence[Item]) -> str:
-    """What the picture of the exercises shows."""
+def _in_words(made: Sequence[ItemStatistics]) -> str:
+    """The text alternative of the chart of the exercises."""
     hardest = min(made, key=lambda item: item.difficulty)
     easiest = max(made, key=lambda item: item.difficulty)
     return (
         f"Bars: mean share of the marks by exercise, from {hardest.difficulty:.0%} in "
-        f"{hardest.exercise} to {easiest.difficulty:.0%} in {easiest.exercise}; diamonds: how well "
-        "each tells students apart. The table of the exercises below has every value."
+        f"{hardest.exercise} to {easiest.difficulty:.0%} in {easiest.exercise}; diamonds: how "
+        "well each separates strong from weak students. The table of the exercises below has every "
+        "value."
     )
 
 
@@ -220,5 +234,5 @@ def _png(figure: Figure) -> str:
 
 
 def _rows(table: pd.DataFrame) -> dict[str, list[Any]]:
-    """Plain lists, which the template escapes."""
+    """A table as plain lists, whose texts the template escapes."""
     return {"head": list(table.columns), "body": table.fillna("").to_numpy().tolist()}

@@ -1,7 +1,7 @@
-"""Which hand-ins look alike, for a person to look at; nobody is ever marked by it.
+"""Finds submissions that look alike, for a person to compare; they do not affect any marks.
 
-Answers are compared by winnowed fingerprints of tokens (Schleimer, Wilkerson and Aiken, 2003), in
-which names, comments and layout do not count, and what was handed out does not either.
+Answers are compared by winnowed fingerprints of their tokens (Schleimer, Wilkerson and Aiken,
+2003). Names, comments, layout and the code that was handed out do not count.
 """
 
 from collections import Counter
@@ -16,17 +16,18 @@ from copydetect import CodeFingerprint
 
 from autograder.course.folder import Course, read_notebook
 
-# Of one's own code, what two hand-ins must share to be listed.
-LEAST = 0.8
-LEAST_SHARED = 200  # characters without layout, comments and names
+# Two submissions are listed if they share at least this part of the code of one of them, and at
+# least this number of characters (without layout, comments and names).
+LEAST_SHARE = 0.8
+LEAST_SHARED = 200
 LISTED = 30
-# Characters of filtered code: what is shorter than a line or two is alike in all right answers.
+# In characters of filtered code. Shorter pieces, of a line or two, are alike in all right answers.
 TOKENS, WINDOW = 40, 20
-LONGEST = 200_000  # characters of a hand-in that are looked at; real ones have a tenth
+LONGEST = 200_000  # characters of a submission that are read; real ones have a tenth of that
 
 
 def similar(course: Course, assignment: str) -> pd.DataFrame:
-    """Pairs of students whose answers look alike, the most similar first."""
+    """A table of pairs of students whose answers look alike, the most similar first."""
     released = _fingerprint(course.released(assignment), None)
     prints = {
         folder.parent.name: _fingerprint(folder, released)
@@ -35,7 +36,7 @@ def similar(course: Course, assignment: str) -> pd.DataFrame:
     students = list(prints)
     shared = overlaps(list(prints.values()))
     shares = shared / np.maximum([[one.token_coverage] for one in prints.values()], 1)
-    alike = (shared >= LEAST_SHARED) & (np.maximum(shares, shares.T) >= LEAST)
+    alike = (shared >= LEAST_SHARED) & (np.maximum(shares, shares.T) >= LEAST_SHARE)
     rows, others = np.nonzero(np.triu(alike, 1))
     pairs = [
         (students[one], students[other], *np.round([shares[one, other], shares[other, one]], 2))
@@ -47,9 +48,16 @@ def similar(course: Course, assignment: str) -> pd.DataFrame:
 
 
 def overlaps(prints: Sequence[CodeFingerprint]) -> np.ndarray[Any, np.dtype[np.int_]]:
-    """Characters of each (row) that are in each other (column): `copydetect.compare_files`.
+    """The number of characters of each submission that are also in each other one.
 
-    It compares one with all others at once, as a class has half a million pairs.
+    It equals what `copydetect.compare_files` finds for each pair, but compares a submission with
+    all others at once, because a large class has half a million pairs.
+
+    Args:
+        prints: the fingerprints of S submissions.
+
+    Returns:
+        The numbers, of shape (S, S); row i and column j have the characters of i that are in j.
     """
     times = Counter(key for one in prints for key in one.hashes)
     column = {key: at for at, key in enumerate(key for key, count in times.items() if count > 1)}
@@ -62,7 +70,7 @@ def overlaps(prints: Sequence[CodeFingerprint]) -> np.ndarray[Any, np.dtype[np.i
         places = sorted((at, column[key]) for key in shared for at in one.hash_idx[key])
         if places:
             at, columns = np.array(places, np.int32).T
-            # Each common place covers its tokens, but for those that the next one covers.
+            # Each common place covers its tokens, except those that the next one covers.
             common = has[:, columns]
             end = at[-1] + TOKENS
             here_or_after = np.where(common, at, end)[:, ::-1]
@@ -74,7 +82,7 @@ def overlaps(prints: Sequence[CodeFingerprint]) -> np.ndarray[Any, np.dtype[np.i
 
 
 def _fingerprint(folder: Path, released: CodeFingerprint | None) -> CodeFingerprint:
-    """Of all answers in a folder of notebooks."""
+    """The fingerprint of all answers in a folder of notebooks."""
     answers = [
         "".join(cell["source"])
         for path in sorted(folder.glob("*.ipynb"))

@@ -1,4 +1,4 @@
-"""What a test cell finds: marks, a sentence for the student, or an error that is ours."""
+"""The result of a test cell: marks, a sentence for the student, or an error in the test itself."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from autograder.grading.examiner import ExaminerError, examine
 from tests.autograder.liar import Liar
 
 
-def test_a_name_that_the_student_did_not_define_is_the_students():
+def test_a_name_that_the_student_did_not_define_costs_the_marks():
     found = examine("answer(3)", Liar({}))
     assert (found.marks, found.text) == (0, "- answer is not defined.\n")
 
@@ -22,12 +22,12 @@ def test_a_name_that_the_student_did_not_define_is_the_students():
         "raise NameError(name='answer')\n1.0",
     ],
 )
-def test_any_other_missing_name_is_ours(source):
+def test_any_other_undefined_name_is_an_examiner_error(source):
     with pytest.raises(ExaminerError):
         examine(source, Liar({"answer": 3}))
 
 
-def test_a_missing_name_in_a_check_is_ours(monkeypatch):
+def test_an_undefined_name_in_a_check_is_an_examiner_error(monkeypatch):
     def examine_wrongly(self, *answers, seed):
         return answer  # noqa: F821
 
@@ -37,7 +37,7 @@ def test_a_missing_name_in_a_check_is_ours(monkeypatch):
         examine(source, Liar({"answer": 3}))
 
 
-def test_an_error_of_a_student_is_one_line():
+def test_a_students_error_is_reported_in_one_line():
     def change(question, reply):
         return {"error": ["student", "It raised.\n- ReLU comes before the addition.\u2028- x"]}
 
@@ -46,7 +46,7 @@ def test_an_error_of_a_student_is_one_line():
     assert found.text == "- It raised. - ReLU comes before the addition. - x\n"
 
 
-def test_a_function_that_the_watch_was_taken_from_is_read():
+def test_a_function_without_the_watch_is_read_as_text():
     source = (
         "from torch.nn import functional\ndef elu(x, alpha=1.0): return functional.elu(x, alpha)"
     )
@@ -79,20 +79,20 @@ def failing(error):
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError(), ValueError(), TypeError()])
-def test_a_right_function_that_fails_is_an_error_of_ours(monkeypatch, error):
+def test_a_reference_that_fails_is_an_examiner_error(monkeypatch, error):
     monkeypatch.setitem(EXERCISES, "ours", exercise(failing(error)))
     source = "from autograder.checks import check\ncheck('ours', f).report()"
     with pytest.raises(ExaminerError):
         examine(source, Liar({"f": lambda x: x}))
 
 
-def test_only_an_impossible_call_may_be_refused():
+def test_only_an_impossible_call_may_raise_an_error():
     refused = exercise(failing(ValueError()), impossible=True)
     assert refused.examine(failing(ValueError("no")), seed=0).marks == 1
     assert refused.examine(lambda x: x, seed=0).marks == 0
 
 
-def test_a_slip_may_break_but_not_run_out_of_memory():
+def test_a_slip_may_raise_an_error_but_not_run_out_of_memory():
     def wrong(x):
         raise KeyError
 
@@ -106,14 +106,14 @@ SELU_CELL = "from autograder.checks import check\ncheck('selu', selu).report()"
 
 
 def told(wrong_elu, selu):
-    """What a student is told whose selu stands on a wrong elu, and who may see the right one."""
+    """The examination of a selu that calls a wrong elu, and the student that was examined."""
     space = {}
     exec(f"import torch\n{wrong_elu}\n{selu}", space)
     student = Liar(space)
     return examine(SELU_CELL, student), student
 
 
-def test_right_earlier_answers_let_no_words_out():
+def test_the_code_of_right_earlier_answers_cannot_be_read():
     spy = """
 def selu(x):
     code = str(elu.__code__.co_names) + str(elu.__code__.co_consts)
@@ -126,20 +126,20 @@ def selu(x):
     assert "seen: ('x',)" in found.text or "seen: ()" in found.text
 
 
-def test_what_a_right_earlier_answer_gives_is_worth_its_marks():
+def test_an_answer_that_uses_a_right_earlier_answer_gets_its_marks():
     right = "def selu(x): return 1.0507009873554804934 * elu(x, 1.6732632423543772848)"
     found, student = told("def elu(x, alpha=1.0): return x", right)
     assert student.knows_answers
     assert found.marks == EXERCISES["selu"].points
 
 
-def test_right_earlier_answers_are_not_sent_where_nobody_looks_for_them():
+def test_right_earlier_answers_are_sent_only_if_they_are_used():
     student = Liar({"selu": lambda x: x})
     examine(SELU_CELL, student)
     assert not student.knows_answers
 
 
-def test_known_sentences_are_said_after_right_answers_were_sent():
+def test_known_sentences_are_still_printed_after_right_answers_were_sent():
     selu = "def selu(x): return 1.0507009873554804934 * elu(x)"
     found, _ = told("def elu(x, alpha=1.0): return x * 0", selu)
     known = EXERCISES["selu"].sentences

@@ -1,4 +1,4 @@
-"""A student's marks become true at once, or not at all."""
+"""All marks of a student enter the gradebook together, or none of them."""
 
 import sqlite3
 
@@ -14,7 +14,7 @@ class KilledError(Exception):
 
 
 class KillsInTheMiddle(dict):
-    """Graded notebooks of which the second is the end."""
+    """Graded notebooks of which the second kills the writer."""
 
     def get(self, name, default=None):
         if self.setdefault("asked", 0):
@@ -28,7 +28,7 @@ def book(graded):
     return MarkBook(graded.course.db_url, ASSIGNMENT)
 
 
-def test_who_is_stopped_while_writing_leaves_nothing_of_a_student(graded, book):
+def test_a_writer_that_is_stopped_leaves_nothing_of_a_student(graded, book):
     with pytest.raises(KilledError):
         book.enter("late_starter", "", KillsInTheMiddle(), graded.course.late_policy())
     assert "late_starter" not in book.entries()
@@ -36,21 +36,21 @@ def test_who_is_stopped_while_writing_leaves_nothing_of_a_student(graded, book):
         assert "late_starter" not in {student.id for student in gradebook.students}
 
 
-def test_entries_of_one_are_those_of_the_class(graded, book):
+def test_the_entry_of_one_student_is_that_of_the_class(graded, book):
     entries = book.entries()
     assert len(entries) > 5
     for student, entry in entries.items():
         assert book.entries(student) == {student: entry}
 
 
-def test_points_are_listed_by_notebook_in_their_order(book):
+def test_points_are_listed_in_the_order_of_the_notebooks(book):
     points = book.points()
     assert list(points) == sorted(points)
     assert sum(sum(of_book.values()) for of_book in points.values()) == 100
     assert next(iter(points["3_residual_and_se"])) == "plain_block"
 
 
-def test_the_last_copies_are_kept(tmp_path):
+def test_the_newest_copies_are_kept(tmp_path):
     sqlite3.connect(tmp_path / "gradebook.db").close()
     (tmp_path / "gradebook.db").touch()
     for _ in range(BACKUPS + 3):

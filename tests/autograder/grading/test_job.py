@@ -26,13 +26,13 @@ def test_the_same_job_has_the_same_key():
         {"sandbox": False},
     ],
 )
-def test_whatever_may_change_marks_changes_the_key(change):
+def test_everything_that_may_change_the_marks_changes_the_key(change):
     assert replace(JOB, **change).key != JOB.key
 
 
 @pytest.fixture
 def copied(tmp_path, monkeypatch):
-    """Our packages in another place, to change them."""
+    """A copy of our packages, to change."""
     for name, folder in jobs.PACKAGES.items():
         shutil.copytree(folder, tmp_path / name)
         monkeypatch.setitem(jobs.PACKAGES, name, tmp_path / name)
@@ -42,7 +42,7 @@ def copied(tmp_path, monkeypatch):
 
 
 def changed_by(path):
-    """The exercises whose key a change in a file changes."""
+    """The exercises whose key changes with a file."""
     exercises = ("leaky_relu", "vgg_block", "basic_block", "dense_layer", "predict")
     job = {name: replace(JOB, cells=(Cell("", name),)) for name in exercises}
     before = {name: one.key for name, one in job.items()}
@@ -64,5 +64,7 @@ def changed_by(path):
         ),
     ],
 )
-def test_a_changed_test_changes_the_notebooks_that_it_marks(copied, file, exercises):
+def test_a_changed_file_changes_the_keys_of_the_exercises_that_depend_on_it(
+    copied, file, exercises
+):
     assert changed_by(copied / file) == exercises

@@ -1,4 +1,4 @@
-"""Whole notebooks in the sandbox: what a hand-in does costs it its own marks, and nothing else."""
+"""Whole notebooks in the sandbox: a submission can lose its own marks, and can do nothing else."""
 
 import nbformat
 import pytest
@@ -22,7 +22,7 @@ LIMITS = {"cell_cpu_seconds": 4, "cell_wall_seconds": 8, "memory_mib": 500, "out
 
 @pytest.fixture
 def executed(original, tmp_path):
-    """Executes notebook 3 with cells replaced; gives marks by exercise, and what was printed."""
+    """Executes notebook 3 with some cells replaced; returns marks and outputs, by exercise."""
     source = nbformat.read(original.notebooks(ASSIGNMENT)[2], as_version=4)
 
     def grade(**answers):
@@ -51,7 +51,7 @@ BREAKING = {
     "sleeps": "import time\ntime.sleep(1000)",
     "takes memory": "x = bytearray(10**12)",
     "recurses": "def f(): f()\nf()",
-    "is no Python": "class Bottleneck(",
+    "is not Python": "class Bottleneck(",
     "floods": "while True: print('x' * 10_000)",
     "forks": "import os\nwhile True: os.fork()",
 }
@@ -73,7 +73,7 @@ class Bottleneck(nn.Module):
 
 
 @pytest.mark.parametrize("name", ["ends its process", "loops", "takes memory", "crashes"])
-def test_a_class_that_breaks_when_it_is_tested_costs_its_own_exercise(executed, name):
+def test_a_class_that_breaks_during_its_test_costs_its_own_exercise(executed, name):
     source = IN_THE_TEST.format(BREAKING[name].replace("\n", "\n        "))
     marks, _ = executed(bottleneck_answer=source)
     assert marks == FULL | {"bottleneck": 0}
@@ -127,15 +127,15 @@ def test_a_cheat_earns_nothing(executed, source):
 
 
 @pytest.fixture
-def unread(monkeypatch):
-    """Cells are not read for what reaches into the process: only walls are left."""
+def without_static_analysis(monkeypatch):
+    """Without the static analysis of cells, so that only the sandbox protects the tests."""
     monkeypatch.setattr("autograder.grading.nbgrader_steps.run_in_another_process", run_here)
     monkeypatch.setattr("autograder.grading.run_job.tampering", lambda *_: "")
 
 
 @pytest.mark.parametrize("source", CHEATS.values(), ids=CHEATS.keys())
-@pytest.mark.usefixtures("unread")
-def test_a_cheat_whose_text_is_not_read_earns_nothing(executed, source):
+@pytest.mark.usefixtures("without_static_analysis")
+def test_a_cheat_without_static_analysis_earns_nothing(executed, source):
     marks, _ = executed(bottleneck_answer=source)
     assert marks["bottleneck"] <= 0.25
 
@@ -148,7 +148,7 @@ def test_a_cell_that_reaches_into_the_process_is_not_run(executed):
     assert "'ran" not in told["bottleneck_answer"]
 
 
-# The watch is switched off by what it is called from, and the block is the library's.
+# The student's code switches off the watch in the frame that calls it, then uses a library's block.
 UNWATCHED = """
 import sys
 from torchvision.models.resnet import BasicBlock as Theirs
@@ -165,14 +165,14 @@ class Bottleneck(nn.Module):
 """
 
 
-@pytest.mark.usefixtures("unread")
-def test_a_library_is_found_without_the_watch(executed):
+@pytest.mark.usefixtures("without_static_analysis")
+def test_a_librarys_block_is_found_without_the_watch(executed):
     marks, told = executed(bottleneck_answer=UNWATCHED)
     assert marks == FULL | {"bottleneck": 0}
     assert "gets its answer from torchvision" in told["bottleneck"]
 
 
-# The words are spelt backwards, or the walk would find itself.
+# The words are spelled backwards, because the walk would find its own text otherwise.
 WALK = """
 import gc, sys
 def walk():
@@ -206,7 +206,7 @@ class Bottleneck(nn.Module):
 )
 
 
-@pytest.mark.usefixtures("unread")
+@pytest.mark.usefixtures("without_static_analysis")
 def test_a_walk_through_frames_and_objects_finds_neither_secret_nor_tests(executed, monkeypatch):
     monkeypatch.setenv(secret.VARIABLE, "secret at large")
     _, told = executed(

@@ -14,7 +14,7 @@ def records(tmp_path):
     return Records(tmp_path, "assignment2")
 
 
-def test_a_result_is_found_again(records):
+def test_a_saved_result_is_found(records):
     records.save("key", JOB, RESULT)
     assert records.find("key") == RESULT
     assert records.cells("key") == JOB.cells
@@ -34,7 +34,7 @@ def test_after_an_examiners_error_a_test_runs_again_and_can_be_replayed(records)
     assert records.cells("key") == JOB.cells
 
 
-def test_the_history_says_what_was_graded_with_what(records):
+def test_the_history_holds_results_limits_and_versions(records):
     records.log_graded("ada", "3_residual_and_se", "key", JOB, RESULT)
     [line] = records.history()
     assert line["exercises"]["basic_block"] == {
@@ -49,7 +49,7 @@ def test_the_history_says_what_was_graded_with_what(records):
     assert line["sandbox"] is True
 
 
-def test_a_line_that_a_kill_cut_short_costs_that_line_only(records):
+def test_a_line_that_was_cut_short_does_not_affect_the_others(records):
     records.log_written("ada", {"timestamp": "1"}, {}, {})
     history = records.folder / "history.jsonl"
     history.write_text(history.read_text() + '{"student": "bob", "wri')
@@ -57,17 +57,17 @@ def test_a_line_that_a_kill_cut_short_costs_that_line_only(records):
     assert set(records.last_written()) == {"ada", "eve"}
 
 
-def test_who_was_refused_and_graded_later_is_not_refused(records):
+def test_a_student_who_is_graded_later_is_not_refused_any_more(records):
     records.log_refused("ada", "Her file is empty.")
     records.log_refused("bob", "His file is empty.")
     records.log_written("ada", {}, {}, {})
     assert records.last_refused() == {"bob": "His file is empty."}
 
 
-def test_a_notebook_that_was_not_handed_in_has_its_verdicts_too(records):
+def test_a_notebook_that_was_not_handed_in_has_results_too(records):
     missing = ExerciseResult(State.MISSING, 0.0, "The notebook is not handed in.", 7)
     graded = {"3_residual_and_se": ("key", JOB, RESULT)}
     records.log_written("ada", {}, graded, {"5_assemble_and_train": {"predict": missing}})
-    verdicts = records.last_graded()
-    assert verdicts["ada", "3_residual_and_se"]["key"] == "key"
-    assert verdicts["ada", "5_assemble_and_train"]["exercises"]["predict"]["state"] == "missing"
+    graded_last = records.last_graded()
+    assert graded_last["ada", "3_residual_and_se"]["key"] == "key"
+    assert graded_last["ada", "5_assemble_and_train"]["exercises"]["predict"]["state"] == "missing"

@@ -1,4 +1,4 @@
-"""Every way in which an exercise can end, with a real student process."""
+"""Every state in which an exercise can end, with a real student process."""
 
 import json
 import pickle
@@ -28,14 +28,14 @@ TEST = (
 
 
 def results(*cells, sandbox=True, **limits):
-    """The result of a notebook of these cells, and an exercise after them that is right."""
+    """The result of a notebook with these cells and, after them, an exercise that is right."""
     sources = [cell if isinstance(cell, Cell) else Cell(cell) for cell in cells]
     exercise = (Cell(RIGHT, answers=True), Cell(TEST, "global_average_pool"))
     return run_job(Job((*sources, *exercise), {}, replace(LIMITS, **limits), "secret", sandbox))
 
 
-def ended(answer, *, untouched=False, test=TEST, sandbox=True):
-    """How the exercise ends, and another after it that is right."""
+def graded(answer, *, untouched=False, test=TEST, sandbox=True):
+    """The result and output of an exercise. Another one after it must be graded as right."""
     cells = (
         Cell("import torch"),
         Cell(answer, answers=True, untouched=untouched),
@@ -53,14 +53,14 @@ def ended(answer, *, untouched=False, test=TEST, sandbox=True):
 
 @pytest.mark.parametrize("sandbox", [True, False], ids=["in the sandbox", "trusted"])
 def test_a_right_answer_is_graded(sandbox):
-    finding, _ = ended(RIGHT, sandbox=sandbox)
-    assert (finding.state, finding.marks, finding.sentence) == (State.GRADED, 2.0, "")
+    found, _ = graded(RIGHT, sandbox=sandbox)
+    assert (found.state, found.marks, found.sentence) == (State.GRADED, 2.0, "")
 
 
 ENDS = {
     "wrong": ("def global_average_pool(x):\n    return x.sum((2, 3))", State.GRADED, ""),
     "raises": (INSIDE + "raise KeyError('x')", State.FAILED, "raised KeyError"),
-    "no Python": ("def global_average_pool(x:", State.NOT_RUNNABLE, "SyntaxError"),
+    "is not Python": ("def global_average_pool(x:", State.NOT_RUNNABLE, "SyntaxError"),
     "stops": ("1 / 0\n" + RIGHT, State.NOT_RUNNABLE, "ZeroDivisionError"),
     "loops": (INSIDE + "while True: pass", State.OUT_OF_TIME, "2 seconds of processor time"),
     "sleeps": (INSIDE + "import time; time.sleep(60)", State.OUT_OF_TIME, "more than 10 seconds"),
@@ -80,26 +80,26 @@ ENDS = {
 
 
 @pytest.mark.parametrize(("answer", "state", "sentence"), ENDS.values(), ids=ENDS.keys())
-def test_every_end_has_its_state_and_a_sentence_for_the_student(answer, state, sentence):
-    finding, shown = ended(answer)
-    assert finding.state is state
-    assert finding.marks < 2
-    assert sentence in finding.sentence
-    assert finding.sentence in shown.replace("\\'", "'")
+def test_each_end_has_its_state_and_a_sentence_for_the_student(answer, state, sentence):
+    found, shown = graded(answer)
+    assert found.state is state
+    assert found.marks < 2
+    assert sentence in found.sentence
+    assert found.sentence in shown.replace("\\'", "'")
 
 
-def test_an_answer_as_it_was_handed_out_is_missing():
-    finding, shown = ended(
+def test_an_untouched_answer_is_missing():
+    found, shown = graded(
         "def global_average_pool(x):\n    raise NotImplementedError", untouched=True
     )
-    assert (finding.state, finding.marks) == (State.MISSING, 0)
+    assert (found.state, found.marks) == (State.MISSING, 0)
     assert "It is not answered." in shown
 
 
 @pytest.mark.parametrize("test", ["1 / 0", "'full marks'", "x = 2", "import nowhere\n2.0"])
-def test_a_test_that_fails_by_its_own_fault_gives_neither_zero_nor_marks(test):
-    finding, shown = ended(RIGHT, test=test)
-    assert (finding.state, finding.marks) == (State.EXAMINER_ERROR, None)
+def test_a_test_that_itself_fails_leaves_the_exercise_to_a_person(test):
+    found, shown = graded(RIGHT, test=test)
+    assert (found.state, found.marks) == (State.EXAMINER_ERROR, None)
     assert "execute_result" not in shown
     assert "a person will look at it" in shown
 
@@ -108,9 +108,9 @@ def test_the_limits_of_a_notebook_hold_over_all_its_processes():
     crash = "import os, time\ntime.sleep(0.6)\nos._exit(0)"
     result = results(*[crash] * 50, notebook_wall_seconds=2)
     assert 0 < str(result.outputs).count("ended its own process") < 8  # each twice
-    finding = result.exercises["global_average_pool"]
-    assert (finding.state, finding.marks) == (State.OUT_OF_TIME, 0)
-    assert finding.sentence == "The notebook took more than 2 seconds."
+    found = result.exercises["global_average_pool"]
+    assert (found.state, found.marks) == (State.OUT_OF_TIME, 0)
+    assert found.sentence == "The notebook took more than 2 seconds."
     assert "more than 2 seconds" in str(result.outputs[-3])
 
 
@@ -128,7 +128,7 @@ def test_a_cell_that_a_limit_stopped_is_not_replayed():
     assert result.exercises["global_average_pool"].marks == 2
 
 
-def test_cells_that_did_no_harm_are_replayed():
+def test_cells_that_ran_to_their_end_are_replayed():
     result = results("x = 2", "1 / 0", "import os; os._exit(0)", "print('x', x)")
     assert "x 2" in str(result.outputs[3])
 
@@ -146,33 +146,33 @@ KILL = "import os; os.kill(os.getpid(), 9)"
 
 
 @pytest.mark.parametrize("answer", [KILL, INSIDE + KILL], ids=["a cell", "a test"])
-def test_who_is_killed_twice_from_outside_waits_for_a_person(answer):
+def test_an_answer_that_is_killed_twice_from_outside_is_left_to_a_person(answer):
     result = results(Cell(answer, answers=True), Cell(TEST, "killed"), sandbox=False)
-    finding = result.exercises["killed"]
-    assert (finding.state, finding.marks) == (State.EXAMINER_ERROR, None)
-    assert "was killed from outside" in finding.sentence
+    found = result.exercises["killed"]
+    assert (found.state, found.marks) == (State.EXAMINER_ERROR, None)
+    assert "was killed from outside" in found.sentence
     assert result.outputs[1][-1]["ename"] == EXAMINER_ERROR
     assert result.exercises["global_average_pool"].marks == 2
 
 
-def test_what_misses_a_cell_that_was_killed_waits_for_a_person():
+def test_an_answer_that_misses_a_killed_cell_is_left_to_a_person():
     cells = [KILL, Cell("x = 1", answers=True), Cell(TEST, "without help")]
     assert results(*cells, sandbox=False).exercises["without help"].state is State.EXAMINER_ERROR
 
 
 @pytest.mark.parametrize("first", ["", INSIDE], ids=["a cell", "a test"])
-def test_who_is_killed_once_from_outside_is_graded(tmp_path, first):
+def test_an_answer_that_is_killed_once_from_outside_is_graded(tmp_path, first):
     seen = tmp_path / "seen"
     once = f"import os, pathlib; seen = pathlib.Path({str(seen)!r})"
     once += "; seen.exists() or (seen.touch(), os.kill(os.getpid(), 9))"
     answer = f"{first}{once}\n    return x.mean((2, 3))" if first else f"{once}\n{RIGHT}"
     result = results(Cell(answer, answers=True), Cell(TEST, "killed"), sandbox=False)
-    assert [finding.marks for finding in result.exercises.values()] == [2, 2]
+    assert [found.marks for found in result.exercises.values()] == [2, 2]
     assert seen.exists()
 
 
 def test_a_result_is_read_without_pytorch():
-    """By the driver, in which no notebook is run."""
+    """The driver reads results without running notebooks."""
     result = results("import os\nos._exit(0)", "1 / 0")
     assert [output["ename"] for [output, *_] in result.outputs[:2]] == [
         "crashed",

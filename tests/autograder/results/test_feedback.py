@@ -17,7 +17,7 @@ BOOK = "3_residual_and_se"
 
 
 def evil_cells():
-    """What a student may put into a notebook to run in somebody else's browser."""
+    """What a student may write into a notebook so that it runs in another person's browser."""
     outputs = [
         new_output("display_data", {"text/html": SCRIPT}),
         new_output("display_data", {"application/javascript": "window.stolen = 1"}),
@@ -67,7 +67,7 @@ class Scripts(HTMLParser):
 
 @pytest.fixture(scope="module")
 def pages(graded):
-    """Feedback of the class, one of whom wrote scripts into a notebook."""
+    """The feedback of a class in which one student wrote scripts into a notebook."""
     path = graded.course.root / "autograded" / "untouched" / ASSIGNMENT / f"{BOOK}.ipynb"
     before = path.read_text("utf-8")
     book = nbformat.read(path, as_version=4)
@@ -91,17 +91,17 @@ def test_every_graded_student_gets_a_page_for_each_notebook(graded, pages):
             assert "Score" in page(pages, student, path.stem)
 
 
-def test_the_sentences_of_mistakes_come_back(pages):
+def test_pages_name_the_mistakes(pages):
     assert "comes before the addition" in page(pages, "slips")
 
 
-def test_no_hidden_test_comes_back(graded, pages):
+def test_pages_hold_no_hidden_test(graded, pages):
     tests = [secret for secret in gather(graded.course) if "hidden tests" in secret.origin]
     assert tests
     assert search(pages, tests) == []
 
 
-def test_an_error_in_a_hidden_test_comes_back_without_its_lines(graded, pages):
+def test_an_error_in_a_hidden_test_is_shown_without_the_tests_lines(graded, pages):
     text = page(pages, "untouched")
     assert "NotImplementedError" in text
     assert "checks import check" not in text
@@ -116,6 +116,6 @@ def test_nothing_that_a_student_wrote_runs_in_a_browser(pages):
     assert "<strong>bold</strong>" in page(pages, "untouched")
 
 
-def test_without_grades_there_is_nothing_to_send_back(original, tmp_path):
+def test_feedback_without_grades_is_refused(original, tmp_path):
     with pytest.raises(CourseError, match="grade it first"):
         feedback(Course.at(original.staged(tmp_path / "course").root), ASSIGNMENT)

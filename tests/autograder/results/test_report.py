@@ -8,7 +8,7 @@ from autograder.errors import CourseError
 from autograder.grading.job import ExerciseResult, Job, NotebookResult, State
 from autograder.grading.records import Records
 from autograder.results.export import StudentRecord
-from autograder.results.report import endings, items, misconceptions, report
+from autograder.results.report import item_statistics, misconceptions, problem_tables, report
 from autograder.sandbox.limits import Limits
 from tests.autograder.conftest import ASSIGNMENT
 
@@ -20,7 +20,7 @@ def record(student, **marks):
 
 @pytest.fixture
 def class_of_eight():
-    """`easy` is right for all; `hard` only for the better half; `odd` for the weaker half."""
+    """All get `easy` right, only the better half `hard`, and only the weaker half some of `odd`."""
     return [
         record(f"student{number}", easy=4.0, hard=4.0 * (number > 3), odd=1.0 * (number <= 3))
         for number in range(8)
@@ -28,17 +28,17 @@ def class_of_eight():
 
 
 def test_difficulty_is_the_mean_share_of_the_marks(class_of_eight):
-    easy, hard, odd = items(class_of_eight)
+    easy, hard, odd = item_statistics(class_of_eight)
     assert (easy.difficulty, hard.difficulty, odd.difficulty) == (1, 0.5, 0.125)
 
 
 def test_discrimination_compares_the_best_with_the_weakest(class_of_eight):
-    easy, hard, odd = items(class_of_eight)
+    easy, hard, odd = item_statistics(class_of_eight)
     assert (easy.discrimination, hard.discrimination, odd.discrimination) == (0, 1, -0.25)
 
 
-def test_one_student_alone_does_not_discriminate():
-    assert items([record("ada", easy=4.0)])[0].discrimination is None
+def test_a_single_student_gives_no_discrimination():
+    assert item_statistics([record("ada", easy=4.0)])[0].discrimination is None
 
 
 def graded_notebook(folder, sentence, copies=1):
@@ -83,7 +83,7 @@ def test_the_page_and_its_tables_are_written_and_scripts_are_escaped(course, mon
     }
 
 
-def test_what_was_stopped_refused_or_slow_is_listed(tmp_path):
+def test_stopped_exercises_refused_students_and_slow_notebooks_are_listed(tmp_path):
     kept = Records(tmp_path, ASSIGNMENT)
     job = Job((), {}, Limits(), "")
     slow = ExerciseResult(State.OUT_OF_TIME, 0.0, "It took more than 300 seconds.", 1)
@@ -93,7 +93,7 @@ def test_what_was_stopped_refused_or_slow_is_listed(tmp_path):
     )
     kept.log_graded("bob", "3", "key", job, NotebookResult([], {"basic_block": fine}, 2.0))
     kept.log_refused("eve", "3.ipynb is empty.")
-    tables = {name: table.to_numpy().tolist() for name, table in endings(kept).items()}
+    tables = {name: table.to_numpy().tolist() for name, table in problem_tables(kept).items()}
     assert tables == {
         "stopped": [["ada", "basic_block", "out of time", "It took more than 300 seconds."]],
         "refused": [["eve", "3.ipynb is empty."]],
@@ -101,7 +101,7 @@ def test_what_was_stopped_refused_or_slow_is_listed(tmp_path):
     }
 
 
-def test_nothing_graded_is_said(course, monkeypatch, tmp_path):
+def test_a_class_without_grades_is_refused(course, monkeypatch, tmp_path):
     monkeypatch.setattr("autograder.results.report.student_records", lambda *_: [])
     with pytest.raises(CourseError, match="grade it first"):
         report(course, ASSIGNMENT, tmp_path)

@@ -37,17 +37,17 @@ def test_overlaps_are_those_of_copydetect():
 
 
 @pytest.mark.parametrize("students", [0, 1])
-def test_nobody_is_like_nobody(course, students):
+def test_a_class_of_none_or_one_has_no_pairs(course, students):
     for number in range(students):
-        hand_in(course, f"student{number}", LINES)
+        submit(course, f"student{number}", LINES)
     assert similar(course, ASSIGNMENT).empty
 
 
-def test_who_wrote_the_same_is_listed_and_who_did_not_is_not(course):
+def test_only_students_with_the_same_answers_are_listed(course):
     for student, lines in {"ada": LINES, "bob": LINES[:2], "eve": LINES}.items():
-        hand_in(course, student, lines)
+        submit(course, student, lines)
     renamed = [line.replace("x", "other") + "  # mine" for line in LINES]
-    hand_in(course, "zoe", renamed)
+    submit(course, "zoe", renamed)
     listed = similar(course, ASSIGNMENT).to_numpy().tolist()
     assert listed[0] == ["ada", "eve", 1, 1]
     assert {*map(tuple, (pair[:2] for pair in listed))} == {
@@ -57,12 +57,12 @@ def test_who_wrote_the_same_is_listed_and_who_did_not_is_not(course):
     }
 
 
-def test_endless_answers_are_read_in_part(course):
-    hand_in(course, "ada", LINES * 20_000)
+def test_only_the_start_of_endless_answers_is_read(course):
+    submit(course, "ada", LINES * 20_000)
     assert similar(course, ASSIGNMENT).empty
 
 
-def hand_in(course, student, lines):
+def submit(course, student, lines):
     cell = new_code_cell("\n".join(lines))
     cell.metadata["nbgrader"] = {"solution": True, "grade_id": "f_answer"}
     folder = course.root / "autograded" / student / ASSIGNMENT
