@@ -106,6 +106,7 @@ def peer(name: str, source: str) -> nn.Module:
 
 
 def images_for(name: str) -> Tensor:
+    """Random images (BATCH, 3, H, H), H being the card's input size or `LARGEST_INPUT`."""
     side = min(convnets.card(name).input_size, LARGEST_INPUT)
     return torch.randn(BATCH, 3, side, side)
 
@@ -169,6 +170,7 @@ def main(
         list[int] | None, typer.Option(help="numbers of threads; one and all by default")
     ] = None,
 ) -> None:
+    """Measure the networks and write the tables."""
     if unknown := [name for name in names or () if name not in MEMBERS]:
         raise typer.BadParameter(
             f"neither torchvision nor timm has {', '.join(unknown)}; choose from "

@@ -63,9 +63,6 @@ class Card:
 def register(builder: Callable[Arguments, Network]) -> Callable[Arguments, Network]:
     """Register a function as the builder of the architecture that has the function's name.
 
-    >>> @register  # doctest: +SKIP
-    ... def resnet50(num_classes: int = 1000, in_channels: int = 3) -> ResNet: ...
-
     Args:
         builder: makes the network; the defaults of its arguments are those of the card.
 

@@ -93,6 +93,7 @@ class BottleneckLayer(DenseLayer):
         self.conv2 = nn.Conv2d(mid_channels, growth_rate, 3, padding=1, bias=False)
 
     def first_convolution(self, in_channels: int, growth_rate: int) -> nn.Conv2d:
+        """The 1x1 convolution after the first batch norm."""
         return nn.Conv2d(in_channels, 4 * growth_rate, 1, bias=False)
 
     def forward(self, maps: list[Tensor]) -> Tensor:

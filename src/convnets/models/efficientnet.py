@@ -110,6 +110,7 @@ class MBConv(InvertedResidual):
         self.drop = StochasticDepth(drop) if self.has_shortcut else nn.Identity()
 
     def residual(self, x: Tensor) -> Tensor:
+        """The residual branch with its gate; shapes are those of the block."""
         return self.drop(self.project(self.gate(self.depthwise(self.expand(x)))))
 
 

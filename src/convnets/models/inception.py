@@ -41,6 +41,7 @@ class Conv:
     """Pad to keep the size; the figures mark a convolution without padding with V."""
 
     def __call__(self, in_channels: int) -> tuple[nn.Module, int]:
+        """The layer, and its number of output channels."""
         padding = None if self.padded else 0
         layer = conv_norm_relu(
             in_channels, self.out_channels, self.kernel_size, self.stride, padding, eps=1e-3

@@ -67,6 +67,7 @@ class Residual:
     relu: bool = True
 
     def __call__(self, in_channels: int) -> tuple[nn.Module, int]:
+        """The layer, and its number of output channels."""
         return ScaledResidual(in_channels, self.branches, self.scale, self.relu), in_channels
 
 

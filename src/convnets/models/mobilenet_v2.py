@@ -87,6 +87,7 @@ class InvertedResidual(nn.Module):
         self.has_shortcut = stride == 1 and in_channels == out_channels
 
     def residual(self, x: Tensor) -> Tensor:
+        """The residual branch; shapes are those of the block."""
         return self.project(self.depthwise(self.expand(x)))
 
     def forward(self, x: Tensor) -> Tensor:
