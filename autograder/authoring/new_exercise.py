@@ -214,7 +214,7 @@ $upper = FunctionExercise(
     _$name,
     _calls,
     {"values": $points},
-    slips=(),  # WRITE ME: common mistakes, each with its sentence
+    mistakes=(),  # WRITE ME: common mistakes, each with its sentence
 )
 
 EXERCISES = ($upper,)

@@ -39,7 +39,7 @@ DIFFERENCES = 6
 PARTS = ("shapes", "parameters", "values", "gradients", "modes")
 # Standard deviation of the inputs: large enough to tell ReLU from ReLU6.
 SCALE = 4.0
-# (N, H, W). Layers are matched on the first; the others have one image, odd and non-square sizes.
+# (N, H, W). Layers are matched on the first; the others are odd, not square, or a single image.
 SIZES = ((2, 8, 8), (1, 7, 7), (3, 6, 9), (2, 11, 5))
 
 

@@ -55,7 +55,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Slip:
+class WrongFunction:
     """A common mistake.
 
     Args:
@@ -77,7 +77,7 @@ class FunctionExercise:
         reference: the correct function.
         calls: makes the calls, given a random generator.
         marks: the marks of each part.
-        slips: the known mistakes.
+        mistakes: the known mistakes.
         forbidden: operators of PyTorch that the function must not call.
         builds_on: reference versions of earlier answers that the function may call, by name.
     """
@@ -87,7 +87,7 @@ class FunctionExercise:
     reference: Callable[..., Any]
     calls: Callable[[Generator], list[Call]]
     marks: Mapping[str, float]
-    slips: tuple[Slip, ...] = ()
+    mistakes: tuple[WrongFunction, ...] = ()
     forbidden: frozenset[str] = frozenset()
     builds_on: Mapping[str, Any] = field(default_factory=dict)
 
@@ -104,7 +104,7 @@ class FunctionExercise:
     @property
     def sentences(self) -> frozenset[str]:
         """The sentences of the known mistakes."""
-        return frozenset(slip.sentence for slip in self.slips)
+        return frozenset(mistake.sentence for mistake in self.mistakes)
 
     def examine(self, function: Any, *, seed: int) -> Verdict:
         """Mark a student's function.
@@ -147,18 +147,20 @@ class _PreparedCalls:
                 raise RuntimeError(f"The reference of {exercise.name} fails: {found.sentence}")
 
     def recognised(self, answers: list[Any]) -> str | None:
-        """Return the sentence of the first slip whose answers all agree with the student's."""
-        for slip, slipped in zip(self.exercise.slips, self._slipped, strict=True):
-            if all(map(_agree, answers, slipped)):
-                return slip.sentence
+        """Return the sentence of the first mistake whose answers all agree with the student's."""
+        for mistake, wrong in zip(self.exercise.mistakes, self._wrong_answers, strict=True):
+            if all(map(_agree, answers, wrong)):
+                return mistake.sentence
         return None
 
     @cached_property
-    def _slipped(self) -> list[list[Any]]:
-        """The answers of each slip, with `Failed` for the calls on which it breaks."""
+    def _wrong_answers(self) -> list[list[Any]]:
+        """The answers of each mistake, with `Failed` for the calls on which it breaks."""
         name = self.exercise.answer
-        slips = [TrustedFunction(slip.function, name, BREAKS) for slip in self.exercise.slips]
-        return [[answer(slip, call) for call in self.calls] for slip in slips]
+        functions = [
+            TrustedFunction(mistake.function, name, BREAKS) for mistake in self.exercise.mistakes
+        ]
+        return [[answer(function, call) for call in self.calls] for function in functions]
 
 
 # All students get the same calls.

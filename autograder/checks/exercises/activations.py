@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from autograder.checks.functions import Call, FunctionExercise, Slip
+from autograder.checks.functions import Call, FunctionExercise, WrongFunction
 from autograder.checks.student import ACTIVATIONS
 
 LARGE = torch.tensor([-1e6, -800.0, -100.0, -30.0, 30.0, 100.0, 800.0, 1e6], dtype=torch.float64)
@@ -47,21 +47,21 @@ LEAKY_RELU = FunctionExercise(
     lambda generator: _calls(generator, (), (0.2,)),
     {"values": 1, "gradients": 0.5, "large inputs": 0.5},
     (
-        Slip(
+        WrongFunction(
             "leaky_relu returns 0 for negative inputs: that is the plain ReLU, whose units can "
             "die; the leaky ReLU has a small slope there (slide 11).",
             lambda x, negative_slope=0.01: x.clamp(min=0),
         ),
-        Slip(
+        WrongFunction(
             "leaky_relu has the same slope for every negative_slope: use the argument.",
             lambda x, negative_slope=0.01: torch.where(x > 0, x, 0.01 * x),
         ),
-        Slip(
+        WrongFunction(
             "leaky_relu turns negative inputs into positive outputs: the slope there is small, but "
             "still positive (slide 11).",
             lambda x, negative_slope=0.01: torch.where(x > 0, x, -negative_slope * x),
         ),
-        Slip(
+        WrongFunction(
             "leaky_relu has its two halves swapped: the small slope is for negative inputs (slide "
             "11).",
             lambda x, negative_slope=0.01: torch.where(x < 0, x, negative_slope * x),
@@ -112,25 +112,25 @@ PRELU = FunctionExercise(
     _prelu_calls,
     {"one weight": 0.75, "one weight per channel": 0.5, "gradients": 0.5, "large inputs": 0.25},
     (
-        Slip(
+        WrongFunction(
             "prelu applies its weights along the last dimension: they belong to the channels, "
             "which are dimension 1.",
             lambda x, weight: torch.where(x > 0, x, weight * x),
         ),
-        Slip(
+        WrongFunction(
             "prelu takes the maximum of x and weight * x, which is correct only for weights up to "
             "1: a learned slope can have any value (slide 11).",
             lambda x, weight: torch.maximum(x, _by_channel(x, weight) * x),
         ),
-        Slip(
+        WrongFunction(
             "prelu drops the sign of its weights: a learned slope can have any value (slide 11).",
             lambda x, weight: _prelu(x, weight.abs()),
         ),
-        Slip(
+        WrongFunction(
             "prelu uses its first weight for all channels: each channel has its own.",
             lambda x, weight: _prelu(x, weight[:1]),
         ),
-        Slip(
+        WrongFunction(
             "prelu passes no gradient to its weights, so they would never be learned: learning "
             "them is what distinguishes PReLU from the leaky ReLU (slide 11).",
             lambda x, weight: _prelu(x, weight.detach()),
@@ -152,30 +152,30 @@ ELU = FunctionExercise(
     lambda generator: _calls(generator, (), (0.5,), (2.0,)),
     {"values": 1, "gradients": 0.5, "large inputs": 0.5},
     (
-        Slip(
+        WrongFunction(
             OVERFLOW.format("elu"),
             lambda x, alpha=1.0: torch.where(x > 0, x, alpha * (x.exp() - 1)),
         ),
-        Slip(
+        WrongFunction(
             "elu has the same floor for every alpha: use the argument (slide 12).",
             lambda x, alpha=1.0: _elu(x),
         ),
-        Slip(
+        WrongFunction(
             "elu jumps at 0: for negative inputs it is alpha * (exp(x) - 1), which meets the other "
             "half at 0 (slide 12).",
             lambda x, alpha=1.0: torch.where(x > 0, x, alpha * x.clamp(max=0).exp()),
         ),
-        Slip(
+        WrongFunction(
             "elu subtracts 1 after multiplying by alpha: alpha multiplies exp(x) - 1 as a whole, "
             "otherwise the halves do not meet at 0 (slide 12).",
             lambda x, alpha=1.0: torch.where(x > 0, x, alpha * x.clamp(max=0).exp() - 1),
         ),
-        Slip(
+        WrongFunction(
             "elu multiplies positive inputs by alpha too: there the output is the input itself "
             "(slide 12).",
             lambda x, alpha=1.0: alpha * _elu(x),
         ),
-        Slip(
+        WrongFunction(
             "elu puts alpha into the exponent: it multiplies the whole negative half (slide 12).",
             lambda x, alpha=1.0: torch.where(x > 0, x, torch.expm1(alpha * x.clamp(max=0))),
         ),
@@ -211,36 +211,36 @@ SELU = FunctionExercise(
     _selu_calls,
     {"values": 0.75, "gradients": 0.5, "large inputs": 0.25, "precision": 0.5},
     (
-        Slip(
+        WrongFunction(
             OVERFLOW.format("selu"),
             lambda x: SCALE * torch.where(x > 0, x, ALPHA * (x.exp() - 1)),
         ),
-        Slip(
+        WrongFunction(
             "selu leaves out the scale: it multiplies the ELU of positive and negative inputs "
             "(slide 12).",
             partial(_selu, scale=1.0),
         ),
-        Slip(
+        WrongFunction(
             "selu leaves out alpha: it makes the negative half deeper than the scale alone does "
             "(slide 12).",
             partial(_selu, alpha=1.0),
         ),
-        Slip(
+        WrongFunction(
             "selu scales only one half: the scale multiplies positive and negative inputs (slide "
             "12).",
             lambda x: torch.where(x > 0, SCALE * x, _elu(x, ALPHA)),
         ),
-        Slip(
+        WrongFunction(
             "selu scales only one half: the scale multiplies positive and negative inputs (slide "
             "12).",
             lambda x: torch.where(x > 0, x, SCALE * _elu(x, ALPHA)),
         ),
-        Slip(
+        WrongFunction(
             "selu has its two constants swapped (slide 12).",
             partial(_selu, alpha=SCALE, scale=ALPHA),
         ),
         *(
-            Slip(
+            WrongFunction(
                 "selu rounds its constants: write all the digits that a float64 holds, so that "
                 "mean and standard deviation stay constant through many layers, which is the "
                 "purpose of SELU (slide 12).",
@@ -292,21 +292,21 @@ DEAD_FRACTION = FunctionExercise(
     _dead_calls,
     {"values": 1.5, "a Python float": 0.5},
     (
-        Slip(
+        WrongFunction(
             "dead_fraction counts individual zeros: ReLU produces many, but a unit is dead only if "
             "it is zero for every sample (slide 10).",
             lambda x: _share(x == 0),
         ),
-        Slip(
+        WrongFunction(
             "dead_fraction counts units that are zero for some sample: a dead unit is zero for "
             "every sample (slide 10).",
             lambda x: _share((x == 0).any(dim=0)),
         ),
-        Slip(
+        WrongFunction(
             "dead_fraction returns the fraction of units that are alive.",
             lambda x: 1 - _dead_fraction(x),
         ),
-        Slip(
+        WrongFunction(
             "dead_fraction treats whole channels as units: each position of a map is a unit.",
             lambda x: (
                 _share((x == 0).flatten(2).all(dim=2).all(dim=0))
@@ -314,20 +314,20 @@ DEAD_FRACTION = FunctionExercise(
                 else _dead_fraction(x)
             ),
         ),
-        Slip(
+        WrongFunction(
             "dead_fraction counts negative activations as dead: only exact zeros count.",
             lambda x: _share((x <= 0).all(dim=0)),
         ),
-        Slip(
+        WrongFunction(
             "dead_fraction sums over the samples: positive and negative activations can cancel, "
             "but such a unit is alive.",
             lambda x: _share(x.sum(dim=0) == 0),
         ),
-        Slip(
+        WrongFunction(
             "dead_fraction counts small values as zeros: only exact zeros count.",
             lambda x: _share((x.abs() < 1e-6).all(dim=0)),
         ),
-        Slip(
+        WrongFunction(
             "dead_fraction counts samples that are zero everywhere: the exercise asks for units "
             "that are zero for every sample.",
             lambda x: _share((x == 0).flatten(1).all(dim=1)),

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Generator
 
-from autograder.checks.functions import Call, FunctionExercise, Slip
+from autograder.checks.functions import Call, FunctionExercise, WrongFunction
 
 
 def conv_output_size(
@@ -70,29 +70,29 @@ CONV_OUTPUT_SIZE = FunctionExercise(
     _size_calls,
     {"values": 1.25, "an int": 0.25, "errors": 0.5},
     (
-        Slip(
+        WrongFunction(
             "conv_output_size rounds up: a window that does not fit completely is left out (slide "
             "5).",
             _naive_size("up"),
         ),
-        Slip(
+        WrongFunction(
             "conv_output_size omits the first position of the window: add 1 to the count of steps.",
             _naive_size(plus=0),
         ),
-        Slip(
+        WrongFunction(
             "conv_output_size adds the padding on one side only: both sides are padded.",
             _naive_size(pads=1),
         ),
-        Slip(
+        WrongFunction(
             "conv_output_size ignores the dilation, which spreads the kernel over more pixels.",
             _naive_size(covers="without dilation"),
         ),
-        Slip(
+        WrongFunction(
             "conv_output_size spreads the kernel too far: dilation widens the gaps between the "
             "pixels of the kernel, and there are kernel_size - 1 of them.",
             _naive_size(covers="kernel_size gaps"),
         ),
-        Slip(
+        WrongFunction(
             "conv_output_size returns a size where the kernel is larger than the padded input: "
             "raise a ValueError that says why.",
             _naive_size(checked=False),
@@ -118,7 +118,7 @@ def _parameter_calls(generator: Generator) -> list[Call]:
     return calls
 
 
-def _slip_parameters(weights: Any, biases: Any) -> Any:
+def _wrong_parameters(weights: Any, biases: Any) -> Any:
     def function(i: int, o: int, k: int, groups: int = 1, bias: bool = True) -> int:
         return int(weights(i, o, k, groups) + biases(i, o, groups, bias))
 
@@ -140,38 +140,38 @@ CONV_PARAMETERS = FunctionExercise(
     _parameter_calls,
     {"weights": 0.5, "biases": 0.25, "groups, an int": 0.25},
     (
-        Slip(
+        WrongFunction(
             "conv_parameters ignores the groups: each filter sees only the channels of its own "
             "group, as in AlexNet's two towers (slide 7).",
-            _slip_parameters(lambda i, o, k, groups: o * i * k * k, _biases),
+            _wrong_parameters(lambda i, o, k, groups: o * i * k * k, _biases),
         ),
-        Slip(
+        WrongFunction(
             "conv_parameters divides by the groups twice: the filters of a group see fewer input "
             "channels, but the number of filters stays the same.",
-            _slip_parameters(
+            _wrong_parameters(
                 lambda i, o, k, groups: (o // groups) * (i // groups) * k * k, _biases
             ),
         ),
-        Slip(
+        WrongFunction(
             "conv_parameters leaves out the biases: each filter has one (slide 5).",
-            _slip_parameters(_weights, lambda *_: 0),
+            _wrong_parameters(_weights, lambda *_: 0),
         ),
-        Slip(
+        WrongFunction(
             "conv_parameters counts the biases even with bias=False.",
-            _slip_parameters(_weights, lambda i, o, groups, bias: o),
+            _wrong_parameters(_weights, lambda i, o, groups, bias: o),
         ),
-        Slip(
+        WrongFunction(
             "conv_parameters counts a bias for each input channel: each filter has one.",
-            _slip_parameters(_weights, lambda i, o, groups, bias: i * bool(bias)),
+            _wrong_parameters(_weights, lambda i, o, groups, bias: i * bool(bias)),
         ),
-        Slip(
+        WrongFunction(
             "conv_parameters counts a single bias: each filter has one.",
-            _slip_parameters(_weights, lambda i, o, groups, bias: int(bias)),
+            _wrong_parameters(_weights, lambda i, o, groups, bias: int(bias)),
         ),
-        Slip(
+        WrongFunction(
             "conv_parameters treats the kernel as one-dimensional: it has a height and a width "
             "(slide 5).",
-            _slip_parameters(lambda i, o, k, groups: o * (i // groups) * k, _biases),
+            _wrong_parameters(lambda i, o, k, groups: o * (i // groups) * k, _biases),
         ),
     ),
 )
@@ -194,7 +194,7 @@ def _mac_calls(generator: Generator) -> list[Call]:
     return calls
 
 
-def _slip_macs(count: Any) -> Any:
+def _wrong_macs(count: Any) -> Any:
     def function(i: int, o: int, k: int, size: int, groups: int = 1) -> int:
         return int(count(_conv_macs(i, o, k, size, groups), i, o, k, size, groups))
 
@@ -208,32 +208,32 @@ CONV_MACS = FunctionExercise(
     _mac_calls,
     {"values": 0.5, "groups": 0.25, "an int": 0.25},
     (
-        Slip(
+        WrongFunction(
             "conv_macs counts multiplications and additions separately: one of each together is "
             "one multiply-accumulate (MAC).",
-            _slip_macs(lambda macs, *_: 2 * macs),
+            _wrong_macs(lambda macs, *_: 2 * macs),
         ),
-        Slip(
+        WrongFunction(
             "conv_macs treats the output as one-dimensional: it has a height and a width.",
-            _slip_macs(lambda macs, i, o, k, size, groups: macs // size),
+            _wrong_macs(lambda macs, i, o, k, size, groups: macs // size),
         ),
-        Slip(
+        WrongFunction(
             "conv_macs counts only one position of the output: the filters are applied at every "
             "position (slide 5).",
-            _slip_macs(lambda macs, i, o, k, size, groups: macs // size**2),
+            _wrong_macs(lambda macs, i, o, k, size, groups: macs // size**2),
         ),
-        Slip(
+        WrongFunction(
             "conv_macs counts the biases, which the exercise leaves out.",
-            _slip_macs(lambda macs, i, o, k, size, groups: macs + o * size**2),
+            _wrong_macs(lambda macs, i, o, k, size, groups: macs + o * size**2),
         ),
-        Slip(
+        WrongFunction(
             "conv_macs ignores the groups: each filter sees only the channels of its own group "
             "(slide 7).",
-            _slip_macs(lambda macs, i, o, k, size, groups: o * i * k**2 * size**2),
+            _wrong_macs(lambda macs, i, o, k, size, groups: o * i * k**2 * size**2),
         ),
-        Slip(
+        WrongFunction(
             "conv_macs treats the kernel as one-dimensional: it has a height and a width.",
-            _slip_macs(lambda macs, i, o, k, size, groups: macs // k),
+            _wrong_macs(lambda macs, i, o, k, size, groups: macs // k),
         ),
     ),
     builds_on={"conv_parameters": _conv_parameters},
@@ -293,36 +293,36 @@ RECEPTIVE_FIELD = FunctionExercise(
     _field_calls,
     {"stride 1": 0.5, "strides": 0.75, "no layer": 0.25, "an int": 0.5},
     (
-        Slip(
+        WrongFunction(
             "receptive_field ignores the strides: after a stride of 2, a step of any later layer "
             "is two input pixels wide.",
             lambda layers: 1 + sum(kernel_size - 1 for kernel_size, _ in layers),
         ),
-        Slip(
+        WrongFunction(
             "receptive_field lets a stride widen its own layer: it widens the steps of the layers "
             "after it.",
             _early_jump,
         ),
-        Slip(
+        WrongFunction(
             "receptive_field uses only the stride of the previous layer: the strides of all "
             "earlier layers multiply.",
             _last_jump,
         ),
-        Slip(
+        WrongFunction(
             "receptive_field adds up whole kernels: neighbouring windows overlap, so three 3x3 "
             "layers see 7x7, not 9x9 (slide 18).",
             lambda layers: sum(kernel_size for kernel_size, _ in layers),
         ),
-        Slip(
+        WrongFunction(
             "receptive_field multiplies the kernels: neighbouring windows overlap, so two 3x3 "
             "layers see 5x5, not 9x9 (slide 18).",
             _product,
         ),
-        Slip(
+        WrongFunction(
             "receptive_field reads the layers from the output: the list starts at the input.",
             lambda layers: _receptive_field(layers[::-1]),
         ),
-        Slip(
+        WrongFunction(
             "receptive_field starts at 0: without layers, an output sees one pixel.",
             lambda layers: _receptive_field(layers) - 1,
         ),
@@ -366,38 +366,38 @@ ALEXNET_SHAPES = FunctionExercise(
     _alexnet_calls,
     {"227": 0.5, "other sizes": 1, "ints": 0.5},
     (
-        Slip(
+        WrongFunction(
             "alexnet_shapes returns the sizes for 227 pixels for every input size: compute them "
             "from `size`.",
             lambda size=227: _alexnet_shapes(227),
         ),
-        Slip(
+        WrongFunction(
             "alexnet_shapes leaves out the padding of CONV2, which keeps the size (slide 4).",
             _with((2, (5, 1, 0))),
         ),
-        Slip(
+        WrongFunction(
             "alexnet_shapes leaves out the padding of CONV3 to CONV5, which keeps the size "
             "(slide 4).",
             _with(*((place, (3, 1, 0)) for place in (4, 5, 6))),
         ),
-        Slip(
+        WrongFunction(
             "alexnet_shapes pools 2x2 windows: AlexNet's are 3x3 with stride 2, and overlap "
             "(slide 6).",
             _with(*((place, (2, 2, 0)) for place in (1, 3, 7))),
         ),
-        Slip(
+        WrongFunction(
             "alexnet_shapes pads CONV1: it has no padding, so 227 pixels become 55 (slide 5).",
             _with((0, (11, 4, 2))),
         ),
-        Slip(
+        WrongFunction(
             "alexnet_shapes starts with the input: the first size in the list is that after CONV1.",
             lambda size=227: [size, *_alexnet_shapes(size)],
         ),
-        Slip(
+        WrongFunction(
             "alexnet_shapes starts with the input: the first size in the list is that after CONV1.",
             lambda size=227: [size, *_alexnet_shapes(size)][:-1],
         ),
-        Slip(
+        WrongFunction(
             "alexnet_shapes leaves out the pools, which halve the sizes and belong in the list.",
             lambda size=227: [_alexnet_shapes(size)[place] for place in (0, 2, 4, 5, 6)],
         ),

@@ -10,7 +10,7 @@ from torch.nn.functional import avg_pool2d, max_pool2d, relu
 
 from autograder.checks.blocks import BlockExercise, Build, Mistake, case
 from autograder.checks.exercises.parts import ALL_BUT_SHAPES, conv, norm
-from autograder.checks.functions import Call, FunctionExercise, Slip
+from autograder.checks.functions import Call, FunctionExercise, WrongFunction
 
 
 def _separable(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
@@ -157,17 +157,17 @@ CHANNEL_SHUFFLE = FunctionExercise(
     _shuffle_calls,
     {"values": 1, "gradients": 0.5, "errors": 0.5},
     (
-        Slip(
+        WrongFunction(
             "channel_shuffle computes the inverse permutation: it gathers channels instead of "
             "spreading each group over all groups (slide 62).",
             _inverse_shuffle,
         ),
-        Slip(
+        WrongFunction(
             "channel_shuffle changes the order of the groups, but keeps the channels of each "
             "together: the groups exchange nothing (slide 62).",
             _reversed,
         ),
-        Slip(
+        WrongFunction(
             "channel_shuffle returns its input: a reshape to groups and back changes nothing "
             "unless the two dimensions are transposed in between (slide 62).",
             lambda x, groups: x if x.shape[1] % groups == 0 else int("no"),
@@ -336,17 +336,17 @@ COMPOUND_SCALING = FunctionExercise(
     _scaling_calls,
     {"values": 1},
     (
-        Slip(
+        WrongFunction(
             "compound_scaling multiplies by phi: phi is the exponent, so that every step "
             "multiplies the cost by the same factor (slide 65).",
             lambda phi, alpha=1.2, beta=1.1, gamma=1.15: (alpha * phi, beta * phi, gamma * phi),
         ),
-        Slip(
+        WrongFunction(
             "compound_scaling returns the multipliers in the wrong order: it is depth, width, "
             "resolution.",
             lambda phi, alpha=1.2, beta=1.1, gamma=1.15: (beta**phi, alpha**phi, gamma**phi),
         ),
-        Slip(
+        WrongFunction(
             "compound_scaling squares width and resolution: the cost grows with their squares, but "
             "the multipliers are not squared (slide 65).",
             lambda phi, alpha=1.2, beta=1.1, gamma=1.15: (
@@ -355,7 +355,7 @@ COMPOUND_SCALING = FunctionExercise(
                 gamma ** (2 * phi),
             ),
         ),
-        Slip(
+        WrongFunction(
             "compound_scaling returns the same number for all three: each dimension has its own "
             "base (slide 65).",
             lambda phi, alpha=1.2, beta=1.1, gamma=1.15: (alpha**phi,) * 3,

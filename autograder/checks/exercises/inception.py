@@ -8,7 +8,7 @@ from torch import Generator, Tensor, nn
 
 from autograder.checks.blocks import BlockExercise, Case, Mistake, case
 from autograder.checks.exercises.parts import conv
-from autograder.checks.functions import Call, FunctionExercise, Slip
+from autograder.checks.functions import Call, FunctionExercise, WrongFunction
 from autograder.checks.student import Block, StudentError
 
 POOLS: dict[str, Any] = {
@@ -258,7 +258,7 @@ def _parameter_calls(generator: Generator) -> list[Call]:
     return [*calls, Call("without", (*sizes[3], False))]
 
 
-def _slip(count: Any) -> Any:
+def _wrong_count(count: Any) -> Any:
     """Return a function that counts parameters from the sizes, with or without biases."""
 
     def function(*sizes: int, bias: bool = True) -> int:
@@ -277,32 +277,32 @@ INCEPTION_PARAMETERS = FunctionExercise(
     _parameter_calls,
     {"with biases": 1, "without": 1},
     (
-        Slip(
+        WrongFunction(
             "inception_parameters does not count biases: each convolution has one for each of its "
             "output channels (slide 31).",
-            _slip(lambda weights, bias, *sizes: weights),
+            _wrong_count(lambda weights, bias, *sizes: weights),
         ),
-        Slip(
+        WrongFunction(
             "inception_parameters counts biases even with bias=False.",
-            _slip(lambda weights, bias, *sizes: weights + sum(sizes[1:])),
+            _wrong_count(lambda weights, bias, *sizes: weights + sum(sizes[1:])),
         ),
-        Slip(
+        WrongFunction(
             "inception_parameters counts one bias for each convolution: there is one for each "
             "output channel.",
-            _slip(lambda weights, bias, *sizes: weights + 6 * bias),
+            _wrong_count(lambda weights, bias, *sizes: weights + 6 * bias),
         ),
-        Slip(
+        WrongFunction(
             "inception_parameters forgets the projection after the pool (slide 31).",
-            _slip(
+            _wrong_count(
                 lambda weights, bias, i, c1, r3, c3, r5, c5, p: (
                     weights - i * p + bias * (c1 + r3 + c3 + r5 + c5)
                 )
             ),
         ),
-        Slip(
+        WrongFunction(
             "inception_parameters lets the 3x3 and 5x5 convolutions see all input channels: they "
             "see only the reduced channels (slide 31).",
-            _slip(
+            _wrong_count(
                 lambda weights, bias, i, c1, r3, c3, r5, c5, p: (
                     i * (c1 + r3 + r5 + p)
                     + 9 * i * c3
@@ -311,10 +311,10 @@ INCEPTION_PARAMETERS = FunctionExercise(
                 )
             ),
         ),
-        Slip(
+        WrongFunction(
             "inception_parameters forgets the area of the kernels: a 3x3 filter has nine weights "
             "for each channel (slide 18).",
-            _slip(
+            _wrong_count(
                 lambda weights, bias, i, c1, r3, c3, r5, c5, p: (
                     i * (c1 + r3 + r5 + p) + r3 * c3 + r5 * c5 + bias * (c1 + r3 + c3 + r5 + c5 + p)
                 )

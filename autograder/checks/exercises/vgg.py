@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 
 from autograder.checks.blocks import BlockExercise, Mistake, case
 from autograder.checks.exercises.parts import conv
-from autograder.checks.functions import Call, FunctionExercise, Slip
+from autograder.checks.functions import Call, FunctionExercise, WrongFunction
 from autograder.checks.student import CONVOLUTIONS
 
 
@@ -198,19 +198,19 @@ CONV1X1_AS_MATMUL = FunctionExercise(
     _matmul_calls,
     {"values": 1.5, "bias": 0.75, "gradients": 0.75},
     (
-        Slip(
+        WrongFunction(
             "conv1x1_as_matmul leaves out the bias: it is added to every pixel of its map (slide "
             "29).",
             lambda x, weight, bias=None: _matmul(x, weight),
         ),
-        Slip(
+        WrongFunction(
             "conv1x1_as_matmul mixes pixels instead of channels: at each pixel, the weights turn "
             "the input channels into output channels (slide 29).",
             lambda x, weight, bias=None: _matmul(
                 x.reshape(x.shape[0], -1, x.shape[1]).transpose(1, 2).reshape(x.shape), weight, bias
             ),
         ),
-        Slip(
+        WrongFunction(
             "conv1x1_as_matmul scrambles the output: channels come before height and width, and "
             "reshape does not permute dimensions.",
             lambda x, weight, bias=None: (
@@ -219,7 +219,7 @@ CONV1X1_AS_MATMUL = FunctionExercise(
                 .reshape(len(x), len(weight), *x.shape[2:])
             ),
         ),
-        Slip(
+        WrongFunction(
             "conv1x1_as_matmul transposes the weights: their shape is (out, C).",
             lambda x, weight, bias=None: _matmul(x, weight.T, bias),
         ),
@@ -243,25 +243,25 @@ GLOBAL_AVERAGE_POOL = FunctionExercise(
     _pool_calls,
     {"values": 1.5, "gradients": 0.5},
     (
-        Slip(
+        WrongFunction(
             "global_average_pool uses max pooling: it should average each map (slide 34).",
             lambda x: x.amax(dim=(2, 3)),
         ),
-        Slip(
+        WrongFunction(
             "global_average_pool sums without dividing by the number of pixels (slide 34).",
             lambda x: x.sum(dim=(2, 3)),
         ),
-        Slip(
+        WrongFunction(
             "global_average_pool keeps height and width as dimensions of size 1: the result is (N, "
             "C).",
             lambda x: x.mean(dim=(2, 3), keepdim=True),
         ),
-        Slip(
+        WrongFunction(
             "global_average_pool averages over the channels too: each map has its own average "
             "(slide 34).",
             lambda x: x.mean(dim=(1, 2, 3)),
         ),
-        Slip(
+        WrongFunction(
             "global_average_pool averages over the height only: each map is averaged over height "
             "and width (slide 34).",
             lambda x: x.mean(dim=2),

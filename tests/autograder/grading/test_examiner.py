@@ -3,7 +3,7 @@
 import pytest
 
 from autograder.checks import EXERCISES
-from autograder.checks.functions import Call, FunctionExercise, Slip
+from autograder.checks.functions import Call, FunctionExercise, WrongFunction
 from autograder.checks.static_analysis import StudentSource
 from autograder.grading.examiner import ExaminerError, examine
 from tests.autograder.liar import Liar
@@ -65,10 +65,10 @@ def test_a_function_without_the_watch_is_read_as_text():
     assert "calls PyTorch's ready-made elu" in found.text
 
 
-def exercise(right, *slips, impossible=False):
+def exercise(reference, *mistakes, impossible=False):
     calls = [Call("values", (3,), impossible=impossible)]
-    slips = [Slip("A slip.", slip) for slip in slips]
-    return FunctionExercise("ours", "ours", right, lambda _: calls, {"values": 1}, tuple(slips))
+    wrong = tuple(WrongFunction("A mistake.", function) for function in mistakes)
+    return FunctionExercise("ours", "ours", reference, lambda _: calls, {"values": 1}, wrong)
 
 
 def failing(error):
@@ -92,12 +92,12 @@ def test_only_an_impossible_call_may_raise_an_error():
     assert refused.examine(lambda x: x, seed=0).marks == 0
 
 
-def test_a_slip_may_raise_an_error_but_not_run_out_of_memory():
+def test_a_known_mistake_may_raise_an_error_but_not_run_out_of_memory():
     def wrong(x):
         raise KeyError
 
     broken = exercise(lambda x: x, failing(KeyError()))
-    assert broken.examine(wrong, seed=0).sentences == ("A slip.",)
+    assert broken.examine(wrong, seed=0).sentences == ("A mistake.",)
     with pytest.raises(MemoryError):
         exercise(lambda x: x, failing(MemoryError())).examine(wrong, seed=0)
 
