@@ -2,6 +2,7 @@
 
 from itertools import groupby
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -56,7 +57,7 @@ def gaps(judged: list[Judged]) -> list[str]:
 
 def print_judged(judged: list[Judged], console: Console) -> None:
     """Print a line for each exercise, then what is wrong or missing."""
-    table = Table()
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("exercise", no_wrap=True)
     for header in ("variants", "full marks", "mutants", "killed", "named", "marks kept"):
         table.add_column(header, justify="right")

@@ -1,8 +1,8 @@
 """Writes what grading found: notebooks, then marks, then the history.
 
 A process may be killed between any two of these writes. Marks enter the gradebook in one
-transaction, and a student counts as graded only when the history says so, so the next run repeats
-what was cut short.
+transaction, and a student counts as graded only after the last write, so the next run repeats what
+was cut short.
 """
 
 import shutil

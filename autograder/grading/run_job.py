@@ -85,7 +85,7 @@ class _NotebookRun:
     def _run(self, cell: Cell) -> list[Output]:
         """Run a cell in the student process, unless it reaches for what decides its marks."""
         if what := tampering(cell.source, self.functions):
-            sentence = f"no answer needs {what}, by which it could reach its tests. It is not run."
+            sentence = f"no answer needs {what}, which could reach the tests. The cell was not run."
             result = CellResult([_error("Refused", sentence)], Ending.FAILED, 0.0)
         else:
             self.functions |= own_functions(cell.source)
