@@ -111,6 +111,7 @@ def released(students: int, scratch: Path) -> Course:
 
 
 def is_code(cell: NotebookNode) -> bool:
+    """Whether a cell holds code."""
     return bool(cell.cell_type == "code")
 
 
@@ -156,11 +157,13 @@ def run(command: list[str], cwd: Path) -> tuple[float, int]:
 
 
 def plain(course: Course) -> tuple[float, int]:
+    """Grade with nbgrader; seconds and peak memory in bytes, as `run` measures them."""
     nbgrader = str(Path(sys.executable).with_name("nbgrader"))
     return run([nbgrader, "autograde", ASSIGNMENT, "--create"], course.root)
 
 
 def ours(course: Course, jobs: int) -> tuple[float, int]:
+    """Grade with our command and this many workers; seconds and peak memory."""
     command = [sys.executable, "-m", "autograder", "grade", "--course", str(course.root)]
     return run([*command, "--jobs", str(jobs)], Path.cwd())
 
@@ -224,6 +227,7 @@ def totals(course: Course, names: list[str]) -> dict[str, float | None]:
 
 
 def main() -> None:
+    """Measure, and write the table of results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--students", type=int, default=STUDENTS)
     students = parser.parse_args().students

@@ -31,6 +31,7 @@ def balanced(labels: np.ndarray, total: int, generator: np.random.Generator) -> 
 
 
 def main() -> None:
+    """Write the subset beside this script."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=Path, required=True, help="folder of the original idx files")
     root = parser.parse_args().root

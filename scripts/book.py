@@ -1,5 +1,6 @@
-"""Execute the chapters and build the website into _build/html; any error or warning fails the
-build.
+"""Execute the chapters and build the website into _build/html.
+
+Any error or warning fails the build.
 
 What the page on Assignment 2 says of its deadline and its points is read from the course.
 
@@ -82,6 +83,7 @@ def finished(page: str) -> str:
 
 
 def main() -> int:
+    """Build the site; returns the exit status."""
     key = cache_key()
     if not KEY.is_file() or KEY.read_text() != key:
         shutil.rmtree(CACHE, ignore_errors=True)

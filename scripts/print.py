@@ -56,6 +56,7 @@ HEADINGS = """() => [...document.querySelectorAll("h1, h2, h3, h4, h5, h6, [role
 
 
 def main() -> int:
+    """Make both files; returns the exit status."""
     if not (BUILD / "html" / "index.html").is_file():
         print("print: the site is not built; run `make book` first", file=sys.stderr)
         return 1
@@ -135,8 +136,10 @@ def _clean(app: Sphinx, page: str, template: str, context: dict[str, Any], doctr
 
 
 def as_xhtml(page: str) -> str:
-    """A page's HTML as XHTML that needs no script: formulas are MathML, explorers pictures, and
-    answers unfolded."""
+    """A page's HTML as XHTML that needs no script.
+
+    Formulas become MathML, explorers become pictures, and answers are unfolded.
+    """
     soup = BeautifulSoup(page, "html.parser")
     show_long_tables(soup)
     for needless in soup.select(

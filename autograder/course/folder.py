@@ -63,7 +63,7 @@ class Course:
         return policy
 
     def api(self, config: Config | None = None) -> NbGraderAPI:
-        """nbgrader's API on this folder. It logs into its results only, not to the terminal.
+        """The nbgrader API for this folder; it logs into its results, not to the terminal.
 
         Args:
             config: the course's own if `None`.

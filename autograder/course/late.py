@@ -104,7 +104,7 @@ class LatePolicy(LateSubmissionPlugin):  # type: ignore[misc]
     def late_submission_penalty(
         self, student_id: str, score: float, total_seconds_late: float
     ) -> float:
-        """nbgrader's question; the preprocessor that asks knows which notebook it is about."""
+        """Answer nbgrader; the preprocessor that asks knows the notebook."""
         asking = self.parent
         notebook = asking.gradebook.find_notebook(asking.notebook_id, asking.assignment_id)
         return self.penalty(float(notebook.max_score), total_seconds_late)

@@ -232,6 +232,9 @@ class _Remote:
         """Call a method of the object.
 
         Args:
+            method: its name.
+            arguments: its positional arguments.
+            keywords: its keyword arguments.
             may_refuse: whether a ValueError of the student's code stays one; otherwise it becomes
                 a `StudentError`.
         """

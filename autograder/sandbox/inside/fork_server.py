@@ -206,6 +206,7 @@ def _set_limits(limits: Limits, *, isolated: bool) -> None:
 
 
 def main() -> None:
+    """Start the fork server with the arguments that `box.py` gives it."""
     control = socket.socket(fileno=int(sys.argv[1]))
     limits, preload, isolated = Limits(**json.loads(sys.argv[2])), *map(json.loads, sys.argv[3:])
     for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:

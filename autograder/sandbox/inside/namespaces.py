@@ -38,12 +38,14 @@ def _checked(result: int, action: str) -> None:
 
 
 def unshare(flags: int) -> None:
+    """Move this process into new namespaces; raises OSError."""
     _checked(_libc.unshare(flags), "unshare")
 
 
 def mount(
     kind: str | None, target: str, flags: int, options: str = "", *, source: str = "none"
 ) -> None:
+    """Mount a file system, or change how one is mounted; raises OSError."""
     _checked(
         _libc.mount(
             source.encode(), target.encode(), kind and kind.encode(), flags, options.encode()

@@ -164,6 +164,7 @@ def _short_traceback(
 
 
 def record_streams() -> None:
+    """Record what the process prints, in place of the terminal."""
     sys.stdout, sys.stderr = _Stream("stdout"), _Stream("stderr")
 
 

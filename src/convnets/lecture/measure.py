@@ -25,6 +25,7 @@ def traced(name: str) -> Trace:
 
 
 def convolutions(layers: Trace) -> list[LayerRow]:
+    """The rows of all convolutions."""
     return [row for row in layers if row.kind == "Conv2d"]
 
 
@@ -47,6 +48,7 @@ def filters(row: LayerRow) -> str:
 
 
 def kernel(row: LayerRow) -> str:
+    """The kernel as slides write it: 3x3."""
     assert row.kernel is not None
     return "x".join(map(str, row.kernel))
 
@@ -57,11 +59,13 @@ def short_name(row: LayerRow) -> str:
 
 
 def stride(row: LayerRow) -> int:
+    """The stride in pixels."""
     assert row.stride is not None
     return row.stride[0]
 
 
 def padding(row: LayerRow) -> int:
+    """The padding on each side in pixels."""
     assert row.padding is not None
     return row.padding[0]
 

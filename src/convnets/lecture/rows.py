@@ -1,5 +1,7 @@
-"""A claim of a slide, and how its verdict comes about: claimed and computed are compared, never
-judged by hand."""
+"""A claim of a slide, and its verdict.
+
+The claimed and the computed value are compared by code, never judged by hand.
+"""
 
 import re
 from collections.abc import Callable

@@ -32,8 +32,7 @@ def image_grid(images: Tensor, titles: Sequence[str], columns: int = 5) -> Cours
 
 @styled
 def kernel_grid(ax: Axes, convolution: nn.Conv2d, maps: int | None = None) -> Axes:
-    """The kernels of a convolution: a row for each map that comes out, a column for each that goes
-    in.
+    """Draw the kernels of a convolution, with a row for each output and a column for each input.
 
     The larger a weight, whatever its sign, the darker; a 0 is white. Grey squares are kernels that
     the layer does not have, since the two maps are in different groups.

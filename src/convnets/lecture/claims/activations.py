@@ -32,8 +32,10 @@ def range_of_relu() -> str:
 
 @cache
 def gradient_left() -> float:
-    """What arrives at the first of ten layers of ReLU with weights N(0, 0.01^2), as AlexNet's, as
-    a part of what arrives with He's weights."""
+    """The gradient norm at the first of ten ReLU layers, as a share of that with He's weights.
+
+    The weights are drawn from N(0, 0.01^2), as AlexNet's were.
+    """
     he, old = Chain("ReLU"), Chain("ReLU")
     init_normal_(old, std=0.01)
     images, labels = torch.randn(8, 1, 28, 28), torch.arange(8)

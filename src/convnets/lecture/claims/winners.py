@@ -51,7 +51,7 @@ def models_of(year: int) -> tuple[str, ...]:
 
 
 def maps() -> Tensor:
-    """(1, CHANNELS, 6, 6)"""
+    """Feature maps of shape (1, CHANNELS, 6, 6)."""
     return torch.rand(1, CHANNELS, 6, 6, generator=torch.Generator().manual_seed(0))
 
 
