@@ -64,7 +64,7 @@ class StudentProcess:
         self._channel = channel
         self._pidfd = pidfd
         self._kill = end
-        self._watch = Watch(pidfd, limits, spent)
+        self._watch = Watch(pidfd, channel, limits, spent)
         self._watch.start()
         self._channel.settimeout(SETUP_SECONDS)
         try:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import threading
 import time
 from contextlib import suppress
@@ -92,13 +93,16 @@ class Watch(threading.Thread):
 
     Args:
         pidfd: the descriptor of the first process of the submission.
+        channel: the socket to it; it is shut down with the process, because a process that the
+            submission started may hold the other end open.
         limits: what the submission may use.
         spent: what this and earlier processes of the notebook have used; it is kept up to date.
     """
 
-    def __init__(self, pidfd: int, limits: Limits, spent: Spent) -> None:
+    def __init__(self, pidfd: int, channel: socket.socket, limits: Limits, spent: Spent) -> None:
         super().__init__(daemon=True, name="watch of a student process")
         self.pidfd = pidfd
+        self.channel = channel
         self.limits = limits
         self.spent = spent
         #: The name of the limit for which the process was killed; "" if it was not.
@@ -147,7 +151,7 @@ class Watch(threading.Thread):
         self._cpu = 0.0
 
     def run(self) -> None:
-        while not self._over.wait(INTERVAL):
+        while not self.killed and not self._over.wait(INTERVAL):
             try:
                 self._look()
             except ProcessLookupError:
@@ -191,6 +195,7 @@ class Watch(threading.Thread):
     def _kill(self, limit: str) -> None:
         self.killed = limit
         self._send(signal.SIGKILL)
+        self.channel.shutdown(socket.SHUT_RDWR)
 
     def _send(self, number: signal.Signals) -> None:
         signal.pidfd_send_signal(self.pidfd, number)

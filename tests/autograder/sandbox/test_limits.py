@@ -297,6 +297,10 @@ TRUSTED = {
     "import os; os._exit(0)": ("crashed", "ended its own process"),
     "import os\nfor _ in range(3):\n    if not os.fork():\n        while True: pass\n"
     "import time; time.sleep(60)": ("out of time", ""),
+    # The child holds the connection to the grader open.
+    "import os, signal, time\nsignal.signal(2, signal.SIG_IGN)\nos.fork()\ntime.sleep(60)": (
+        "out of time", "more than 1.5 seconds",
+    ),
 }  # fmt: skip
 
 
