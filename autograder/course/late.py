@@ -1,7 +1,7 @@
-"""The deadline, extensions and the late policy, as nbgrader plugs them in.
+"""The deadline, extensions and the late policy, as a plugin of nbgrader.
 
-`nbgrader_config.py` states them (`c.LatePolicy`), everything else asks a `LatePolicy`. Extensions
-stand in a table beside it, `extensions.csv`:
+They are set in `nbgrader_config.py` (`c.LatePolicy`). Extensions are listed in a table next to it,
+`extensions.csv`:
 
     student,until
     ada,2026-11-20 18:00
@@ -26,11 +26,11 @@ COLUMNS = ["student", "until"]
 
 
 class LatePolicy(LateSubmissionPlugin):  # type: ignore[misc]
-    """A share of the maximum for every started day, and nothing after the last one."""
+    """Takes off a share of the maximum for every started day, and all marks after the last day."""
 
     deadline = Unicode(help='Local time, such as "2026-11-13 18:00".').tag(config=True)
     time_zone = Unicode(help='IANA name, such as "Europe/Zurich".').tag(config=True)
-    extensions = Unicode(help="A CSV file, which need not be there: student,until.").tag(
+    extensions = Unicode(help="A CSV file with the columns student,until; it may be missing.").tag(
         config=True
     )
     percent_per_day = Int(help="Of the maximum, for every started day.").tag(config=True)
@@ -38,7 +38,7 @@ class LatePolicy(LateSubmissionPlugin):  # type: ignore[misc]
 
     @property
     def deadline_in_utc(self) -> datetime:
-        """As nbgrader's gradebook keeps it: UTC, without saying so."""
+        """The deadline as nbgrader's gradebook stores it: in UTC, without a time zone."""
         return self._in_utc(self.deadline)
 
     def _in_utc(self, local: str) -> datetime:
@@ -47,10 +47,10 @@ class LatePolicy(LateSubmissionPlugin):  # type: ignore[misc]
 
     @property
     def extended(self) -> dict[str, timedelta]:
-        """By how much later than the others some students may hand in.
+        """The time after the deadline that some students have, by student.
 
         Raises:
-            CourseError: a line of the table cannot be understood.
+            CourseError: the table cannot be read, or a line of it is not valid.
         """
         path = Path(self.extensions)
         if not self.extensions or not path.exists():
@@ -63,20 +63,22 @@ class LatePolicy(LateSubmissionPlugin):  # type: ignore[misc]
                 if any(entries) and entries != COLUMNS:
                     student, more = self._extension(entries)
                     if student in found:
-                        raise ValueError(f"{student} stands there twice")
+                        raise ValueError(f"{student} is listed twice")
                     found[student] = more
         except (OSError, ValueError, csv.Error) as error:
             raise CourseError(
-                f"{path}, line {lines.line_num}: {error}. Write a line for each student, such as "
-                '"ada,2026-11-20 18:00".'
+                f"{path}, line {lines.line_num} ({error}): write one line for each student, "
+                'such as "ada,2026-11-20 18:00".'
                 if not isinstance(error, OSError | UnicodeError)
-                else f"{path} cannot be read ({error}). Save it as CSV in UTF-8."
+                else f"{path} cannot be read ({error}): save it as CSV in UTF-8."
             ) from None
         return found
 
     def _extension(self, entries: list[str]) -> tuple[str, timedelta]:
         if len(entries) != len(COLUMNS) or not all(entries):
-            raise ValueError(f"{len(list(filter(None, entries)))} entries for a student and a time")
+            raise ValueError(
+                f"{len(list(filter(None, entries)))} entries in place of a student and a time"
+            )
         more = self._in_utc(entries[1]) - self.deadline_in_utc
         if more <= timedelta():
             raise ValueError(f"{entries[1]} is not after the deadline, {self.deadline}")
@@ -84,18 +86,25 @@ class LatePolicy(LateSubmissionPlugin):  # type: ignore[misc]
 
     @property
     def deadline_in_words(self) -> str:
+        """The deadline for students: "13 November 2026, 18:00 (UTC)"."""
         local = datetime.fromisoformat(self.deadline)
         return f"{local.day} {local:%B %Y, %H:%M} ({self.time_zone})"
 
     @property
     def in_words(self) -> str:
+        """The late policy for students, in two sentences."""
         return (
-            f"Each day late that has begun costs {self.percent_per_day} % of the maximum. "
-            f"After {self.last_day} days nothing counts any more."
+            f"Each started day after the deadline costs {self.percent_per_day} % of the maximum. "
+            f"After {self.last_day} days a submission earns nothing."
         )
 
     def penalty(self, max_score: float, seconds_late: float) -> float:
-        """Marks to take off; never more than there are to earn."""
+        """The marks to take off, at most the maximum.
+
+        Args:
+            max_score: the marks that can be earned.
+            seconds_late: seconds after the deadline.
+        """
         days = math.ceil(seconds_late / SECONDS_A_DAY)
         if days > self.last_day:
             return max_score
@@ -104,18 +113,18 @@ class LatePolicy(LateSubmissionPlugin):  # type: ignore[misc]
     def late_submission_penalty(
         self, student_id: str, score: float, total_seconds_late: float
     ) -> float:
-        """Answer nbgrader; the preprocessor that asks knows the notebook."""
+        """The marks to take off, which nbgrader asks for in the preprocessor of a notebook."""
         asking = self.parent
         notebook = asking.gradebook.find_notebook(asking.notebook_id, asking.assignment_id)
         return self.penalty(float(notebook.max_score), total_seconds_late)
 
 
 class LatePenalties(AssignLatePenalties):  # type: ignore[misc]
-    """nbgrader's own step, with the deadline of the config and room for marks by hand.
+    """nbgrader's own step, with the deadline of the config and the full penalty.
 
-    nbgrader cuts a penalty to the marks that a notebook has when it is autograded. Marks that are
-    given by hand later would then escape it. We keep the full penalty; whoever adds up stops at
-    zero, as nbgrader's export does.
+    nbgrader limits a penalty to the marks that a notebook has when it is autograded, so that marks
+    given by hand later would escape it. This step keeps the full penalty. Sums of marks stop at
+    zero, as in nbgrader's export.
     """
 
     def preprocess(self, nb: Any, resources: Any) -> Any:
@@ -133,6 +142,6 @@ class LatePenalties(AssignLatePenalties):  # type: ignore[misc]
 
 
 def set_deadline(db_url: str, assignment: str, policy: LatePolicy) -> None:
-    """Write the deadline of the config into the gradebook, from where nbgrader reads it."""
+    """Write the deadline of the config into the gradebook, where nbgrader looks for it."""
     with Gradebook(db_url) as gradebook:
         gradebook.update_or_create_assignment(assignment, duedate=policy.deadline_in_utc)

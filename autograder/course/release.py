@@ -1,4 +1,4 @@
-"""Release an assignment: nbgrader strips solutions and hidden tests, we pack the student bundle."""
+"""Releases an assignment: nbgrader strips solutions and hidden tests; this packs the bundle."""
 
 import zipfile
 from pathlib import Path
@@ -10,17 +10,21 @@ from autograder.course.folder import Course, atomic_write, read_notebook, reason
 from autograder.course.late import set_deadline
 from autograder.errors import CourseError
 
-# Zip files keep times; the same bundle must be the same bytes.
+# The time of all files in the zip, so that the same source gives the same bytes.
 NO_TIME = (1980, 1, 1, 0, 0, 0)
 # The training images of data/, without the test images, on which `predict` is marked. The file is
-# made when a notebook reads it; nbgrader copies it from source/ to wherever the notebooks go.
+# made if a notebook reads it; nbgrader copies it from source/ together with the notebooks.
 IMAGES = "fashion_mnist_train.npz"
-# `new-exercise` writes it where an instructor must write.
+# What `new-exercise` writes where an instructor must complete the text.
 UNWRITTEN = "WRITE ME"
 
 
 def generate(course: Course, assignment: str) -> Path:
-    """Make the student version with nbgrader and return its folder."""
+    """Make the student version with nbgrader and return its folder.
+
+    Raises:
+        CourseError: a notebook is not finished, or nbgrader refuses it.
+    """
     for notebook in course.notebooks(assignment):
         _refuse_unwritten(notebook)
     provide_images(course, assignment)
@@ -28,8 +32,8 @@ def generate(course: Course, assignment: str) -> Path:
     result = api.generate_assignment(assignment)
     if not result["success"]:
         raise CourseError(
-            f"nbgrader could not release {assignment} ({reason(result)}). "
-            "Put that right in source/, then release again."
+            f"nbgrader could not release {assignment} ({reason(result)}): correct that in source/, "
+            "then release again."
         )
     set_deadline(api.coursedir.db_url, assignment, course.late_policy())
     return course.released(assignment)
@@ -39,16 +43,17 @@ def _refuse_unwritten(path: Path) -> None:
     for cell in read_notebook(path)["cells"]:
         if UNWRITTEN in "".join(cell["source"]):
             raise CourseError(
-                f"{path}: the cell {cell.get('id', '?')} still says {UNWRITTEN}; write it first."
+                f"{path}: the cell {cell.get('id', '?')} still says {UNWRITTEN}: complete it, then "
+                "release again."
             )
 
 
 def provide_images(course: Course, assignment: str) -> None:
-    """Put the training images beside the source notebooks, if one of them names the file."""
+    """Put the training images next to the source notebooks if one of them names the file."""
     path = course.source(assignment) / IMAGES
     needed = any(IMAGES in book.read_text("utf-8") for book in course.notebooks(assignment))
     if needed and not path.exists():
-        # PyTorch comes with it, which grading does without.
+        # It imports PyTorch, which the process that grades a class does not need.
         from convnets.training.data import load
 
         train = load("fashion-mnist-small").train
@@ -58,7 +63,11 @@ def provide_images(course: Course, assignment: str) -> None:
 
 
 def release(course: Course, assignment: str, out: Path) -> Path:
-    """Release an assignment and write `out`/ASSIGNMENT.zip, the same bytes for the same source."""
+    """Release an assignment and write `out`/ASSIGNMENT.zip; the same source gives the same bytes.
+
+    Raises:
+        CourseError: as `generate` does.
+    """
     folder = generate(course, assignment)
     files = {
         path.relative_to(folder): path.read_bytes()

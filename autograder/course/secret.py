@@ -1,8 +1,8 @@
-"""The release's secret: it decides the hidden tests' inputs, so that nobody can know them before.
+"""The release secret, which decides the inputs of the hidden tests so that nobody can predict them.
 
-It is made with the first release, lies beside `nbgrader_config.py`, and is never handed out. The
-same secret gives the same inputs, so a regraded answer gets the same marks. To rotate an
-assignment, delete the file.
+It is made with the first release, next to `nbgrader_config.py`, and is never published. The same
+secret gives the same inputs, so that an answer that is graded again gets the same marks. Delete the
+file to get other inputs with the next release.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ COURSE = "AUTOGRADER_COURSE"
 
 
 def use_release_secret(course: Path) -> None:
-    """Give the course's secret to all processes that grade; make one if there is none.
+    """Put the secret of a course into the environment of all that grades; make it if needed.
 
     Raises:
         CourseError: the file is empty.
@@ -31,7 +31,7 @@ def use_release_secret(course: Path) -> None:
     secret = path.read_text("utf-8").strip()
     if not secret:
         raise CourseError(
-            f"{path} is empty: put it back from a copy, or delete it, and the next release gets "
+            f"{path} is empty: put it back from a copy, or delete it, and the next release makes "
             "another secret."
         )
     os.environ[VARIABLE] = secret
@@ -39,7 +39,7 @@ def use_release_secret(course: Path) -> None:
 
 
 def _make(path: Path) -> None:
-    """A file that appears whole, and once, however many processes make it."""
+    """Make the file complete at once, and only once even if several processes try."""
     with NamedTemporaryFile("w", dir=path.parent, prefix=f"{FILE}.") as file:
         file.write(secrets.token_hex(16))
         file.flush()
@@ -54,7 +54,7 @@ def seed_of(exercise: str) -> int:
 
 
 def to_hide() -> list[Path]:
-    """The folder of the course, where it lies on this machine."""
+    """The folder of the course if it exists on this machine, to hide from student code."""
     course = Path(os.environ.get(COURSE, ""))
     return [course] if course.is_absolute() and course.is_dir() else []
 

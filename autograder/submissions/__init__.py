@@ -1,1 +1,1 @@
-"""Reads what was handed in, and repairs it."""
+"""Reads submissions and repairs their notebooks."""

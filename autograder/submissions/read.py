@@ -1,7 +1,7 @@
-"""Reads what a student handed in: forgives honest slips and says so, refuses what cannot be graded.
+"""Reads a submission: accepts and reports honest slips, and refuses what cannot be graded.
 
-Files come in all states from learning platforms and old editors. What can be read without a doubt
-is read; everything else is one sentence for the instructor, and nothing of it is changed.
+Files from learning platforms and old editors come in many conditions. What can be read without
+doubt is read. Everything else becomes one sentence for the instructor, and no file is changed.
 """
 
 import json
@@ -15,23 +15,24 @@ from nbformat.notebooknode import NotebookNode
 from nbgrader.utils import parse_utc
 
 from autograder.errors import CourseError
-from autograder.submissions.repair import ReleasedCell, repair, say, tidied
+from autograder.submissions.repair import ReleasedCell, add_report, repair, sanitized
 
+# Limits of a notebook: bytes of the file, cells, and characters in all cells.
 NOTEBOOK_BYTES = 64 * 2**20
 CELLS = 5000
-TEXT = 4 * 2**20  # characters in all cells
+TEXT = 4 * 2**20
 TIMESTAMP = "timestamp.txt"
 Released = Mapping[str, list[ReleasedCell]]
 
 
 @dataclass(frozen=True)
 class Submission:
-    """What a student handed in, as far as it can be graded.
+    """A student's submission, ready to be graded.
 
     Args:
-        notebooks: repaired, by name.
-        timestamp: when it was handed in, as the file says it; "" if it does not.
-        remarks: what an instructor should know.
+        notebooks: the repaired notebooks, by name.
+        timestamp: the time of the submission as its timestamp file has it; "" without the file.
+        remarks: sentences about repairs and missing notebooks, for the instructor.
     """
 
     notebooks: dict[str, NotebookNode]
@@ -40,22 +41,26 @@ class Submission:
 
 
 def read(folder: Path, released: Released) -> Submission:
-    """Read a folder with a student's notebooks.
+    """Read a submission from its folder.
+
+    Args:
+        folder: the folder of the student's notebooks.
+        released: the cells of each released notebook, by name.
 
     Raises:
-        CourseError: it cannot be graded; the sentence names the file and says what to do.
+        CourseError: it cannot be graded; the message names the file and says what to do.
     """
     try:
         return _read(folder, released)
     except OSError as error:
         raise CourseError(
-            f"{error.filename or folder} cannot be read ({error.strerror}). "
-            f"Give yourself the right to read it (chmod -R u+rX {folder}), then grade again."
+            f"{error.filename or folder} cannot be read ({error.strerror}): give yourself "
+            f"permission (chmod -R u+rX {folder}), then grade again."
         ) from None
 
 
 def _read(folder: Path, released: Released) -> Submission:
-    _refuse_strange(folder)
+    _refuse_unreadable(folder)
     remarks, notebooks = [], {}
     paths, renamed = _paths(folder, released)
     for name, path in paths.items():
@@ -64,59 +69,59 @@ def _read(folder: Path, released: Released) -> Submission:
         if name in renamed:
             remarks.append(f"{path.name} was read as {name}.ipynb.")
             sentences.append(remarks[-1])
-        say(notebook, sentences + repair(notebook, released[name]))
+        add_report(notebook, sentences + repair(notebook, released[name]))
         notebooks[name] = notebook
     missing = [f"{name}.ipynb" for name in released if name not in notebooks]
     if missing:
-        remarks.append(f"{', '.join(missing)} is not handed in and earns 0.")
+        remarks.append(f"{', '.join(missing)} is missing and earns 0.")
     return Submission(notebooks, _timestamp(folder / TIMESTAMP), remarks)
 
 
-def _refuse_strange(folder: Path) -> None:
-    """Refuse what is no folder of files with names that can be written down."""
+def _refuse_unreadable(folder: Path) -> None:
+    """Refuse links, names that cannot be printed, and anything that is not a folder."""
     for path in [folder.parent, folder, *sorted(folder.rglob("*"))]:
         if path.is_symlink():
             raise CourseError(
-                f"{_shown(path)} is a link to {_shown(path.readlink())}; it was not followed. "
-                "Put the file itself there, or ask the student to upload it again."
+                f"{_shown(path)} is a link to {_shown(path.readlink())}, which is not followed: "
+                "put the file itself in its place, or ask the student to upload it again."
             )
         if _shown(path) != str(path):
             raise CourseError(
-                f"The name of {_shown(path)} has bytes that are no text. "
-                "Give it a name of letters, then grade again."
+                f"The name of {_shown(path)} has bytes that are not text: rename it, then grade "
+                "again."
             )
     if folder.is_dir():
         return
     if folder.exists():
         raise CourseError(
-            f"{folder} is a file, not a folder. Make a folder of this name, and put the student's "
-            "notebooks into it (unpack them, if they are packed)."
+            f"{folder} is a file, not a folder: make a folder of this name with the student's "
+            "notebooks (unpack them if they are in an archive)."
         )
     if not folder.parent.is_dir():
         raise CourseError(
-            f"{folder.parent} is a file. Put the student's notebooks into "
-            f"{folder.parent.with_name('STUDENT') / folder.name}/, and take it away."
+            f"{folder.parent} is a file: put the student's notebooks into "
+            f"{folder.parent.with_name('STUDENT') / folder.name}/, then remove it."
         )
     holds = ", ".join(sorted(path.name for path in folder.parent.iterdir())) or "nothing"
     raise CourseError(
-        f"There is no {folder}: {folder.parent.name} holds {holds}. Put the student's notebooks "
-        "there, or take the folder away."
+        f"There is no {folder} ({folder.parent.name} holds {holds}): put the student's notebooks "
+        f"there, or remove the folder {folder.parent.name}."
     )
 
 
 def _shown(path: Path) -> str:
-    """A path as it can be printed."""
+    """A path as text that can be printed."""
     return str(path).encode(errors="replace").decode()
 
 
 def _paths(folder: Path, released: Released) -> tuple[dict[str, Path], set[str]]:
-    """The file of each notebook that is there, and which of them had another name."""
+    """The file of each submitted notebook by name, and the names of those that were renamed."""
     paths = {name: folder / f"{name}.ipynb" for name in released}
     for path in paths.values():
         if path.exists() and not path.is_file():
             kind = "a folder" if path.is_dir() else "something else"
             raise CourseError(
-                f"{path} is {kind}, not a notebook. Ask the student to upload the file again."
+                f"{path} is {kind}, not a notebook: ask the student to upload the file again."
             )
     found = {name: path for name, path in paths.items() if path.is_file()}
     if len(found) == len(paths):
@@ -127,8 +132,8 @@ def _paths(folder: Path, released: Released) -> tuple[dict[str, Path], set[str]]
         name = _belongs_to(stray, released)
         if name in renamed:
             raise CourseError(
-                f"{renamed[name].name} and {stray.name} in {folder} both look like {name}.ipynb. "
-                "Keep the one that counts, under that name."
+                f"{renamed[name].name} and {stray.name} in {folder} both look like {name}.ipynb: "
+                "keep only the one that counts, under that name."
             )
         if name and name not in found:
             renamed[name] = stray
@@ -136,15 +141,15 @@ def _paths(folder: Path, released: Released) -> tuple[dict[str, Path], set[str]]
         holds = ", ".join(path.name for path in sorted(folder.iterdir())) or "nothing"
         raise CourseError(
             f"{folder} holds {holds}, but none of "
-            f"{', '.join(path.name for path in paths.values())}. "
-            "Ask the student for the notebooks, or give them their names back."
+            f"{', '.join(path.name for path in paths.values())}: ask the student for the "
+            "notebooks, or give the files these names."
         )
     there = {**found, **renamed}
     return {name: there[name] for name in released if name in there}, set(renamed)
 
 
 def _belongs_to(path: Path, released: Released) -> str:
-    """The released notebook that has most cells in common with one of another name."""
+    """The released notebook that shares most cells with a renamed one; "" if none does."""
     notebook, _ = _notebook(path)
     names = {cell.metadata.get("nbgrader", {}).get("grade_id") for cell in notebook.cells}
     shared = {name: len(names & {cell.name for cell in cells}) for name, cells in released.items()}
@@ -153,12 +158,12 @@ def _belongs_to(path: Path, released: Released) -> str:
 
 
 def _notebook(path: Path) -> tuple[NotebookNode, list[str]]:
-    """What grading needs of a notebook of any format up to 4; a sentence for what was mended."""
-    again = "Ask the student to upload it again."
+    """Read a notebook of any format up to 4; return it with a sentence for each change."""
+    again = "ask the student to upload it again."
     if path.stat().st_size > NOTEBOOK_BYTES:
         raise CourseError(
-            f"{path} has {path.stat().st_size / 2**20:.0f} MiB, more than {NOTEBOOK_BYTES >> 20}. "
-            "Ask the student to clear its outputs and upload it again."
+            f"{path} has {path.stat().st_size / 2**20:.0f} MiB, more than {NOTEBOOK_BYTES >> 20}: "
+            "ask the student to clear its outputs and upload it again."
         )
     content = path.read_bytes()
     try:
@@ -167,30 +172,30 @@ def _notebook(path: Path) -> tuple[NotebookNode, list[str]]:
         major = data["nbformat"]
     except (ValueError, RecursionError, KeyError, TypeError) as error:
         reason = f"{type(error).__name__}: {error}" if content else "it is empty"
-        raise CourseError(f"{path} cannot be read as a notebook ({reason}). {again}") from None
+        raise CourseError(f"{path} cannot be read as a notebook ({reason}): {again}") from None
     if type(major) is not int or not 1 <= major <= nbformat.current_nbformat:
         raise CourseError(
-            f"{path} is of notebook format {ascii(major)[:40]}; up to {nbformat.current_nbformat} "
-            "can be read. Open it in JupyterLab, save it as format 4, and grade again."
+            f"{path} has notebook format {ascii(major)[:40]}, which cannot be read: open it in "
+            "JupyterLab, save it as format 4, and grade again."
         )
     try:
         sheets = data.get("worksheets", [data]) if major < 4 else [data]
         count = sum(len(sheet["cells"]) for sheet in sheets)
         if count > CELLS:
-            raise CourseError(f"{path} has {count} cells, more than {CELLS}. {again}")
+            raise CourseError(f"{path} has {count} cells, more than {CELLS}: {again}")
         if major < 4:
             data = nbformat.convert(nbformat.reader.reads(text), 4)  # type: ignore[no-untyped-call]
-        notebook, sentences = tidied(data)
+        notebook, sentences = sanitized(data)
     except CourseError:
         raise
-    except Exception as error:  # of any kind: the file may hold anything
+    except Exception as error:  # the file may hold anything
         reason = f"{type(error).__name__}: {error}".encode(errors="replace").decode()
-        raise CourseError(f"{path} is not a notebook ({reason[:200]}). {again}") from None
+        raise CourseError(f"{path} is not a valid notebook ({reason[:200]}): {again}") from None
     length = sum(len(cell.source) for cell in notebook.cells)
     if length > TEXT:
         raise CourseError(
-            f"{path} has {length} characters in its cells, more than {TEXT}. Ask the student to "
-            "take out what is no answer and upload it again."
+            f"{path} has {length} characters in its cells, more than {TEXT}: ask the student to "
+            "remove what does not belong to an answer and upload it again."
         )
     return notebook, sentences
 
@@ -201,7 +206,7 @@ def _timestamp(path: Path) -> str:
         parse_utc(text or None)
     except (ValueError, OverflowError):
         raise CourseError(
-            f"{path} holds no time: write the time of the hand-in into it, "
+            f"{path} does not hold a time: write the time of the submission into it, "
             'such as "2026-11-13 17:59:00 UTC", then grade again.'
         ) from None
     return text

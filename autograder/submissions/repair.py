@@ -1,8 +1,9 @@
-"""Put a handed-in notebook back into the shape of the release, and say what was repaired.
+"""Restores the structure of the released notebook in a submission, and reports what was repaired.
 
 Students copy, move, delete and relabel cells. A cell belongs to an exercise by its `grade_id`; an
-answer that lost it is found by the name that it defines. Code is never thrown away: what belongs to
-no exercise stays as an ordinary cell, and earns nothing whatever its metadata claim.
+answer that lost its `grade_id` is found by the name that it defines. Code is never thrown away: a
+cell that belongs to no exercise stays as an ordinary cell. Marks or locks in its metadata are
+ignored.
 """
 
 import ast
@@ -22,7 +23,7 @@ from nbgrader.api import Gradebook
 from nbgrader.preprocessors import NbGraderPreprocessor
 
 REPORT = "**Repaired before grading:**"
-# Characters of a cell in which an answer is looked for; a tree takes a hundred times its text.
+# The most characters of a cell that is parsed; a syntax tree takes a hundred times its text.
 ANSWER = 200_000
 CELL_TYPES = ("code", "markdown", "raw")
 CELL_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
@@ -30,14 +31,14 @@ CELL_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 
 @dataclass(frozen=True)
 class ReleasedCell:
-    """A cell of the release that has a name.
+    """A named cell of the released notebook.
 
     Args:
         name: its `grade_id`.
         cell_type: "code" or "markdown".
-        source: as it was handed out.
+        source: its text in the release.
         is_answer: whether the student writes in it.
-        metadata: what nbgrader keeps with it.
+        metadata: nbgrader's metadata of the cell.
     """
 
     name: str
@@ -48,11 +49,11 @@ class ReleasedCell:
 
     @property
     def is_test(self) -> bool:
-        """Whether its output is marks."""
+        """Whether the output of the cell is its marks."""
         return bool(self.metadata["grade"]) and not self.metadata["solution"]
 
-    def again(self) -> NotebookNode:
-        """The cell as it was handed out."""
+    def as_released(self) -> NotebookNode:
+        """A new cell with the text of the release."""
         make = new_code_cell if self.cell_type == "code" else new_markdown_cell
         cell: NotebookNode = make(self.source)  # type: ignore[no-untyped-call]
         cell.metadata["nbgrader"] = dict(self.metadata)
@@ -60,7 +61,7 @@ class ReleasedCell:
 
 
 class RepairSubmission(NbGraderPreprocessor):  # type: ignore[misc]
-    """The first step of `nbgrader autograde`."""
+    """The first step of `nbgrader autograde`: repairs a submission."""
 
     def preprocess(
         self, nb: NotebookNode, resources: dict[str, Any]
@@ -69,50 +70,53 @@ class RepairSubmission(NbGraderPreprocessor):  # type: ignore[misc]
         with Gradebook(about["db_url"]) as gradebook:
             book = gradebook.find_notebook(about["notebook"], about["assignment"])
             released = released_cells(book)
-        tidy, sentences = tidied(nb)
-        say(tidy, sentences + repair(tidy, released))
-        return tidy, resources
+        notebook, sentences = sanitized(nb)
+        add_report(notebook, sentences + repair(notebook, released))
+        return notebook, resources
 
 
 def released_cells(book: Any) -> list[ReleasedCell]:
-    """The cells of a notebook in the gradebook."""
+    """The released cells of a notebook, from the gradebook."""
     return [_released(cell, book) for cell in book.source_cells]
 
 
-def say(notebook: NotebookNode, sentences: list[str]) -> None:
-    """Put what was repaired at the top of a notebook."""
+def add_report(notebook: NotebookNode, sentences: list[str]) -> None:
+    """Put a cell at the top of a notebook that lists what was repaired, if anything was."""
     if sentences:
         report = "\n".join([REPORT, "", *(f"- {sentence}" for sentence in sentences)])
         notebook.cells.insert(0, new_markdown_cell(report))  # type: ignore[no-untyped-call]
 
 
-def tidied(notebook: Mapping[str, Any]) -> tuple[NotebookNode, list[str]]:
-    """What grading needs of a notebook of format 4; a sentence for what is not as it was.
+def sanitized(notebook: Mapping[str, Any]) -> tuple[NotebookNode, list[str]]:
+    """Rebuild a notebook of format 4 from the parts that grading needs.
 
-    All else that a file may hold, of whatever type, would stop a program that reads it later.
+    Everything else that a file may hold, of any type, could stop a program that reads it later.
+
+    Returns:
+        The notebook, and a sentence for each change that matters.
 
     Raises:
-        ValueError: a cell is none; the message says which.
+        ValueError: a cell is not valid; the message names the cell.
     """
-    sentences = _strange_kernel(notebook.get("metadata"))
+    sentences = _other_kernel(notebook.get("metadata"))
     cells = []
     for number, cell in enumerate(notebook["cells"], start=1):
-        made, is_whole = _tidied(cell, number)
+        made, is_whole = _sanitized(cell, number)
         cells.append(made)
         if not is_whole:
             sentences.append(
-                f"Cell {number} held characters that no file can hold; each is a question mark now."
+                f"Cell {number} had characters that cannot be saved; each is a question mark now."
             )
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
-    tidy = _node({"nbformat": 4, "nbformat_minor": 5, "metadata": metadata, "cells": cells})
-    return tidy, sentences
+    rebuilt = _node({"nbformat": 4, "nbformat_minor": 5, "metadata": metadata, "cells": cells})
+    return rebuilt, sentences
 
 
-def _tidied(cell: Any, number: int) -> tuple[dict[str, Any], bool]:
-    """The text, kind and name of a cell, and whether the text could be kept as it is."""
+def _sanitized(cell: Any, number: int) -> tuple[dict[str, Any], bool]:
+    """The text, type and name of a cell, and whether the text could be kept unchanged."""
     if not isinstance(cell, Mapping) or cell.get("cell_type") not in CELL_TYPES:
-        raise ValueError(f"cell {number} is of no known kind")
+        raise ValueError(f"cell {number} is of an unknown type")
     source = cell.get("source")
     if isinstance(source, list) and all(isinstance(line, str) for line in source):
         source = "".join(source)
@@ -126,13 +130,13 @@ def _tidied(cell: Any, number: int) -> tuple[dict[str, Any], bool]:
         made["id"] = cell["id"]
     if cell["cell_type"] == "code":
         made |= {"outputs": [], "execution_count": None}
-    elif pictures := _pictures(cell.get("attachments")):
-        made["attachments"] = pictures
+    elif pasted := _attachments(cell.get("attachments")):
+        made["attachments"] = pasted
     return made, text == source
 
 
-def _pictures(attachments: Any) -> dict[str, dict[str, str]]:
-    """What was pasted into a text cell, by name and type, as far as it is that."""
+def _attachments(attachments: Any) -> dict[str, dict[str, str]]:
+    """The valid attachments of a text cell, by name and type."""
     if not isinstance(attachments, Mapping):
         return {}
     return {
@@ -149,11 +153,11 @@ def _node(fields: dict[str, Any]) -> NotebookNode:
 
 
 def _writable(text: str) -> str:
-    """Text that a file can hold; JSON may have halves of characters."""
+    """Text that can be saved: JSON may hold lone surrogates, which become question marks."""
     return text.encode(errors="replace").decode()
 
 
-def _strange_kernel(metadata: Any) -> list[str]:
+def _other_kernel(metadata: Any) -> list[str]:
     """A sentence if a notebook was saved for another language."""
     kernel = metadata.get("kernelspec") if isinstance(metadata, Mapping) else None
     language = kernel.get("language", "python") if isinstance(kernel, Mapping) else "python"
@@ -164,57 +168,68 @@ def _strange_kernel(metadata: Any) -> list[str]:
 
 
 def repair(notebook: NotebookNode, released: list[ReleasedCell]) -> list[str]:
-    """Give `notebook` each released cell once and in order; a sentence for each repair."""
+    """Give a notebook every released cell once and in order.
+
+    Args:
+        notebook: the notebook, which is changed.
+        released: the cells of the release.
+
+    Returns:
+        A sentence for each repair.
+    """
     sentences = []
     names = {cell.name for cell in released}
-    definitions = cache(_definitions)  # of the same cells for each answer that is looked for
-    claims: dict[str, list[NotebookNode]] = defaultdict(list)
+    definitions = cache(_definitions)  # every missing answer is looked for in the same cells
+    named: dict[str, list[NotebookNode]] = defaultdict(list)
     for cell in notebook.cells:
-        claims[_name(cell)].append(cell)
+        named[_name(cell)].append(cell)
     nameless = [
         cell for cell in notebook.cells if cell.cell_type == "code" and _name(cell) not in names
     ]
     owners: dict[str, NotebookNode] = {}
     for original in released:
-        found = claims[original.name]
+        found = named[original.name]
         if not found and original.is_answer and original.cell_type == "code":
             wanted = definitions(original.source)
             found = [cell for cell in nameless if wanted & definitions(cell.source)]
             if found:
                 sentences.append(f"The answer {original.name} was found by the name it defines.")
         if not found:
-            owners[original.name] = original.again()
-            sentences.append(f"The cell {original.name} was missing; it is back as handed out.")
+            owners[original.name] = original.as_released()
+            sentences.append(f"The cell {original.name} was missing and is restored.")
             continue
         changed = [cell for cell in found if cell.source.strip() != original.source.strip()]
         chosen = (changed or found)[-1]
         if any(chosen is other for other in owners.values()):
-            # It defines what two answers should; each gets it.
+            # The cell defines what two answers should define; each of them gets a copy.
             chosen = _node({**chosen, "metadata": {}})
         owners[original.name] = chosen
         chosen.metadata["nbgrader"] = dict(original.metadata)
         if chosen.cell_type != original.cell_type:
             owners[original.name] = _as(original, chosen, notebook)
-            sentences.append(f"The cell {original.name} had become a {chosen.cell_type} cell.")
+            sentences.append(
+                f"The cell {original.name} was a {chosen.cell_type} cell and is "
+                f"{original.cell_type} again."
+            )
         if not original.is_answer:
             owners[original.name].source = original.source
         if len(found) > 1:
             sentences.append(
-                f"The cell {original.name} came {len(found)} times; the last changed one counts."
+                f"The cell {original.name} occurs {len(found)} times; the last changed one counts."
             )
     kept = {id(cell) for cell in owners.values()}
     for cell in notebook.cells:
         if id(cell) not in kept:
             cell.metadata.pop("nbgrader", None)
     if _in_order(notebook, owners, released):
-        sentences.append("Cells had been moved; they are back in the order of the release.")
+        sentences.append("Cells were not in the order of the release and have been moved back.")
     if count := _without_id(notebook):
-        sentences.append(f"Cells had no id of their own ({count}); they have one now.")
+        sentences.append(f"Cells without an id of their own got one ({count}).")
     return sentences
 
 
 def _without_id(notebook: NotebookNode) -> int:
-    """Give each cell an id of its own; how many had none."""
+    """Give each cell a unique id; return how many cells got a new one."""
     seen: set[str] = set()
     count = 0
     for cell in notebook.cells:
@@ -227,8 +242,8 @@ def _without_id(notebook: NotebookNode) -> int:
 
 
 def _as(original: ReleasedCell, cell: NotebookNode, notebook: NotebookNode) -> NotebookNode:
-    """The same text in a cell of the right kind, in its place."""
-    made = original.again()
+    """Replace a cell by a cell of the released type with the same text."""
+    made = original.as_released()
     made.source = cell.source
     place = next(place for place, one in enumerate(notebook.cells) if one is cell)
     notebook.cells[place] = made
@@ -238,7 +253,7 @@ def _as(original: ReleasedCell, cell: NotebookNode, notebook: NotebookNode) -> N
 def _in_order(
     notebook: NotebookNode, owners: dict[str, NotebookNode], released: list[ReleasedCell]
 ) -> bool:
-    """Sort the released cells, each with the ordinary cells after it; whether any had moved."""
+    """Sort the released cells, each with the ordinary cells after it; return whether any moved."""
     names = {id(cell): name for name, cell in owners.items()}
     groups: dict[str, list[NotebookNode]] = defaultdict(list)
     current = ""
@@ -254,12 +269,12 @@ def _in_order(
 
 
 def _definitions(source: str) -> set[str]:
-    """Functions and classes defined at the top of a cell; none if it cannot be parsed."""
+    """The names of top-level functions and classes of a cell; empty if it cannot be parsed."""
     if len(source) > ANSWER:
         return set()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what the parser thinks of it
+            warnings.simplefilter("ignore")  # the parser warns of doubtful code
             body = ast.parse(source).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return set()
@@ -275,7 +290,7 @@ def _name(cell: Mapping[str, Any]) -> str:
 
 
 def _released(cell: Any, book: Any) -> ReleasedCell:
-    """A source cell of the gradebook."""
+    """Convert a source cell of the gradebook."""
     graded = {grade.name: grade.max_score for grade in book.grade_cells}
     tasks = {task.name: task.max_score for task in book.task_cells}
     solutions = {solution.name for solution in book.solution_cells}

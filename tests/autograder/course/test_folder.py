@@ -4,7 +4,7 @@ from autograder.course.folder import Course, atomic_write, read_notebook
 from autograder.errors import CourseError
 
 
-def test_a_staged_copy_leaves_hand_ins_and_gradebook_behind(course, tmp_path):
+def test_a_staged_copy_has_no_submissions_and_no_gradebook(course, tmp_path):
     (course.root / "gradebook.db").write_text("marks")
     (course.root / "submitted" / "ada" / "assignment2").mkdir(parents=True)
     staged = course.staged(tmp_path / "scratch")
@@ -16,11 +16,11 @@ def test_a_staged_copy_leaves_hand_ins_and_gradebook_behind(course, tmp_path):
     ]
 
 
-def test_a_staged_copy_has_a_gradebook_of_its_own(course):
+def test_the_gradebook_lies_in_the_course_folder(course):
     assert course.db_url == f"sqlite:///{course.root}/gradebook.db"
 
 
-def test_whatever_was_handed_in_is_somebodys_submission(course):
+def test_every_folder_but_those_of_other_assignments_is_a_submission(course):
     submitted = course.root / "submitted"
     (course.root / "source" / "assignment1").mkdir()
     for name in ("ada/assignment2", "bob/assignment1", "typo/Assignment2", "empty", ".trash"):
@@ -35,13 +35,13 @@ def test_whatever_was_handed_in_is_somebodys_submission(course):
     assert found["typo"] == submitted / "typo" / "assignment2"
 
 
-def test_a_folder_without_config_is_no_course(tmp_path):
+def test_a_folder_without_config_is_not_a_course(tmp_path):
     with pytest.raises(CourseError, match=r"nbgrader_config\.py"):
         Course.at(tmp_path)
 
 
 @pytest.mark.parametrize(("right", "wrong"), [('"UTC"', '"Utopia"'), ("18:00", "evening")])
-def test_a_deadline_that_cannot_be_read_is_said(right, wrong, course):
+def test_an_invalid_deadline_is_named(right, wrong, course):
     config = course.root / "nbgrader_config.py"
     config.write_text(config.read_text("utf-8").replace(right, wrong, 1), "utf-8")
     with pytest.raises(CourseError, match="DEADLINE or TIME_ZONE cannot be understood"):
@@ -49,7 +49,7 @@ def test_a_deadline_that_cannot_be_read_is_said(right, wrong, course):
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"cells": 1}', b"\xff\xfe"])
-def test_what_is_no_notebook_is_said_by_name(content, tmp_path):
+def test_a_file_that_is_not_a_notebook_is_named(content, tmp_path):
     path = tmp_path / "a.ipynb"
     path.write_bytes(content)
     with pytest.raises(CourseError, match=r"a\.ipynb"):
@@ -63,7 +63,7 @@ def write(path, text, failure=None):
             raise failure
 
 
-def test_a_file_is_replaced_only_if_all_went_well(tmp_path):
+def test_a_file_is_replaced_only_without_an_error(tmp_path):
     path = tmp_path / "out" / "file"
     write(path, "first")
     with pytest.raises(RuntimeError):

@@ -29,7 +29,7 @@ def test_the_bundle_holds_notebooks_images_readme_and_requirements(bundle, origi
     assert set(zipfile.ZipFile(bundle).namelist()) == {f"{ASSIGNMENT}/{name}" for name in names}
 
 
-def test_the_bundle_has_the_training_images_and_none_that_predict_is_marked_on(bundle):
+def test_the_bundle_has_the_training_images_and_no_test_image(bundle):
     with np.load(BytesIO(zipfile.ZipFile(bundle).read(f"{ASSIGNMENT}/{IMAGES}"))) as arrays:
         images, labels = arrays["images"], arrays["labels"]
         assert set(arrays) == {"images", "labels"}
@@ -48,7 +48,7 @@ def test_the_readme_says_deadline_time_zone_and_late_policy(bundle):
     readme = zipfile.ZipFile(bundle).read(f"{ASSIGNMENT}/README.md").decode()
     assert "13 November 2026, 18:00 (UTC)" in readme
     assert "10 % of the maximum" in readme
-    assert "After 5 days nothing counts" in readme
+    assert "After 5 days a submission earns nothing" in readme
     assert "$" not in readme
 
 
@@ -56,8 +56,8 @@ def test_the_same_source_gives_the_same_bytes(bundle, course, tmp_path):
     assert release(course, ASSIGNMENT, tmp_path).read_bytes() == bundle.read_bytes()
 
 
-NOWHERE = "http://127.0.0.1:9"  # so that nothing is downloaded
-# nbgrader strips the answers; these are the instructor's, with a training that takes a second.
+NOWHERE = "http://127.0.0.1:9"  # a proxy that does not exist, so that nothing is downloaded
+# nbgrader strips the answers; these are the instructor's, with a training of one second.
 SHORT = {
     "training_answer": """
 torch.manual_seed(0)
@@ -68,7 +68,7 @@ losses = fit(network, train_images[:1000], train_labels[:1000], epochs=2, second
 
 
 def code_of(notebook, answers):
-    """A released notebook as a program, with answers in their cells."""
+    """The code cells of a released notebook, with answers in their cells."""
     cells = read_notebook(notebook)["cells"]
     return [
         answers.get(cell["id"], "".join(cell["source"]))
@@ -78,7 +78,7 @@ def code_of(notebook, answers):
 
 
 def run_alone(code, folder):
-    # -I: neither this folder nor PYTHONPATH is searched. None in sys.modules refuses an import.
+    # With -I, neither this folder nor PYTHONPATH is searched. None in sys.modules blocks an import.
     refuse = "import sys; sys.modules.update(autograder=None, convnets=None)"
     return subprocess.run(
         [sys.executable, "-I", "-c", "\n".join([refuse, *code])],
@@ -112,7 +112,7 @@ def test_visible_tests_pass_in_a_right_notebook_with_the_bundle_alone(
     assert run.stdout.count("the visible tests pass") == visible > 0
 
 
-def test_without_the_images_and_without_the_internet_a_sentence_says_what_to_do(bundle, tmp_path):
+def test_without_images_and_internet_the_message_says_what_to_do(bundle, tmp_path):
     (tmp_path / "book.ipynb").write_bytes(
         zipfile.ZipFile(bundle).read(f"{ASSIGNMENT}/5_assemble_and_train.ipynb")
     )
@@ -122,7 +122,7 @@ def test_without_the_images_and_without_the_internet_a_sentence_says_what_to_do(
     assert "put fashion_mnist_train.npz from the assignment's zip beside" in run.stderr
 
 
-def test_the_download_takes_the_images_of_the_file(original):
+def test_the_download_selects_the_images_of_the_bundle(original):
     sys.path.insert(0, str(REPOSITORY / "data"))
     from make_subset import SEED, SIZES, balanced
 
@@ -138,7 +138,7 @@ def test_the_download_takes_the_images_of_the_file(original):
     assert (space["same_images"](labels) == expected).all()
 
 
-def test_what_is_still_to_be_written_is_not_released(course, tmp_path):
+def test_an_unfinished_notebook_is_not_released(course, tmp_path):
     notebook = course.notebooks(ASSIGNMENT)[0]
     text = notebook.read_text("utf-8").replace("Before you submit", "WRITE ME", 1)
     notebook.write_text(text, "utf-8")
@@ -146,7 +146,7 @@ def test_what_is_still_to_be_written_is_not_released(course, tmp_path):
         release(course, ASSIGNMENT, tmp_path)
 
 
-def test_a_source_that_nbgrader_refuses_leaves_the_old_bundle(course, tmp_path):
+def test_a_source_that_nbgrader_refuses_keeps_the_old_bundle(course, tmp_path):
     (tmp_path / f"{ASSIGNMENT}.zip").write_bytes(b"the old bundle")
     notebook = course.notebooks(ASSIGNMENT)[0]
     notebook.write_text(notebook.read_text("utf-8").replace("### END SOLUTION", ""), "utf-8")

@@ -1,4 +1,4 @@
-"""The release's secret."""
+"""The release secret."""
 
 import time
 from multiprocessing import get_context
@@ -11,8 +11,8 @@ from autograder.errors import CourseError
 
 
 @pytest.fixture(autouse=True)
-def _as_it_was(monkeypatch):
-    """What the session's own course set."""
+def _restored(monkeypatch):
+    """Restores the environment of the session's own course after each test."""
     monkeypatch.setenv(secret.VARIABLE, secret.current())
     monkeypatch.setenv(secret.COURSE, "")
 
@@ -22,7 +22,7 @@ def used(folder: Path) -> str:
     return secret.current()
 
 
-def test_processes_that_start_at_once_have_the_same_secret(tmp_path, monkeypatch):
+def test_processes_that_start_together_get_the_same_secret(tmp_path, monkeypatch):
     make = secret.secrets.token_hex
 
     def make_slowly(size: int) -> str:
@@ -35,7 +35,7 @@ def test_processes_that_start_at_once_have_the_same_secret(tmp_path, monkeypatch
     assert len(one) == 32
 
 
-def test_only_its_owner_reads_it_and_nothing_else_is_left(tmp_path):
+def test_only_its_owner_may_read_the_file_and_nothing_else_is_left(tmp_path):
     used(tmp_path)
     [path] = tmp_path.iterdir()
     assert path.name == secret.FILE
@@ -46,7 +46,7 @@ def test_the_same_course_keeps_its_secret(tmp_path):
     assert used(tmp_path) == used(tmp_path)
 
 
-def test_an_empty_file_is_refused_in_a_sentence(tmp_path):
+def test_an_empty_file_is_refused_with_what_to_do(tmp_path):
     (tmp_path / secret.FILE).touch()
     with pytest.raises(CourseError, match="is empty: put it back from a copy, or delete it"):
         secret.use_release_secret(tmp_path)

@@ -119,7 +119,7 @@ def test_damaged_submissions_do_not_affect_the_others(changed):
     (submitted / "file" / ASSIGNMENT).touch()
     outcome = grade(changed, ASSIGNMENT)
     assert totals(outcome) == {**TOTALS, "halves": 22}
-    assert "no file can hold" in outcome.remarks["halves"]
+    assert "cannot be saved" in outcome.remarks["halves"]
     assert {name: sentence.startswith(("There is no", "1001 files", str(submitted / "file")))
             for name, sentence in outcome.problems.items()} == dict.fromkeys(
                 ("empty", "file", "many"), True)  # fmt: skip

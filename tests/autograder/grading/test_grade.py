@@ -52,7 +52,7 @@ def test_a_submission_that_cannot_be_graded_gets_a_sentence_with_advice(graded):
     problems = graded.outcome.problems
     assert "cannot be read as a notebook" in problems["broken"]
     assert "upload it again" in problems["broken"]
-    assert "holds no time" in problems["misdated"]
+    assert "does not hold a time" in problems["misdated"]
 
 
 def test_a_notebook_that_is_not_handed_in_is_named_and_earns_nothing(graded):
@@ -157,5 +157,5 @@ def test_grading_nothing_says_where_submissions_go(course):
 
 
 def test_grading_an_unknown_assignment_names_the_known_ones(course):
-    with pytest.raises(CourseError, match="There is: assignment2"):
+    with pytest.raises(CourseError, match=r"name one that exists \(assignment2\)"):
         grade(course, "assignment3")

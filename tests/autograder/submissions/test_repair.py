@@ -35,7 +35,7 @@ def code(source, name=None, **more):
 
 
 def handed_in(**changes):
-    """The cells of a complete hand-in; a change replaces a cell by others."""
+    """A complete submission; each change replaces a cell by others."""
     cells = {
         "f_answer": [code(ANSWER, "f_answer")],
         "f": [code("# test", "f")],
@@ -59,24 +59,24 @@ WHOLE = [
 ]
 
 
-def test_a_complete_notebook_stays_as_it_is():
+def test_a_complete_notebook_is_not_changed():
     notebook = handed_in()
     assert repair(notebook, RELEASE) == []
     assert shape(notebook) == WHOLE
 
 
-def test_a_deleted_test_comes_back_in_its_place():
+def test_a_deleted_test_is_restored_in_its_place():
     notebook = handed_in(f=[])
-    assert repair(notebook, RELEASE) == ["The cell f was missing; it is back as handed out."]
+    assert repair(notebook, RELEASE) == ["The cell f was missing and is restored."]
     assert shape(notebook) == WHOLE
 
 
-def test_a_copied_answer_counts_once_the_last_changed_one():
+def test_of_a_copied_answer_the_last_changed_copy_counts():
     notebook = handed_in(
         f_answer=[code(STARTER, "f_answer"), code(ANSWER, "f_answer"), code(STARTER, "f_answer")]
     )
     (sentence,) = repair(notebook, RELEASE)
-    assert "f_answer came 3 times" in sentence
+    assert "f_answer occurs 3 times" in sentence
     assert [cell for cell in shape(notebook) if cell[0]] == WHOLE
     assert len(notebook.cells) == 6, "copies stay as ordinary cells"
 
@@ -95,21 +95,21 @@ def test_one_cell_without_a_label_can_hold_two_answers():
     assert shape(notebook) == [("f_answer", both), WHOLE[1], ("g_answer", both), WHOLE[3]]
 
 
-def test_an_answer_that_became_text_is_code_again():
+def test_an_answer_in_a_markdown_cell_becomes_code_again():
     notebook = handed_in(f_answer=[new_markdown_cell(ANSWER)])
     notebook.cells[0].metadata["nbgrader"] = {"grade_id": "f_answer"}
-    assert repair(notebook, RELEASE) == ["The cell f_answer had become a markdown cell."]
+    assert repair(notebook, RELEASE) == ["The cell f_answer was a markdown cell and is code again."]
     assert notebook.cells[0].cell_type == "code"
     assert shape(notebook) == WHOLE
 
 
-def test_ids_that_are_missing_or_come_twice_are_made_anew():
+def test_missing_and_repeated_ids_are_replaced():
     notebook = handed_in()
     ids = ["one", "one", None, "no id!"]
     for cell, name in zip(notebook.cells, ids, strict=True):
         cell["id"] = name or ""
     del notebook.cells[2]["id"]
-    assert repair(notebook, RELEASE) == ["Cells had no id of their own (3); they have one now."]
+    assert repair(notebook, RELEASE) == ["Cells without an id of their own got one (3)."]
     assert notebook.cells[0].id == "one"
     assert len({cell.id for cell in notebook.cells}) == 4
 
@@ -119,17 +119,17 @@ def test_a_huge_cell_is_not_searched_for_answers():
     assert "f_answer was missing" in repair(notebook, RELEASE)[0]
 
 
-def test_moved_cells_go_back_with_what_follows_them():
+def test_moved_cells_are_moved_back_with_the_cells_after_them():
     cells = handed_in().cells
     helper = code("helper = 1")
     notebook = new_notebook(cells=[cells[2], helper, cells[3], cells[0], cells[1]])
     assert repair(notebook, RELEASE) == [
-        "Cells had been moved; they are back in the order of the release."
+        "Cells were not in the order of the release and have been moved back."
     ]
     assert shape(notebook) == [*WHOLE[:3], (None, "helper = 1"), WHOLE[3]]
 
 
-def test_a_cell_that_claims_points_of_its_own_gets_none():
+def test_points_in_the_metadata_of_an_ordinary_cell_are_ignored():
     bonus = code("100", "bonus", grade=True, points=100)
     notebook = handed_in()
     notebook.cells.append(bonus)
@@ -137,14 +137,14 @@ def test_a_cell_that_claims_points_of_its_own_gets_none():
     assert "nbgrader" not in bonus.metadata
 
 
-def test_an_answer_that_claims_points_or_a_lock_gets_the_metadata_of_the_release():
+def test_an_answer_gets_the_metadata_of_the_release():
     notebook = handed_in(f_answer=[code(ANSWER, "f_answer", grade=True, points=50, locked=True)])
     repair(notebook, RELEASE)
     assert notebook.cells[0].metadata["nbgrader"] == RELEASE[0].metadata
 
 
 @pytest.mark.parametrize("strange", ["text", ["list"], {"grade_id": 3}, {"grade_id": None}, {}])
-def test_metadata_of_any_kind_is_survived(strange):
+def test_invalid_metadata_is_ignored(strange):
     cell = code("1")
     cell.metadata["nbgrader"] = strange
     notebook = handed_in()
