@@ -34,3 +34,9 @@ def test_the_gradients_of_the_parameters_are_not_touched():
 def test_a_network_without_weighted_layers_is_refused():
     with pytest.raises(ValueError, match="neither convolutions"):
         gradient_norms(nn.Flatten(), torch.randn(2, 1, 1, 2), torch.tensor([0, 1]))
+
+
+def test_labels_of_another_length_are_refused():
+    net = Chain("ReLU", depth=1, width=2)
+    with pytest.raises(ValueError, match="one class number for each image"):
+        gradient_norms(net, torch.randn(2, 1, 8, 8), torch.tensor([0]))

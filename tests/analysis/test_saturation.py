@@ -65,6 +65,15 @@ def test_a_custom_activation_counts_with_the_given_bounds():
     assert (row.low, row.high) == (pytest.approx(1 / 3), pytest.approx(1 / 3))
 
 
+def test_a_call_inside_a_custom_activation_does_not_count_twice():
+    class Scaled(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return 10 * torch.tanh(x)
+
+    (row,) = saturation(nn.Sequential(Scaled()), image(-9, 0, 9, 9), bounds={Scaled: (-10, 10)})
+    assert (row.name, row.low, row.high) == ("0", 1 / 4, 2 / 4)
+
+
 def test_a_relu_network_is_refused():
     with pytest.raises(ValueError, match="dead_units"):
         saturation(Chain("ReLU", depth=2, width=4), torch.randn(1, 1, 8, 8))
