@@ -3,16 +3,14 @@
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Literal, TypeAlias, get_args
 
 from matplotlib.axes import Axes
-from matplotlib.legend import Legend
 from matplotlib.transforms import Bbox
 
 from convnets import registry
 from convnets.plots.style import PALETTE, styled
 
-# One or two of each family, from the oldest on.
+# One or two networks of each family, in order of publication.
 BUBBLES = (
     "alexnet",
     "zfnet",
@@ -37,33 +35,32 @@ BUBBLES = (
     "efficientnet_b7",
 )
 AREA = 6.0
-"""Square points of a bubble for each million of parameters."""
-# First year after a period, its name and colour.
+"""Area of a bubble in square points for each million parameters."""
+# First year after the period, the name of the period, its colour.
 PERIODS = (
-    (2015, "to 2014", "white"),
+    (2015, "up to 2014", "white"),
     (2017, "2015, 2016", PALETTE[4]),
     (math.inf, "from 2017", PALETTE[0]),
 )
 KEY = (5, 25, 100)
-"""Millions of parameters of the bubbles that explain the areas."""
-Corner: TypeAlias = Literal["lower left", "lower right", "upper left", "upper right"]
+"""Sizes of the bubbles in the legend, in millions of parameters."""
 
 
 def top1_accuracy(card: registry.Card) -> float:
-    """Published top-1 accuracy on ImageNet in percent.
+    """Published top-1 accuracy on ImageNet, in percent.
 
     Raises:
-        ValueError: nobody published one for this network.
+        ValueError: the card has no published top-1 error on ImageNet's 1000 classes.
     """
     if card.top1_error is None or card.num_classes != 1000:
         raise ValueError(
-            f"{card.name!r} has no published top-1 error on ImageNet; leave it out of this picture"
+            f"{card.name!r} has no published top-1 error on ImageNet; leave it out of this figure"
         )
     return 100 - card.top1_error
 
 
 def one_crop(card: registry.Card) -> bool:
-    """Whether the source of the published error says that it is of one crop an image."""
+    """Whether the source of the published error states that one crop per image was used."""
     return "one crop" in (card.error_source or "")
 
 
@@ -74,23 +71,30 @@ def accuracy_bubbles(
     costs: Mapping[str, float] | None = None,
     label: str = "multiply-accumulates (billions)",
 ) -> Axes:
-    """Top-1 accuracy on ImageNet against a cost; a bubble's area is its parameters.
+    """Draw top-1 accuracy on ImageNet against a cost, one bubble for each network.
 
-    Parameters and MACs are those of the cards, accuracies are as published. Their protocols
-    differ: the edge of a bubble is dashed unless the source says one crop an image. Colours are
-    years of publication.
+    The area of a bubble is proportional to the number of parameters, its colour is the year of
+    publication. Parameters and MACs come from the cards; accuracies are as published. Evaluation
+    protocols differ: the edge of a bubble is dashed unless the source states one crop per image.
+    The figure follows slide 46 (Canziani et al., 2016, figure 2).
 
     Args:
-        ax: where to draw, in a figure of its final size: labels are placed beside the bubbles.
-        names: of networks.
-        costs: of each of them, in the unit that `label` names; billions of MACs if left out.
-        label: of the axis of costs.
+        ax: axes to draw on. The figure must have its final size, because labels are placed so that
+            they do not overlap.
+        names: registered names of the networks.
+        costs: cost of each network, in the unit that `label` names; by default its MACs in
+            billions.
+        label: label of the cost axis, with its unit.
+
+    Returns:
+        `ax`.
 
     Raises:
-        ValueError: no name, or a network without a published top-1 error on ImageNet.
+        ImportError: adjustText is not installed.
+        ValueError: `names` is empty, or a network has no published top-1 error on ImageNet.
     """
     if not names:
-        raise ValueError("there is nothing to draw; give at least one of convnets.list_models()")
+        raise ValueError("names is empty; give at least one of convnets.list_models()")
     cards = sorted((registry.card(name) for name in names), key=lambda card: -card.parameters)
     if costs is None:
         costs = {card.name: card.macs / 1e9 for card in cards}
@@ -110,7 +114,7 @@ def accuracy_bubbles(
     for _, period, color in PERIODS:
         ax.scatter([], [], 60, facecolor=(color, 0.7), edgecolor="black", label=period)
     empty = partial(ax.scatter, [], [], facecolor="none", edgecolor="black")
-    empty(s=60, linestyle=(0, (2, 1.5)), label="not said to be 1 crop")
+    empty(s=60, linestyle=(0, (2, 1.5)), label="not stated as one crop")
     for millions in KEY:
         empty(s=millions * AREA, label=f"{millions} million parameters")
     ax.set_xscale("log")
@@ -118,7 +122,7 @@ def accuracy_bubbles(
     ax.margins(0.12)
     ax.set_xlabel(label)
     ax.set_ylabel("top-1 accuracy on ImageNet (%)")
-    ax.legend(fontsize=8, labelspacing=1.45, borderpad=1.0)
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4, fontsize=8, frameon=False)
     _label(ax, [card.title for card in cards], points, areas)
     return ax
 
@@ -126,70 +130,46 @@ def accuracy_bubbles(
 def _label(
     ax: Axes, texts: list[str], points: list[tuple[float, float]], areas: list[float]
 ) -> None:
-    """Write each text beside its bubble, where it hides least of the others."""
+    """Write each text beside its bubble, clear of the other texts and bubbles.
+
+    Args:
+        ax: axes whose limits and size are final.
+        texts: one text for each bubble.
+        points: centres of the bubbles in data coordinates.
+        areas: areas of the bubbles in square points.
+    """
+    try:
+        from adjustText import adjust_text
+    except ImportError as error:
+        raise ImportError(
+            'accuracy_bubbles needs adjustText; install it with `pip install "convnets[plots]"`'
+        ) from error
     fig = ax.get_figure(root=True)
-    legend = ax.get_legend()
     assert fig is not None
-    assert legend is not None
     fig.draw_without_rendering()
-    pixel = fig.dpi / 72
-    taken = []
+    to_data = ax.transData.inverted()
+    bubbles = []
     for point, area in zip(points, areas, strict=True):
-        (x, y), radius = ax.transData.transform(point), math.sqrt(area / math.pi) * pixel
-        taken.append(Bbox([(x - radius, y - radius), (x + radius, y + radius)]))
-    taken.append(_move_to_free_corner(legend, taken))
-    inside = ax.get_window_extent()
-    order = sorted(range(len(texts)), key=lambda index: areas[index])
-    for index in order:
-        label = ax.annotate(
-            texts[index],
-            points[index],
-            (0, 0),
-            textcoords="offset points",
-            ha="center",
-            va="center",
-            fontsize=8,
-            arrowprops={"arrowstyle": "-", "color": "#666666", "lw": 0.6, "shrinkA": 0},
+        (x, y), radius = ax.transData.transform(point), math.sqrt(area / math.pi) * fig.dpi / 72
+        bubbles.append(
+            Bbox(to_data.transform([(x - radius, y - radius), (x + radius, y + radius)]))
         )
-        box = label.get_window_extent()
-        radius = math.sqrt(areas[index] / math.pi)
-        best = math.inf
-        for distance in (2, 10, 20, 32):
-            for angle in range(0, 360, 30):
-                shift = _shift(box, radius + distance, math.radians(angle), pixel)
-                moved = box.translated(shift[0] * pixel, shift[1] * pixel)
-                hidden = sum(_overlap(moved, other) for other in taken)
-                outside = moved.width * moved.height - _overlap(moved, inside)
-                cost = hidden + 10 * outside + distance * pixel
-                if cost < best:
-                    best, chosen, place = cost, shift, moved
-        label.set_position(chosen)
-        taken.append(place)
-
-
-def _move_to_free_corner(legend: Legend, bubbles: list[Bbox]) -> Bbox:
-    """Put the legend where it hides least of the bubbles; the place that it takes."""
-
-    def place(corner: Corner) -> Bbox:
-        legend.set_loc(corner)
-        return legend.get_window_extent()
-
-    def hidden(corner: Corner) -> float:
-        box = place(corner)
-        return sum(_overlap(box, bubble) for bubble in bubbles)
-
-    return place(min(get_args(Corner), key=hidden))
-
-
-def _shift(box: Bbox, distance: float, angle: float, pixel: float) -> tuple[float, float]:
-    """How far to move a centred box, in points, to stand `distance` points off at this angle."""
-    half_width, half_height = box.width / pixel / 2, box.height / pixel / 2
-    return (
-        math.cos(angle) * (distance + half_width),
-        math.sin(angle) * (distance + half_height),
+    labels = [
+        ax.annotate(text, point, point, ha="center", va="center", fontsize=8)
+        for text, point in zip(texts, points, strict=True)
+    ]
+    # These forces keep the course's own figures free of overlaps (tests/plots/test_bubbles.py).
+    # The limit counts steps, not seconds, so that the figure is the same on every machine.
+    adjust_text(
+        labels,
+        objects=bubbles,
+        avoid_self=False,
+        force_explode=0.8,
+        force_text=(0.2, 0.4),
+        force_static=(0.2, 0.4),
+        expand=(1.1, 1.4),
+        max_move=50,
+        iter_lim=300,
+        ax=ax,
+        arrowprops={"arrowstyle": "-", "color": "#666666", "lw": 0.6},
     )
-
-
-def _overlap(one: Bbox, other: Bbox) -> float:
-    common = Bbox.intersection(one, other)
-    return 0.0 if common is None else common.width * common.height
