@@ -295,7 +295,7 @@ def test_python_below_tmp_can_be_isolated(isolation):
     """Runs the quick tests of this file with a virtual environment in /tmp."""
     with TemporaryDirectory(dir="/tmp") as folder:
         environment = Path(folder, "work", ".venv")
-        venv.create(environment)
+        venv.create(environment, symlinks=True)
         [packages] = environment.glob("lib/python*/site-packages")
         ours = str(Path(torch.__file__).parents[1])
         (packages / "ours.pth").write_text(f"import site; site.addsitedir({ours!r})")

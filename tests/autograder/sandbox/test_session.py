@@ -1,4 +1,4 @@
-"""Starting the sandbox: reasons why it cannot start, and what it leaves behind."""
+"""Starting the sandbox: why it may fail to start, and that it leaves nothing open."""
 
 import os
 import select

@@ -143,10 +143,10 @@ def test_an_answer_gets_the_metadata_of_the_release():
     assert notebook.cells[0].metadata["nbgrader"] == RELEASE[0].metadata
 
 
-@pytest.mark.parametrize("strange", ["text", ["list"], {"grade_id": 3}, {"grade_id": None}, {}])
-def test_invalid_metadata_is_ignored(strange):
+@pytest.mark.parametrize("wrong", ["text", ["list"], {"grade_id": 3}, {"grade_id": None}, {}])
+def test_invalid_metadata_is_ignored(wrong):
     cell = code("1")
-    cell.metadata["nbgrader"] = strange
+    cell.metadata["nbgrader"] = wrong
     notebook = handed_in()
     notebook.cells.insert(1, cell)
     assert repair(notebook, RELEASE) == []
