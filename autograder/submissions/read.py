@@ -73,7 +73,7 @@ def _read(folder: Path, released: Released) -> Submission:
         notebooks[name] = notebook
     missing = [f"{name}.ipynb" for name in released if name not in notebooks]
     if missing:
-        remarks.append(f"{', '.join(missing)} is missing and earns 0.")
+        remarks.append(f"Missing, so without marks: {', '.join(missing)}.")
     return Submission(notebooks, _timestamp(folder / TIMESTAMP), remarks)
 
 

@@ -41,7 +41,7 @@ def test_a_complete_submission_is_read_without_remarks(folder):
 
 def test_a_missing_notebook_is_named(folder):
     (folder / "2_second.ipynb").unlink()
-    assert read(folder, RELEASED).remarks == ["2_second.ipynb is missing and earns 0."]
+    assert read(folder, RELEASED).remarks == ["Missing, so without marks: 2_second.ipynb."]
 
 
 def test_a_renamed_notebook_is_recognized_by_its_cells(folder):
