@@ -1,6 +1,7 @@
 """A Sphinx extension for the pages in `reference/`, which autodoc makes from the docstrings.
 
-It links each function and class to its source in the repository, at the released version.
+It links each function and class to its source in the repository, at the released version, and gives
+each builder of a network an example with the facts of its card.
 """
 
 import inspect
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from sphinx.application import Sphinx
+
+import convnets
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 
@@ -19,6 +22,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     address = f"{theme['repository_url']}/blob/{theme['repository_branch']}/src"
     app.config["linkcode_resolve"] = lambda domain, about: source(address, about)
     app.setup_extension("sphinx.ext.linkcode")
+    app.connect("autodoc-process-docstring", add_example)
     return {"parallel_read_safe": True}
 
 
@@ -34,3 +38,21 @@ def source(address: str, about: dict[str, str]) -> str | None:
     except (TypeError, ValueError, OSError):
         return None
     return f"{address}/{path.as_posix()}#L{first}-L{first + len(lines) - 1}"
+
+
+def add_example(
+    app: Sphinx, what: str, name: str, found: object, options: object, lines: list[str]
+) -> None:
+    """Append an example to the docstring of a network's builder."""
+    module, _, network = name.rpartition(".")
+    if module == "convnets.models" and network in convnets.list_models():
+        lines += ["", *example(network)]
+
+
+def example(network: str) -> list[str]:
+    """Lines of a doctest: how many parameters the network has."""
+    return [
+        f">>> net = convnets.models.{network}()",
+        ">>> sum(parameter.numel() for parameter in net.parameters())",
+        str(convnets.card(network).parameters),
+    ]
