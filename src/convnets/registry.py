@@ -89,7 +89,12 @@ def register(builder: Callable[Arguments, Network]) -> Callable[Arguments, Netwo
 
 
 def list_models() -> list[str]:
-    """Names of all architectures, in the order of the lecture."""
+    """Names of all architectures, in the order of the lecture.
+
+    Example:
+        >>> [name for name in list_models() if card(name).family == "GoogLeNet"]
+        ['googlenet', 'googlenet_bn']
+    """
     return list(_cards())
 
 
@@ -98,6 +103,11 @@ def card(name: str) -> Card:
 
     Raises:
         ValueError: if the name is unknown; the message suggests similar names.
+
+    Example:
+        >>> resnet = card("resnet50")
+        >>> resnet.year, resnet.input_size, resnet.parameters
+        (2015, 224, 25557032)
     """
     try:
         return _cards()[name]

@@ -23,6 +23,15 @@ class ImageClassifier(nn.Module):
     Raises:
         ValueError: when it is called, if the input is not a batch of images, has another number of
             channels, or is smaller than `smallest_input`.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> net = ImageClassifier(
+        ...     nn.Conv2d(3, 8, kernel_size=3), pooled_head(8, 10), num_classes=10, in_channels=3
+        ... )
+        >>> net(torch.zeros(2, 3, 32, 32)).shape
+        torch.Size([2, 10])
     """
 
     def __init__(
@@ -79,6 +88,11 @@ def pooled_head(in_channels: int, num_classes: int, dropout: float | None = None
         in_channels: number of feature maps.
         num_classes: number of classes.
         dropout: probability with which a pooled feature is set to zero in training.
+
+    Example:
+        >>> import torch
+        >>> pooled_head(512, num_classes=10)(torch.zeros(2, 512, 7, 7)).shape
+        torch.Size([2, 10])
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict(
         pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten()

@@ -35,6 +35,12 @@ def conv_norm_act(
             depthwise convolution.
         activation: makes the activation; `None` for none.
         norm: makes the normalisation layer from its number of channels.
+
+    Example:
+        >>> import torch
+        >>> depthwise = conv_norm_act(16, 16, 3, stride=2, groups=16)
+        >>> depthwise(torch.zeros(1, 16, 28, 28)).shape
+        torch.Size([1, 16, 14, 14])
     """
     sides = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
     half = (sides[0] // 2, sides[1] // 2)
@@ -72,6 +78,10 @@ def conv_norm_relu(
         stride: step of the kernel, in pixels.
         padding: as for `conv_norm_act`.
         eps: constant that batch norm adds to the variance.
+
+    Example:
+        >>> conv_norm_relu(3, 64, 7, stride=2, eps=1e-3).norm.eps
+        0.001
     """
     norm = partial(nn.BatchNorm2d, eps=eps)
     return conv_norm_act(in_channels, out_channels, kernel_size, stride, padding, norm=norm)

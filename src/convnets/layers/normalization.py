@@ -15,6 +15,11 @@ class LocalResponseNorm(nn.LocalResponseNorm):
         alpha: factor of the sum of squares.
         beta: exponent of the divisor.
         k: constant of the divisor.
+
+    Example:
+        >>> import torch
+        >>> LocalResponseNorm(alpha=1.0, beta=1.0, k=0.0)(torch.ones(1, 5, 1, 1)).flatten()
+        tensor([0.3333, 0.2500, 0.2000, 0.2500, 0.3333])
     """
 
     def __init__(

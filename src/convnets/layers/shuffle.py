@@ -12,6 +12,12 @@ def channel_shuffle(x: Tensor, groups: int) -> Tensor:
 
     Raises:
         ValueError: if C is not a multiple of `groups`.
+
+    Example:
+        >>> import torch
+        >>> x = torch.arange(6).reshape(1, 6, 1, 1)
+        >>> channel_shuffle(x, groups=2).flatten().tolist()
+        [0, 3, 1, 4, 2, 5]
     """
     check_groups(x.shape[1], groups)
     return _read_by_columns(x, groups)
@@ -22,6 +28,13 @@ def check_groups(channels: int, groups: int) -> None:
 
     Raises:
         ValueError: if they cannot.
+
+    Example:
+        >>> check_groups(24, 3)
+        >>> check_groups(24, 5)
+        Traceback (most recent call last):
+        ...
+        ValueError: 24 channels do not form 5 groups of equal size; ...
     """
     if groups < 1 or channels % groups:
         raise ValueError(
@@ -44,6 +57,10 @@ class ChannelShuffle(nn.Module):
 
     Raises:
         ValueError: if `channels` is not a multiple of `groups`.
+
+    Example:
+        >>> ChannelShuffle(240, groups=3)
+        ChannelShuffle(groups=3)
     """
 
     def __init__(self, channels: int, groups: int) -> None:

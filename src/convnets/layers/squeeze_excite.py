@@ -19,6 +19,14 @@ class SqueezeExcite(nn.Module):
 
     Raises:
         ValueError: if `squeeze_channels` is below 1.
+
+    Example:
+        >>> import torch
+        >>> gate = SqueezeExcite(256, squeeze_channels=16)
+        >>> gate(torch.ones(1, 256, 14, 14)).shape
+        torch.Size([1, 256, 14, 14])
+        >>> sum(p.numel() for p in gate.parameters())
+        8464
     """
 
     def __init__(

@@ -16,6 +16,11 @@ def imagenet_stem(in_channels: int, out_channels: int, norm_relu: bool = True) -
         out_channels: number of feature maps.
         norm_relu: whether to include batch norm and ReLU; `False` for networks whose first block
             begins with them.
+
+    Example:
+        >>> import torch
+        >>> imagenet_stem(3, 64)(torch.zeros(1, 3, 224, 224)).shape
+        torch.Size([1, 64, 56, 56])
     """
     conv = nn.Conv2d(in_channels, out_channels, 7, stride=2, padding=3, bias=False)
     pool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
@@ -27,6 +32,11 @@ def small_stem(in_channels: int, out_channels: int, norm_relu: bool = True) -> n
 
     (N, in_channels, H, W) -> (N, out_channels, H, W). He et al. (2016), section 4.2. The arguments
     are those of `imagenet_stem`.
+
+    Example:
+        >>> import torch
+        >>> small_stem(1, 16)(torch.zeros(1, 1, 28, 28)).shape
+        torch.Size([1, 16, 28, 28])
     """
     conv = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
     return _stem(conv, norm_relu)

@@ -15,6 +15,15 @@ class StochasticDepth(nn.Module):
 
     Raises:
         ValueError: if `p` is outside that range.
+
+    Example:
+        >>> import torch
+        >>> drop = StochasticDepth(0.5)
+        >>> kept = drop(torch.ones(1000, 1, 1, 1))
+        >>> sorted(kept.unique().tolist())
+        [0.0, 2.0]
+        >>> torch.equal(drop.eval()(kept), kept)
+        True
     """
 
     def __init__(self, p: float) -> None:

@@ -20,6 +20,14 @@ def fuse(net: ImageClassifier) -> ImageClassifier:
 
     Raises:
         ValueError: if `net` is in training mode, in which batch norm depends on the batch.
+
+    Example:
+        >>> import convnets
+        >>> import torch
+        >>> net = convnets.models.resnet20().eval()
+        >>> image = torch.rand(1, 3, 32, 32)
+        >>> torch.allclose(fuse(net)(image), net(image), atol=1e-5)
+        True
     """
     if net.training:
         raise ValueError("batch norm is constant in evaluation mode only; call net.eval() first")
