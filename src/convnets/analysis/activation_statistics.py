@@ -36,6 +36,13 @@ def activation_statistics(net: nn.Module, images: Tensor) -> list[ActivationRow]
 
     Raises:
         ValueError: the batch is empty, or a layer returns something other than a tensor.
+
+    Example:
+        >>> import convnets
+        >>> import torch
+        >>> rows = activation_statistics(convnets.create_model("lenet5"), torch.rand(2, 1, 32, 32))
+        >>> rows[0].name
+        'features.c1'
     """
     rows: list[ActivationRow] = []
 

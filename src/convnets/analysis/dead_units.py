@@ -42,6 +42,13 @@ def dead_units(net: nn.Module, images: Tensor) -> list[UnitRow]:
 
     Raises:
         ValueError: the batch is empty, or the network calls no activation function of PyTorch.
+
+    Example:
+        >>> import convnets
+        >>> import torch
+        >>> net = convnets.create_model("vgg11", num_classes=10, small_input=True)
+        >>> len(dead_units(net, torch.rand(2, 3, 32, 32)))
+        10
     """
     gates = {
         ".".join(filter(None, (name, "gate")))

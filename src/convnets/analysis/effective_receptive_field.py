@@ -28,6 +28,11 @@ def numerical_receptive_field(
     Raises:
         ValueError: there is no such layer, no pixel has a gradient, or the field reaches the
             border, so that it may be cut off.
+
+    Example:
+        >>> net = nn.Sequential(nn.Conv2d(1, 1, 3), nn.Conv2d(1, 1, 5))
+        >>> numerical_receptive_field(net, input_size=15)
+        7
     """
     twin = _every_path_counts(net)
     image = torch.ones_like(image_for(net, input_size), device="cpu", dtype=torch.float64)
@@ -85,6 +90,12 @@ def effective_receptive_field(
 
     Raises:
         ValueError: there is no such layer, the batch is empty, or no pixel has an influence.
+
+    Example:
+        >>> import convnets
+        >>> net = convnets.create_model("resnet20")
+        >>> effective_receptive_field(net, "features.stage1").energy.shape
+        torch.Size([32, 32])
     """
     name, _ = field_of(net, layer, input_size)
     if images is None:

@@ -27,6 +27,13 @@ def excitations(net: nn.Module, images: Tensor, labels: Tensor) -> dict[str, Ten
     Raises:
         ValueError: the network has no such layer, the batch is empty, or images and labels do not
             fit.
+
+    Example:
+        >>> import convnets
+        >>> net = convnets.create_model("se_resnet18", num_classes=10, small_input=True)
+        >>> gates = excitations(net, torch.rand(4, 3, 32, 32), torch.tensor([0, 0, 1, 2]))
+        >>> next(iter(gates.values())).shape
+        torch.Size([3, 64])
     """
     check_batch(images, labels)
     gates = {

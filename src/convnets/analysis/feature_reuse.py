@@ -33,6 +33,11 @@ def feature_reuse(net: nn.Module, block: int, relative: bool = True) -> Tensor:
     Raises:
         ValueError: the network is not a DenseNet of this course, it has no such block, or, with
             `relative`, all weights of a target are zero.
+
+    Example:
+        >>> import convnets
+        >>> feature_reuse(convnets.create_model("densenet40_12"), block=1).shape
+        torch.Size([13, 13])
     """
     if not isinstance(net, DenseNet):
         raise ValueError(

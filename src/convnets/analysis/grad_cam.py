@@ -33,6 +33,12 @@ def grad_cam(net: nn.Module, images: Tensor, classes: Tensor | None = None) -> T
     Raises:
         ValueError: the network is not an `ImageClassifier`, its last maps are 1x1, a class does not
             exist, the batch is empty, or images and classes do not fit.
+
+    Example:
+        >>> import convnets
+        >>> net = convnets.create_model("resnet20")
+        >>> grad_cam(net, torch.rand(2, 3, 32, 32)).shape
+        torch.Size([2, 32, 32])
     """
     if not isinstance(net, ImageClassifier):
         raise ValueError(

@@ -27,6 +27,13 @@ def gradient_norms(net: nn.Module, images: Tensor, labels: Tensor) -> dict[str, 
     Raises:
         ValueError: the network has neither convolutions nor fully connected layers, the batch is
             empty, or images and labels do not fit.
+
+    Example:
+        >>> import convnets
+        >>> net = convnets.create_model("lenet5")
+        >>> norms = gradient_norms(net, torch.rand(4, 1, 32, 32), torch.arange(4))
+        >>> list(norms)[0]
+        'features.c1'
     """
     check_batch(images, labels)
     weights = {

@@ -47,6 +47,13 @@ def loss_along_direction(
     Raises:
         ValueError: the network has neither convolutions nor fully connected layers, there are no
             steps, the batch is empty, or images and labels do not fit.
+
+    Example:
+        >>> import convnets
+        >>> net = convnets.create_model("lenet5")
+        >>> images, labels = torch.rand(4, 1, 32, 32), torch.arange(4)
+        >>> loss_along_direction(net, images, labels, steps=(-1.0, 0.0, 1.0)).shape
+        torch.Size([3])
     """
     direction = _direction(net, torch.Generator().manual_seed(seed))
     points = ({name: step * part for name, part in direction.items()} for step in steps)
@@ -77,6 +84,13 @@ def loss_surface(
 
     Raises:
         ValueError: as for `loss_along_direction`.
+
+    Example:
+        >>> import convnets
+        >>> net = convnets.create_model("lenet5")
+        >>> images, labels = torch.rand(4, 1, 32, 32), torch.arange(4)
+        >>> loss_surface(net, images, labels, steps=(-1.0, 0.0, 1.0)).shape
+        torch.Size([3, 3])
     """
     random = torch.Generator().manual_seed(seed)
     first, second = _direction(net, random), _direction(net, random)

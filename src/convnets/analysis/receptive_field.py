@@ -50,6 +50,10 @@ def receptive_field_of_chain(windows: Iterable[Window]) -> ReceptiveField:
 
     Returns:
         The field of the last one; a single pixel if there are none.
+
+    Example:
+        >>> receptive_field_of_chain([Window(3), Window(3), Window(2, stride=2), Window(3)]).size
+        10
     """
     size, jump, start = 1, 1, 0.0
     for window in windows:
@@ -83,6 +87,11 @@ def receptive_field(
         ValueError: no module has this name, an operation before it has no known field, maps of
             different strides meet, the field is not square, or the network cannot run on an image
             of this size.
+
+    Example:
+        >>> import convnets
+        >>> receptive_field(convnets.create_model("vgg16"), "conv3_3").size
+        40
     """
     name, field = field_of(net, layer, input_size)
     label = f"layer {name!r}" if name else "the network"

@@ -32,6 +32,14 @@ def residual_responses(net: nn.Module, images: Tensor) -> dict[str, float]:
 
     Raises:
         ValueError: the network has no residual branch, or the batch is empty.
+
+    Example:
+        >>> import convnets
+        >>> import torch
+        >>> net = convnets.create_model("resnet20")
+        >>> responses = residual_responses(net, torch.rand(2, 3, 32, 32))
+        >>> len(responses)
+        9
     """
     branches = {name: branch for name, block in net.named_modules() if (branch := _branch(block))}
     if not branches:

@@ -54,6 +54,13 @@ def saturation(
     Raises:
         ValueError: the margin is not between 0 and 0.5, the batch is empty, or the network has no
             bounded activation.
+
+    Example:
+        >>> import convnets
+        >>> import torch
+        >>> rows = saturation(convnets.create_model("lenet5"), torch.rand(2, 1, 32, 32))
+        >>> len(rows)
+        6
     """
     if not 0 < margin < 0.5:
         raise ValueError(f"margin must be above 0 and below 0.5, got {margin}")

@@ -62,6 +62,11 @@ def signal_propagation(
 
     Raises:
         ValueError: an unknown name, or a depth or width below 1.
+
+    Example:
+        >>> rows = signal_propagation(depth=10, width=100, activation="ReLU", init="Kaiming")
+        >>> len(rows)
+        10
     """
     if depth < 1 or width < 1:
         raise ValueError(f"depth and width must be at least 1, got {depth} and {width}")

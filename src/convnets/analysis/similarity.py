@@ -30,6 +30,11 @@ def linear_cka(x: Tensor, y: Tensor) -> float:
     Raises:
         ValueError: the numbers of images differ or are below 3, or a representation is the same for
             all images.
+
+    Example:
+        >>> x = torch.rand(20, 5)
+        >>> round(linear_cka(x, 3 * x + 1), 4)
+        1.0
     """
     if len(x) != len(y):
         raise ValueError(f"both must be of the same images, got {len(x)} and {len(y)}")
@@ -61,6 +66,13 @@ def cka(
     Raises:
         ValueError: a layer does not exist, does not run exactly once or returns the same for all
             images, or there are fewer than 3 images.
+
+    Example:
+        >>> import convnets
+        >>> net = convnets.create_model("lenet5")
+        >>> similarity = cka(net, torch.rand(8, 1, 32, 32), ["features.c1", "features.c3"])
+        >>> similarity.shape
+        torch.Size([2, 2])
     """
     rows = _grams(net, images, layers)
     columns = rows

@@ -153,6 +153,12 @@ def trace(net: nn.Module, input_size: int | Pair | None = None) -> Trace:
     Raises:
         ValueError: the network cannot run on an image of this size without looking at its values,
             a layer returns something other than a tensor, or the number of channels is unknown.
+
+    Example:
+        >>> import convnets
+        >>> layers = trace(convnets.create_model("alexnet"))
+        >>> layers["conv1"].output, layers["conv1"].parameters, layers.macs
+        ((96, 55, 55), 34944, 724406816)
     """
     image = image_for(net, input_size)
     layers = leaf_modules(net)

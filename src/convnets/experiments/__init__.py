@@ -1,8 +1,8 @@
 """The lecture's experiments: each a question, the networks that answer it, and two budgets.
 
->>> from convnets.experiments import experiment, run
->>> result = run(experiment("degradation"), budget="cpu")
->>> print(result.verdict())
+>>> from convnets.experiments import recorded
+>>> print(recorded("degradation").verdict())
+plain-20 against plain-56: training loss 0.346 against 0.953. ...
 """
 
 import difflib
@@ -56,6 +56,10 @@ def experiment(name: str) -> Experiment:
 
     Raises:
         ValueError: The name is unknown; the message suggests similar names.
+
+    Example:
+        >>> experiment("degradation").question
+        'Does a deeper network fit its training images worse, and do shortcuts help?'
     """
     if name not in EXPERIMENTS:
         near = difflib.get_close_matches(name, EXPERIMENTS, n=3, cutoff=0.4)
@@ -75,6 +79,11 @@ def recorded(name: str, budget: str = "cpu") -> ExperimentResult:
 
     Raises:
         ValueError: The name is unknown, or the experiment was not recorded with this budget.
+
+    Example:
+        >>> result = recorded("degradation", "cpu")
+        >>> [row.arm for row in result.summaries()]
+        ['plain-20', 'plain-56', 'ResNet-20', 'ResNet-56']
     """
     file = resources.files(__name__) / "recorded" / f"{experiment(name).name}-{budget}.json"
     if not file.is_file():

@@ -45,6 +45,15 @@ def run(
         ValueError: Fewer than one seed, an unknown budget, or `path` holds the result of another
             experiment, of other networks or of another budget.
         FloatingPointError: The loss of an arm diverges; the message names the arm.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> from convnets.experiments import experiment
+        >>> shuffle = experiment("shuffle")
+        >>> short = replace(shuffle.cpu, epochs=1, images=500)
+        >>> result = run(shuffle, short, seeds=2, progress=False)
+        >>> [row.runs for row in result.summaries()]
+        [2, 2]
     """
     budget = choose(cpu="cpu", gpu="gpu") if budget is None else budget
     budget = experiment.budget(budget) if isinstance(budget, str) else budget

@@ -31,6 +31,12 @@ class Controller(nn.Module):
     Args:
         space: The decisions and their options.
         hidden: Units of the LSTM. The paper has two layers of 35 units, this is one layer.
+
+    Example:
+        >>> from convnets.search.space import SearchSpace
+        >>> sample = Controller(SearchSpace(depth=2))()
+        >>> len(sample.decisions)
+        6
     """
 
     def __init__(self, space: SearchSpace, hidden: int = 35) -> None:

@@ -78,6 +78,12 @@ def reinforce(
 
     Raises:
         ValueError: Fewer than one trial, or a batch smaller than one.
+
+    Example:
+        >>> from convnets.search.space import SearchSpace
+        >>> trials = reinforce(SearchSpace(), lambda child: -child.parameters(), trials=8)
+        >>> min(trial.parameters for trial in trials) < 20_000
+        True
     """
     _check(trials, batch_size)
     evaluator = Evaluator(reward, max_parameters)
@@ -128,6 +134,12 @@ def random_search(
 
     Raises:
         ValueError: Fewer than one trial.
+
+    Example:
+        >>> from convnets.search.space import SearchSpace
+        >>> trials = random_search(SearchSpace(), lambda child: -child.parameters(), trials=10)
+        >>> len(trials), trials[0].reward == -trials[0].parameters
+        (10, True)
     """
     _check(trials, batch_size=1)
     evaluator = Evaluator(reward, max_parameters)
@@ -153,6 +165,12 @@ def train_and_validate(
         data: Images to train on, or the name of a data set.
         recipe: How to train, or the name of a recipe.
         epochs: Epochs of training; the reward is the highest accuracy after any of them.
+
+    Example:
+        >>> from convnets.search.space import SearchSpace
+        >>> reward = train_and_validate("fashion-mnist-small")
+        >>> 0 <= reward(SearchSpace(depth=1).architecture([0, 0, 1])) <= 1
+        True
     """
 
     def reward(architecture: Architecture) -> float:

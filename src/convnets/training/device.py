@@ -9,12 +9,23 @@ T = TypeVar("T")
 
 
 def default_device() -> torch.device:
-    """The GPU if there is one, otherwise the CPU."""
+    """The GPU if there is one, otherwise the CPU.
+
+    Example:
+        >>> default_device().type in ("cpu", "cuda", "mps")
+        True
+    """
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def choose(*, cpu: T, gpu: T) -> T:
-    """The value for this machine: `gpu` if it has a GPU, otherwise `cpu`."""
+    """The value for this machine: `gpu` if it has a GPU, otherwise `cpu`.
+
+    Example:
+        >>> seeds = choose(cpu=2, gpu=5)
+        >>> seeds == (5 if torch.cuda.is_available() else 2)
+        True
+    """
     return gpu if default_device().type == "cuda" else cpu
 
 
@@ -26,7 +37,12 @@ def has_fast_bfloat16(device: torch.device) -> bool:
 
 
 def describe() -> str:
-    """One line about this machine, to print next to a measurement."""
+    """One line about this machine, to print next to a measurement.
+
+    Example:
+        >>> torch.__version__ in describe()
+        True
+    """
     device, threads = default_device(), torch.get_num_threads()
     name = (
         torch.cuda.get_device_name(device)

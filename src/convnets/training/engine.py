@@ -81,6 +81,11 @@ def fit(
         FloatingPointError: the loss is no longer finite.
         MemoryError: a batch does not fit into memory; the message names a size that does.
         KeyboardInterrupt: Ctrl-C stopped the run, after its checkpoint was saved.
+
+    Example:
+        >>> record = fit("lenet5", epochs=1, progress=False)
+        >>> len(record.epochs), record.test_accuracy > 0.1
+        (1, True)
     """
     recipe = resolve_recipe(recipe, epochs, batch_size)
     dataset = load(data) if isinstance(data, str) else data

@@ -72,6 +72,12 @@ def evaluate(
     Raises:
         ValueError: `net` is an empty list, the views are unknown, or the images do not fit the
             network.
+
+    Example:
+        >>> import convnets
+        >>> net = convnets.create_model("lenet5")
+        >>> 0 <= evaluate(net, "fashion-mnist-small") <= 1
+        True
     """
     nets = [net] if isinstance(net, nn.Module) else list(net)
     if not nets:

@@ -51,6 +51,11 @@ def load(name: str = "fashion-mnist-small", root: Path | str | None = None) -> D
         ValueError: the name is unknown.
         FileNotFoundError: a file is missing; the message says where to get it.
         RuntimeError: a file is damaged.
+
+    Example:
+        >>> data = load("fashion-mnist-small")
+        >>> len(data.train), len(data.test), data.classes[0]
+        (10000, 2000, 'T-shirt/top')
     """
     folder = Path(root) if root is not None else None
     if name == "fashion-mnist-small":

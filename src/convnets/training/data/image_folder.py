@@ -125,6 +125,12 @@ def load_folder(
     Raises:
         ValueError: `on_corrupt` has another value.
         FileNotFoundError: a folder or images are missing, or the splits have different classes.
+
+    Example:
+        >>> load_folder("no/such/folder")
+        Traceback (most recent call last):
+        ...
+        FileNotFoundError: ...
     """
     root = Path(root)
     if on_corrupt not in ON_CORRUPT:
