@@ -1,137 +1,177 @@
-"""`python -m convnets`: look at the architectures from the terminal."""
+"""The command `convnets`: architectures, the lecture's claims, training and experiments."""
 
+from collections.abc import Callable
 from dataclasses import astuple
 from typing import Annotated
 
 import torch
 import typer
-from rich.console import Console
-from rich.table import Table
+from rich.table import Column
 
 import convnets
-from convnets.analysis import Trace, trace
+from convnets.tables import FittingTable, make_console, short, short_macs
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
-WIDTH_IN_A_PIPE = 200
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Look at the lecture's architectures and claims, train networks, and run experiments.",
+)
 
-
-def _console() -> Console:
-    console = Console()
-    return console if console.is_terminal else Console(width=WIDTH_IN_A_PIPE)
-
-
-def _percent(error: float | None) -> str:
-    return "" if error is None else f"{error:.2f}"
+_PASS_ALL_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
 @app.command("list")
 def list_networks() -> None:
-    """List every architecture: year, parameters, MACs, published error."""
-    table = Table()
-    table.add_column("name", no_wrap=True)
-    for header in (
-        "family",
-        "year",
-        "input",
-        "parameters",
-        "MACs",
-        "top-1 error %",
-        "top-5 error %",
-    ):
-        table.add_column(header, justify="left" if header == "family" else "right")
-    table.add_column("error measured on")
-    for name in convnets.list_models():
-        card = convnets.card(name)
-        table.add_row(
-            name,
+    """List every architecture: year, input size, parameters, MACs, published errors."""
+    rows = [
+        (
+            card.name,
             card.family,
             str(card.year),
-            f"{card.input_size}x{card.input_size}",
-            f"{card.parameters:,}",
-            f"{card.macs:,}",
-            _percent(card.top1_error),
-            _percent(card.top5_error),
-            card.error_source or "",
+            _square(card.input_size),
+            short(card.parameters),
+            short_macs(card.macs),
+            *_published(card),
         )
-    _console().print(table)
+        for card in map(convnets.card, convnets.list_models())
+    ]
+    columns = (
+        Column("name"),
+        Column("family"),
+        *_right("year", "input", "params", "MACs", "top-1 error", "top-5 error"),
+        Column("error measured on"),
+    )
+    optional = ("error measured on", "family", "input", "year", "top-5 error")
+    make_console().print(FittingTable(columns, rows, optional))
 
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="a name from `python -m convnets list`")],
-    input_size: Annotated[
-        int | None, typer.Option(help="side of the square image in pixels [default: the paper's]")
+    name: Annotated[str, typer.Argument(help="a name from `convnets list`")],
+    image_size: Annotated[
+        int | None,
+        typer.Option(
+            help="height and width of the image, in pixels", show_default="as in the paper"
+        ),
     ] = None,
 ) -> None:
     """Print every layer of an architecture: kernel, output shape, parameters, MACs, bytes."""
     try:
-        card = convnets.card(name)
-        with torch.device("meta"):
-            net = convnets.create_model(name)
-        size = card.input_size if input_size is None else input_size
-        table = trace(net, size).table(f"{card.title} for one image of {size}x{size} pixels")
+        layers = _trace(name, image_size)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    _console().print(table)
+    size = _square(layers.input_shape[-1])
+    title = f"{convnets.card(name).title} for one image of {size} pixels"
+    make_console().print(layers.table(title))
 
 
 @app.command()
 def compare(
-    names: Annotated[list[str], typer.Argument(help="names from `python -m convnets list`")],
+    names: Annotated[list[str], typer.Argument(help="names from `convnets list`")],
 ) -> None:
-    """Put architectures side by side: depth, parameters, MACs, activations, published errors."""
-    columns = {}
+    """Compare architectures: layers, parameters, MACs, memory, published errors.
+
+    Layers are the convolutions and fully connected layers; outputs are those of all layers for one
+    image.
+    """
     try:
-        for name in names:
-            card = convnets.card(name)
-            with torch.device("meta"):
-                net = convnets.create_model(name)
-            columns[name] = _properties(card, trace(net, card.input_size))
+        rows = [_compared(name) for name in names]
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    table = Table()
-    table.add_column("")
-    for name in columns:
-        table.add_column(name, justify="right")
-    for key in columns[names[0]]:
-        table.add_row(key, *(column[key] for column in columns.values()))
-    _console().print(table)
+    columns = (
+        Column("name"),
+        *_right("year", "input", "layers", "params", "MACs", "outputs", "top-1 error"),
+        *_right("top-5 error"),
+        Column("error measured on"),
+    )
+    optional = ("error measured on", "year", "input", "top-5 error", "outputs")
+    make_console().print(FittingTable(columns, rows, optional))
 
 
-@app.command("ledger")
-def print_ledger(
+@app.command()
+def ledger(
     slide: Annotated[
-        int | None, typer.Option(min=1, max=69, help="one slide only [default: all]")
+        int | None, typer.Option(min=1, max=69, help="print one slide only", show_default="all")
     ] = None,
     differs: Annotated[
-        bool, typer.Option("--differs", help="only where the slide differs")
+        bool,
+        typer.Option("--differs", help="print only what differs", show_default="off"),
     ] = False,
 ) -> None:
     """Print what the lecture's slides claim, and what we compute."""
-    from convnets.lecture import ledger  # the other commands start without it
+    columns = (
+        Column("slide", justify="right"),
+        Column("statement", min_width=18),
+        Column("claimed", min_width=12),
+        Column("computed", min_width=12),
+        Column("verdict"),
+        Column("note", min_width=22),
+    )
+    rows = [
+        [str(value) for value in astuple(row)]
+        for row in convnets.lecture.ledger()
+        if slide in (None, row.slide) and (row.verdict == "differs" or not differs)
+    ]
+    optional = ("verdict", "note") if differs else ("note", "verdict")
+    make_console().print(FittingTable(columns, rows, optional, show_lines=True))
 
-    table = Table(show_lines=True)
-    for header in ("slide", "statement", "claimed", "computed", "verdict", "note"):
-        table.add_column(header, overflow="fold")
-    for row in ledger():
-        if slide in (None, row.slide) and (row.verdict == "differs" or not differs):
-            table.add_row(*map(str, astuple(row)))
-    _console().print(table)
+
+@app.command(context_settings=_PASS_ALL_ON, add_help_option=False)
+def train(context: typer.Context) -> None:
+    """Train a network and print its accuracies."""
+    from convnets.training.command import train
+
+    _run(train, context)
 
 
-def _properties(card: convnets.Card, layers: Trace) -> dict[str, str]:
-    weighted = [row for row in layers if row.macs > 0]
-    return {
-        "year": str(card.year),
-        "input": f"{card.input_size}x{card.input_size}",
-        "convolutions and fully connected layers": str(len(weighted)),
-        "parameters": f"{layers.parameters:,}",
-        "MACs": f"{layers.macs:,}",
-        "outputs of all layers, MB": f"{layers.activation_bytes / 1e6:.1f}",
-        "top-1 error %": _percent(card.top1_error),
-        "top-5 error %": _percent(card.top5_error),
-        "error measured on": card.error_source or "",
-    }
+@app.command(context_settings=_PASS_ALL_ON, add_help_option=False)
+def experiment(context: typer.Context) -> None:
+    """Run experiments of the lecture and print whether their claims hold."""
+    from convnets.experiments.command import run_experiments
+
+    _run(run_experiments, context)
+
+
+def _run(command: Callable[..., None], context: typer.Context) -> None:
+    """Run a command that is imported only when it is needed, which keeps the others fast."""
+    one = typer.Typer(add_completion=False)
+    one.command()(command)
+    one(context.args, prog_name=context.command_path)
+
+
+def _trace(name: str, image_size: int | None = None) -> convnets.analysis.Trace:
+    with torch.device("meta"):
+        net = convnets.create_model(name)
+    return convnets.analysis.trace(net, image_size)
+
+
+def _compared(name: str) -> tuple[str, ...]:
+    card, layers = convnets.card(name), _trace(name)
+    return (
+        name,
+        str(card.year),
+        _square(card.input_size),
+        str(sum(layer.macs > 0 for layer in layers)),
+        short(layers.parameters),
+        short_macs(layers.macs),
+        f"{layers.activation_bytes / 1e6:.1f} MB",
+        *_published(card),
+    )
+
+
+def _published(card: convnets.Card) -> tuple[str, str, str]:
+    """Top-1 error, top-5 error, and what they were measured on."""
+    errors = (card.top1_error, card.top5_error)
+    top1, top5 = ("" if error is None else f"{error:.2f}%" for error in errors)
+    return top1, top5, card.error_source or ""
+
+
+def _right(*headers: str) -> list[Column]:
+    return [Column(header, justify="right") for header in headers]
+
+
+def _square(side: int) -> str:
+    return f"{side}x{side}"
 
 
 if __name__ == "__main__":

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-import typer
 from torch import nn
 from typer.testing import CliRunner
 
+from convnets.__main__ import app
 from convnets.experiments import (
     EXPERIMENTS,
     Budget,
@@ -250,9 +250,7 @@ def test_unknown_experiments_budgets_and_seeds_raise_errors():
 
 
 def invoke(*arguments: str):
-    app = typer.Typer()
-    app.command()(command.run_experiments)
-    return CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
+    return CliRunner().invoke(app, ["experiment", *arguments], env={"COLUMNS": "80"})
 
 
 def test_the_command_lists_the_experiments_and_rejects_unknown_ones():
@@ -269,5 +267,7 @@ def test_the_command_prints_the_verdict_and_saves_the_result(tmp_path, monkeypat
     monkeypatch.setattr(command, "experiment", lambda name: replace(entry, cpu=tiny(entry)))
     out = invoke("inception", "--budget", "cpu", "--seeds", "1", "--output-dir", str(tmp_path))
     assert out.exit_code == 0, out.output
-    assert "One seed does not show how much results vary" in out.stdout
+    assert "One seed does not show how much results vary" in " ".join(out.stdout.split())
+    assert "Left out" not in out.stdout
+    assert max(map(len, out.stdout.splitlines())) <= 80
     assert len(ExperimentResult.load(tmp_path / "inception-cpu.json").runs) == 2

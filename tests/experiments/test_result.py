@@ -215,6 +215,6 @@ def test_every_recorded_file_belongs_to_an_experiment():
 
 
 def test_the_error_for_a_budget_that_was_not_recorded_names_the_command_that_runs_it():
-    command = "python -m convnets.experiments degradation --budget never --output-dir results"
+    command = "convnets experiment degradation --budget never --output-dir results"
     with pytest.raises(ValueError, match=re.escape(command)):
         recorded("degradation", "never")

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 pytestmark = pytest.mark.slow
-TRAIN = ["-m", "convnets.training", "lenet5", "--recipe", "plain-sgd", "--epochs", "1"]
+TRAIN = ["-m", "convnets", "train", "lenet5", "--recipe", "plain-sgd", "--epochs", "1"]
 
 
 def losses(folder, launcher: list[str]) -> list[float]:

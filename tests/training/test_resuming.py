@@ -88,7 +88,7 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bits(tmp_path):
 @pytest.mark.slow
 def test_ctrl_c_saves_a_checkpoint_and_says_how_to_continue(tmp_path):
     run = subprocess.Popen(
-        [sys.executable, "-m", "convnets.training", "resnet20", "--output-dir", tmp_path / "run"],
+        [sys.executable, "-m", "convnets", "train", "resnet20", "--output-dir", tmp_path / "run"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

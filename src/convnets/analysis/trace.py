@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from rich.table import Table
+from rich.table import Column
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -18,6 +18,7 @@ from convnets.analysis.fields import Field, FieldMode, Unknown
 from convnets.analysis.meta import Pair, image_for, observe_on_meta
 from convnets.analysis.observing import leaf_modules
 from convnets.analysis.receptive_field import along
+from convnets.tables import FittingTable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,6 +75,11 @@ _COLUMNS: tuple[tuple[str, Callable[[LayerRow], str], Literal["left", "center", 
     ("jump", lambda row: _one(row.jump), "right"),
     ("start", lambda row: _one(row.start), "right"),
 )
+_OPTIONAL = (
+    *("start", "jump", "groups", "pad", "biases", "weights"),
+    *("bytes", "field", "kind", "stride", "kernel", "MACs"),
+)
+"""Columns that a narrow terminal may leave out; the first is left out first."""
 
 
 @dataclass(frozen=True)
@@ -118,20 +124,20 @@ class Trace:
             [[getattr(row, name) for name in columns] for row in self.rows], columns=columns
         )
 
-    def table(self, title: str | None = None) -> Table:
-        """The rows as a rich table for the terminal, with a line of totals."""
+    def table(self, title: str | None = None) -> FittingTable:
+        """The rows as a table that rich prints in the terminal, with a line of totals."""
         totals = {
             "layer": "total",
             "parameters": f"{self.parameters:,}",
             "MACs": f"{self.macs:,}",
             "bytes": f"{self.activation_bytes:,}",
         }
-        table = Table(title=title, show_footer=True)
-        for header, _, justify in _COLUMNS:
-            table.add_column(header, totals.get(header, ""), justify=justify, no_wrap=True)
-        for row in self.rows:
-            table.add_row(*(text(row) for _, text, _ in _COLUMNS))
-        return table
+        columns = [
+            Column(header, totals.get(header, ""), justify=justify)
+            for header, _, justify in _COLUMNS
+        ]
+        rows = [[text(row) for _, text, _ in _COLUMNS] for row in self.rows]
+        return FittingTable(columns, rows, _OPTIONAL, title)
 
 
 def trace(net: nn.Module, input_size: int | Pair | None = None) -> Trace:

@@ -89,7 +89,7 @@ def recorded(name: str, budget: str = "cpu") -> ExperimentResult:
     if not file.is_file():
         raise ValueError(
             f"{name} was not recorded with the budget {budget!r}; to run it, type "
-            f"`python -m convnets.experiments {name} --budget {budget} --output-dir results`"
+            f"`convnets experiment {name} --budget {budget} --output-dir results`"
         )
     with resources.as_file(file) as path:
         return ExperimentResult.load(path)

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
+from rich.table import Column
 
 from convnets.experiments import EXPERIMENTS, ExperimentResult, experiment, run
+from convnets.tables import FittingTable, make_console, short, short_macs
 from convnets.training.device import choose, describe
 
 
@@ -28,11 +28,11 @@ def run_experiments(
         typer.Option(help="Folder for the results, NAME-BUDGET.json.", show_default="not saved"),
     ] = None,
 ) -> None:
-    """Run experiments of the lecture and say whether their claims hold.
+    """Run experiments of the lecture and print whether their claims hold.
 
     With --output-dir, an interrupted experiment continues where it stopped.
     """
-    console = Console()
+    console = make_console()
     if names == ["list"]:
         console.print(_list())
         return
@@ -48,31 +48,30 @@ def run_experiments(
         raise typer.BadParameter(str(error)) from None
 
 
-def _list() -> Table:
-    table = Table()
-    table.add_column("name", no_wrap=True)
-    table.add_column("slides", no_wrap=True)
-    table.add_column("question")
-    for name, entry in EXPERIMENTS.items():
-        table.add_row(name, ", ".join(map(str, entry.slides)), entry.question)
-    return table
+def _list() -> FittingTable:
+    columns = (Column("name"), Column("slides"), Column("question", min_width=30))
+    rows = [
+        (name, ", ".join(map(str, entry.slides)), entry.question)
+        for name, entry in EXPERIMENTS.items()
+    ]
+    return FittingTable(columns, rows, optional=["slides"])
 
 
-def _table(result: ExperimentResult) -> Table:
-    table = Table(title=f"{result.experiment}: {result.metric} ({result.effort()})")
-    table.add_column("network")
-    for header in ("params", "MACs", "mean", "lowest", "highest", "s/run"):
-        table.add_column(header, justify="right", no_wrap=True)
-    for row in result.summaries():
-        values = (f"{value:.4f}" for value in (row.mean, row.lowest, row.highest))
-        costs = (_short(row.parameters), _short(row.macs))
-        table.add_row(row.arm, *costs, *values, f"{row.seconds:.1f}")
-    return table
-
-
-def _short(count: int) -> str:
-    """The count in thousands, millions or billions, as in 16.6k, 4.1M or 1.3G."""
-    for unit, letter in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
-        if count >= unit:
-            return f"{count / unit:.1f}{letter}"
-    return str(count)
+def _table(result: ExperimentResult) -> FittingTable:
+    headers = ("params", "MACs", "mean", "lowest", "highest", "s/run")
+    columns = [
+        Column("network", min_width=16),
+        *(Column(header, justify="right") for header in headers),
+    ]
+    rows = [
+        (
+            row.arm,
+            short(row.parameters),
+            short_macs(row.macs),
+            *(f"{value:.4f}" for value in (row.mean, row.lowest, row.highest)),
+            f"{row.seconds:.1f}",
+        )
+        for row in result.summaries()
+    ]
+    title = f"{result.experiment}: {result.metric} ({result.effort()})"
+    return FittingTable(columns, rows, ["s/run", "highest", "lowest"], title)

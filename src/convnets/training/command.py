@@ -21,7 +21,7 @@ RECIPES_OWN = "the recipe's"
 
 
 def train(
-    name: Annotated[str, typer.Argument(help="a name from `python -m convnets list`")],
+    name: Annotated[str, typer.Argument(help="a name from `convnets list`")],
     data: Annotated[
         str, typer.Option(help=f"{', '.join(NAMES)} or {IMAGE_FOLDER}")
     ] = "fashion-mnist-small",
@@ -57,7 +57,7 @@ def train(
         ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="continue the run in --output-dir")
+        bool, typer.Option("--resume", help="continue the run in --output-dir", show_default="off")
     ] = False,
     device: Annotated[
         str | None, typer.Option(help="cpu or cuda", show_default="cuda if available")
@@ -67,12 +67,17 @@ def train(
         typer.Option(help="no, bf16 or fp16", show_default="bf16 where the device is fast at it"),
     ] = None,
     compile: Annotated[
-        bool, typer.Option("--compile", help="compile the network with torch.compile")
+        bool,
+        typer.Option(
+            "--compile", help="compile the network with torch.compile", show_default="off"
+        ),
     ] = False,
     save_memory: Annotated[
         bool,
         typer.Option(
-            "--save-memory", help="recompute DenseNet's feature maps in the backward pass"
+            "--save-memory",
+            help="recompute DenseNet's feature maps in the backward pass",
+            show_default="off",
         ),
     ] = False,
     image_size: Annotated[

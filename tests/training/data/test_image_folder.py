@@ -187,7 +187,7 @@ def test_a_folder_without_corrupt_images_gives_no_warning(folder):
 @pytest.mark.slow
 def test_the_command_trains_on_a_folder_and_names_corrupt_files(folder):
     corrupt(folder / "train" / "bag" / "03.jpg")
-    command = [sys.executable, "-m", "convnets.training", "resnet20", "--epochs", "1"]
+    command = [sys.executable, "-m", "convnets", "train", "resnet20", "--epochs", "1"]
     command += [
         "--data",
         "image-folder",
