@@ -1,4 +1,4 @@
-"""What a diagram shows of each block of the course, read back from the figure."""
+"""Block diagrams of all blocks of the course, read back from the figure."""
 
 from itertools import combinations
 
@@ -27,13 +27,13 @@ def dense_block(layer, depth):
     return DenseBlock([layer(24 + 12 * number, 12) for number in range(depth)])
 
 
-# Block, what goes in, boxes side by side, words of the text alternative.
+# Block, input shape (C, H, W), number of boxes side by side, part of the text alternative.
 BLOCKS = {
     "basic": (BasicBlock(64, 64), (64, 56, 56), 1, "3: add, reads the input and 2"),
     "projection": (BasicBlock(64, 128, 2), (64, 56, 56), 2, "1x1 conv, 128, stride 2, batch norm"),
     "zeros": (BasicBlock(16, 32, 2, "A"), (16, 32, 32), 2, "zero pad shortcut, stride 2"),
     "bottleneck": (Bottleneck(256, 256), (256, 56, 56), 1, "4: add, reads the input and 3"),
-    "wider bottleneck": (Bottleneck(256, 512, 2), (256, 56, 56), 2, "gives 512x28x28"),
+    "wider bottleneck": (Bottleneck(256, 512, 2), (256, 56, 56), 2, "outputs 512x28x28"),
     "se": (gated(basic_block)(64, 64, 1), (64, 28, 28), 1, "6: multiply, reads 2 and 5"),
     "se projection": (gated(Bottleneck)(64, 256, 2), (64, 28, 28), 2, "global average pool"),
     "naive": (NaiveInception(256, 128, 192, 96), (256, 28, 28), 4, "5: concat, reads 1 and 2 and"),
@@ -74,7 +74,7 @@ every_block = pytest.mark.parametrize(
 
 
 def boxes(fig, *kinds):
-    """Where the boxes and circles of these kinds are, or all of them."""
+    """Extents of the boxes and circles of these kinds, or of all of them."""
     return [
         patch.get_path().get_extents(patch.get_patch_transform())
         for patch in fig.axes[0].patches
@@ -83,7 +83,7 @@ def boxes(fig, *kinds):
 
 
 def lines(fig):
-    """Points along each line with its arrow."""
+    """Points along each line, including its arrow."""
     for patch in fig.axes[0].patches:
         if isinstance(patch, FancyArrowPatch):
             parts = patch.get_path().to_polygons(closed_only=False)
@@ -91,10 +91,10 @@ def lines(fig):
 
 
 def texts(fig):
-    """Where the texts are."""
+    """Extents of the texts."""
     to_data = fig.axes[0].transData.inverted()
     found = [text.get_window_extent().transformed(to_data) for text in fig.axes[0].texts]
-    return [Bbox([box.min, box.max]) for box in found]  # the vertical axis grows downwards
+    return [Bbox([box.min, box.max]) for box in found]  # the vertical axis points down
 
 
 def written(fig):
@@ -102,19 +102,22 @@ def written(fig):
 
 
 def apart(one, other):
-    room = 0.001
+    tolerance = 0.001
     return (
-        one.x1 < other.x0 + room
-        or other.x1 < one.x0 + room
-        or one.y1 < other.y0 + room
-        or other.y1 < one.y0 + room
+        one.x1 < other.x0 + tolerance
+        or other.x1 < one.x0 + tolerance
+        or one.y1 < other.y0 + tolerance
+        or other.y1 < one.y0 + tolerance
     )
 
 
-def inside(box, points, room=0.01):
+def inside(box, points, margin):
     x, y = np.asarray(points).T
     return (
-        (box.x0 + room < x) & (x < box.x1 - room) & (box.y0 + room < y) & (y < box.y1 - room)
+        (box.x0 + margin < x)
+        & (x < box.x1 - margin)
+        & (box.y0 + margin < y)
+        & (y < box.y1 - margin)
     ).any()
 
 
@@ -125,14 +128,14 @@ def test_every_convolution_is_a_box(block, shape, columns, words):
 
 
 @every_block
-def test_branches_stand_side_by_side(block, shape, columns, words):
+def test_branches_are_drawn_side_by_side(block, shape, columns, words):
     drawn = boxes(block_diagram(block, shape), "conv", "pool", "move")
     heights = np.linspace(0, max(box.y1 for box in drawn), 500)
     assert max(sum(box.y0 < y < box.y1 for box in drawn) for y in heights) == columns
 
 
 @every_block
-def test_the_shapes_are_those_that_the_block_computes(block, shape, columns, words):
+def test_input_and_output_have_the_shapes_that_the_block_computes(block, shape, columns, words):
     fig = block_diagram(block, shape)
     out = block.eval().to("meta")(torch.empty(1, *shape, device="meta"))
     assert f"input, {'x'.join(map(str, shape))}" in written(fig)
@@ -140,7 +143,7 @@ def test_the_shapes_are_those_that_the_block_computes(block, shape, columns, wor
 
 
 @every_block
-def test_the_alternative_says_what_reads_what(block, shape, columns, words):
+def test_the_text_alternative_says_which_box_reads_which(block, shape, columns, words):
     assert words in block_diagram(block, shape).alternative
 
 
@@ -163,29 +166,29 @@ def test_no_line_crosses_a_box_or_a_word(block, shape, columns, words):
     found = list(lines(fig))
     assert len(found) >= len(boxes(fig)) - 1
     for points in found:
-        assert not any(inside(box, points, room=0.02) for box in [*boxes(fig), *texts(fig)])
+        assert not any(inside(box, points, margin=0.02) for box in [*boxes(fig), *texts(fig)])
 
 
-def test_arrows_carry_the_shapes_between():
+def test_arrows_are_labelled_with_the_shapes_between_boxes():
     fig = block_diagram(Bottleneck(256, 512, 2), (256, 56, 56))
     between = [text for text in written(fig) if text.count("x") == 2 and "," not in text]
     assert sorted(set(between)) == ["128x28x28", "128x56x56", "512x28x28"]
 
 
-def test_a_shortcut_goes_past_the_boxes():
+def test_a_shortcut_passes_the_boxes():
     fig = block_diagram(BasicBlock(64, 64), (64, 56, 56))
     longest = max(lines(fig), key=lambda points: np.ptp(points[:, 1]))
     assert longest[:, 0].max() > max(box.x1 for box in boxes(fig, "conv"))
     assert np.ptp(longest[:, 1]) > 1.5
 
 
-def test_a_dense_block_has_a_line_for_each_connection_but_the_direct_ones():
+def test_a_dense_block_has_a_line_for_each_indirect_connection():
     fig = block_diagram(dense_block(DenseLayer, 3), (24, 32, 32))
     beyond = max(box.x1 for box in boxes(fig))
     assert sum(points[:, 0].max() > beyond for points in lines(fig)) == 6
 
 
-def test_the_block_is_left_as_it_was():
+def test_the_block_is_not_changed():
     block = BasicBlock(8, 8).train()
     before = {name: value.clone() for name, value in block.state_dict().items()}
     block_diagram(block, (8, 8, 8))
@@ -211,20 +214,20 @@ def test_functions_are_drawn_like_modules():
     assert "5: add, reads the input and 4" in fig.alternative
 
 
-def test_a_block_whose_way_depends_on_the_values_is_refused():
-    class Choosy(nn.Module):
+def test_control_flow_that_depends_on_values_is_refused():
+    class DataDependent(nn.Module):
         def forward(self, x):
             return x if x.sum() > 0 else -x
 
-    with pytest.raises(ValueError, match="a Choosy cannot be drawn: it must take one tensor"):
-        block_diagram(Choosy(), (4, 8, 8))
+    with pytest.raises(ValueError, match="cannot draw DataDependent: it must take one tensor"):
+        block_diagram(DataDependent(), (4, 8, 8))
 
 
 @pytest.mark.parametrize(
     ("block", "shape"), [(DenseLayer(24, 12), (24, 8, 8)), (BasicBlock(8, 8), (3, 8, 8))]
 )
-def test_a_block_that_takes_something_else_is_refused(block, shape, capfd):
-    with pytest.raises(ValueError, match=f"one tensor of {shape[0]}x8x8 maps") as raised:
+def test_an_input_shape_that_does_not_fit_is_refused(block, shape, capfd):
+    with pytest.raises(ValueError, match=f"one tensor of shape {shape[0]}x8x8") as raised:
         block_diagram(block, shape)
     assert len(str(raised.value).splitlines()) == 1
     assert capfd.readouterr().err == ""

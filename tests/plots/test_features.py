@@ -19,7 +19,7 @@ def ax():
     return figure().axes[0]
 
 
-def test_reuse_is_drawn_as_measured_with_nothing_where_nothing_is_read(ax):
+def test_reuse_is_drawn_as_measured_and_unread_sources_are_blank(ax):
     net = convnets.create_model("densenet40_12", num_classes=10, in_channels=1)
     matrix = measured_reuse(net, block=1)
     feature_reuse(ax, matrix)
@@ -31,11 +31,11 @@ def test_reuse_is_drawn_as_measured_with_nothing_where_nothing_is_read(ax):
 
 
 def test_a_matrix_that_is_not_square_is_refused(ax):
-    with pytest.raises(ValueError, match="square matrix"):
+    with pytest.raises(ValueError, match="must be square"):
         feature_reuse(ax, torch.zeros(3, 2))
 
 
-def test_heat_is_drawn_over_the_image_and_clear_where_there_is_none(ax):
+def test_heat_is_drawn_over_the_image_and_transparent_at_0(ax):
     heat = torch.tensor([[0.0, 1.0]])
     heatmap_on_image(ax, torch.tensor([[[0.0, 1.0]]]), heat, "Bag")
     over = ax.images[1]
@@ -50,7 +50,7 @@ def test_heat_of_another_size_is_refused(ax):
         heatmap_on_image(ax, torch.zeros(1, 4, 4), torch.zeros(2, 2))
 
 
-def test_pictures_stand_in_rows_each_on_its_own_scale_around_0_with_gaps_between(ax):
+def test_pictures_are_scaled_separately_with_gaps_between(ax):
     pictures = torch.tensor([-4.0, 0.0, 2.0]).reshape(3, 1, 1).expand(3, 2, 2)
     mosaic(ax, pictures, columns=2, title="three filters")
     drawn = np.ma.filled(ax.images[0].get_array(), np.nan)
@@ -63,8 +63,8 @@ def test_pictures_stand_in_rows_each_on_its_own_scale_around_0_with_gaps_between
     assert ax.get_title() == "three filters"
 
 
-def test_pictures_of_several_channels_are_refused(ax):
-    with pytest.raises(ValueError, match="must be"):
+def test_pictures_with_a_channel_dimension_are_refused(ax):
+    with pytest.raises(ValueError, match=r"must be \(N, H, W\)"):
         mosaic(ax, torch.zeros(6, 3, 5, 5), columns=2)
 
 
@@ -75,12 +75,12 @@ def test_gates_are_bars_and_their_mean_is_marked(ax):
 
 
 @pytest.mark.parametrize(("log", "scale"), [(False, "linear"), (True, "log")])
-def test_lines_have_a_point_for_each_layer_and_the_scale_that_is_asked_for(ax, log, scale):
+def test_lines_have_a_point_for_each_layer_on_the_requested_scale(ax, log, scale):
     lines_by_layer(ax, {"a": [3.0, 2.0, 1.0], "b": [1.0]}, "MACs (millions)", log)
     assert [len(line.get_xdata()) for line in ax.lines] == [3, 1]
     assert (ax.get_yscale(), ax.get_ylabel()) == (scale, "MACs (millions)")
 
 
-def test_values_below_0_are_refused_on_a_logarithmic_scale(ax):
+def test_negative_values_are_refused_on_a_logarithmic_scale(ax):
     with pytest.raises(ValueError, match="log=False"):
         lines_by_layer(ax, {"a": [1.0, -1.0]}, "mean", log=True)

@@ -16,6 +16,6 @@ def test_a_square_is_dark_where_a_map_reaches_another(ax):
     assert ax.get_title() == "with a shuffle"
 
 
-def test_what_is_no_matrix_is_refused(ax):
-    with pytest.raises(ValueError, match="matrix"):
+def test_a_vector_is_refused(ax):
+    with pytest.raises(ValueError, match="must be a matrix"):
         reached_maps(ax, torch.zeros(3))

@@ -4,24 +4,24 @@ import matplotlib.pyplot as plt
 from convnets.plots import PALETTE, figure, styled
 
 
-def test_a_figure_has_its_axes_and_an_opaque_white_ground():
+def test_a_figure_has_its_axes_and_an_opaque_white_background():
     fig = figure(2, 3)
     assert len(fig.axes) == 6
     assert fig.get_facecolor() == (1, 1, 1, 1)
 
 
-def test_pyplot_does_not_know_the_figure_so_a_notebook_shows_it_once():
+def test_the_figure_is_not_registered_with_pyplot_so_a_notebook_shows_it_once():
     figure()
     assert plt.get_fignums() == []
 
 
-def test_a_notebook_shows_it_as_png():
+def test_a_notebook_shows_a_figure_as_png_with_its_text_alternative():
     data, metadata = figure()._repr_mimebundle_()
     assert data["image/png"].startswith(b"\x89PNG")
     assert metadata["image/png"]["alt"] == data["text/plain"]
 
 
-def test_a_styled_function_leaves_the_readers_settings_alone():
+def test_a_styled_function_leaves_the_rcparams_unchanged():
     before = dict(matplotlib.rcParams)
 
     @styled

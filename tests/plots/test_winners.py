@@ -13,12 +13,12 @@ def ax():
     return ilsvrc_winners(figure(width=8).axes[0])
 
 
-def test_each_entry_and_the_person_have_a_bar_of_their_error(ax):
+def test_each_entry_and_the_person_have_a_bar(ax):
     heights = [bar.get_height() for bar in ax.patches]
     assert heights == [*(entry.top5_error for entry in WINNERS), HUMAN_ERROR]
 
 
-def test_the_winners_are_those_of_the_lectures_ledger():
+def test_the_winners_are_those_of_the_ledger():
     first = [entry for entry in WINNERS if entry.note != "second"]
     assert [entry.year for entry in first] == [team.year for team in TEAMS]
     networks = {team.year: team.network for team in TEAMS}
@@ -26,7 +26,7 @@ def test_the_winners_are_those_of_the_lectures_ledger():
         assert networks[entry.year] in (None, "ensemble", entry.name)
 
 
-def test_each_winner_is_better_than_the_one_before():
+def test_the_error_falls_from_each_entry_to_the_next():
     errors = [entry.top5_error for entry in WINNERS]
     assert errors == sorted(errors, reverse=True)
 
@@ -37,7 +37,7 @@ def test_every_source_is_in_the_bibliography():
         assert f"{{{entry.source.split(',')[0]}," in keys
 
 
-def test_depths_stand_above_the_bars(ax):
+def test_depths_are_written_above_the_bars(ax):
     texts = [text.get_text() for text in ax.texts]
     assert "3.57\n152 layers" in texts
     assert "28.2\nshallow" in texts

@@ -1,4 +1,8 @@
-"""The course's pictures: functions that draw on axes, in one style, without global state."""
+"""Figures of the course: functions that draw on given axes, in one style, without global state.
+
+Each function draws on the matplotlib axes that it is given and returns them, except those that
+return a whole `CourseFigure`.
+"""
 
 from convnets.plots.activations import activation_curves, gradient_by_layer, value_and_slope
 from convnets.plots.block_diagram import block_diagram

@@ -1,4 +1,4 @@
-"""Pictures of activation functions and of what they do to gradients."""
+"""Figures of activation functions and of their effect on gradients."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,7 +11,15 @@ from convnets.plots.style import LINE_STYLES, PALETTE, styled
 
 
 def value_and_slope(activation: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The activation at the points x (P,) and its derivative there (P,)."""
+    """Evaluate an activation and its derivative.
+
+    Args:
+        activation: a module that acts on each value separately.
+        x: points at which to evaluate it, (P,).
+
+    Returns:
+        The values (P,) and the derivatives (P,) at these points.
+    """
     points = x.detach().clone().requires_grad_()
     values = activation(points)
     (slopes,) = torch.autograd.grad(values.sum(), points)
@@ -22,12 +30,12 @@ def value_and_slope(activation: nn.Module, x: torch.Tensor) -> tuple[torch.Tenso
 def activation_curves(
     ax: Axes, activations: Mapping[str, nn.Module], derivative: bool = False
 ) -> Axes:
-    """Activations, or their derivatives, between -4 and 4.
+    """Draw activations, or their derivatives, for inputs from -4 to 4.
 
     Args:
-        ax: where to draw.
-        activations: name -> module that works on each value alone.
-        derivative: draw the slopes in place of the values.
+        ax: axes to draw on.
+        activations: maps a name to a module that acts on each value separately.
+        derivative: draw the derivatives instead of the values.
     """
     x = torch.linspace(-4, 4, 401)
     for index, (name, activation) in enumerate(activations.items()):
@@ -46,10 +54,14 @@ def activation_curves(
 
 
 def gradient_by_layer(ax: Axes, gradients: Mapping[str, Sequence[float]]) -> Axes:
-    """The size of the gradient in each layer, on a logarithmic scale.
+    """Draw the size of the gradient in each layer on a logarithmic scale.
 
     Args:
-        ax: where to draw.
-        gradients: network -> root mean square gradient of each layer, from input to output.
+        ax: axes to draw on.
+        gradients: maps a network to the root mean square gradient of each layer's weights, from
+            input to output, as `convnets.analysis.gradient_norms` returns it.
+
+    Raises:
+        ValueError: a value is negative.
     """
     return lines_by_layer(ax, gradients, "root mean square of\nthe weights' gradients", log=True)

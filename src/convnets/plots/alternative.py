@@ -1,4 +1,4 @@
-"""The text alternative of a figure, computed from what was drawn: it cannot go out of date."""
+"""The text alternative of a figure, computed from what is drawn so that it is always current."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -6,14 +6,15 @@ from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation, Text
 
-MOST_TEXTS = 40
+MAX_TEXTS = 40
 
 
 def alternative(fig: Figure) -> str:
-    """What a figure shows in words and numbers, one axes after the other.
+    """Describe a figure in words and numbers, one axes after the other.
 
-    Names the axes and their units, the ends and the range of each line in the legend, the length
-    of each bar that has a name, the place of each labelled point, and other words in the picture.
+    The text names the axes and their units. It gives the first and last point and the range of each
+    line in the legend, the length of each bar that has a tick label, the coordinates of each
+    annotated point, and all other words in the figure.
     """
     return " ".join(text for ax in fig.axes if (text := _describe(ax)))
 
@@ -22,18 +23,18 @@ def _describe(ax: Axes) -> str:
     parts = [*_axes(ax), *_lines(ax), *_bars(ax)]
     if ax.images and not ax.get_ylabel():
         parts.append("image")
-    words = [text for text in ax.texts if _said(text)]
-    for text in words[:MOST_TEXTS]:
-        place = f" at {_pair(*text.xy)}" if isinstance(text, Annotation) else ""
-        parts.append(_said(text) + place)
-    if len(words) > MOST_TEXTS:
-        parts.append(f"and {len(words) - MOST_TEXTS} more labels")
+    words = [text for text in ax.texts if _spoken(text)]
+    for text in words[:MAX_TEXTS]:
+        position = f" at {_pair(*text.xy)}" if isinstance(text, Annotation) else ""
+        parts.append(_spoken(text) + position)
+    if len(words) > MAX_TEXTS:
+        parts.append(f"and {len(words) - MAX_TEXTS} more labels")
     title = _flat(ax.get_title())
     return f"{title + ': ' if title else ''}{'; '.join(parts)}." if parts or title else ""
 
 
-def _said(text: Text) -> str:
-    """The text's label if it has one, else the text; a label of one space says nothing."""
+def _spoken(text: Text) -> str:
+    """The label of a text artist if it has one, else its text; a label of one space is silent."""
     return _flat(str(text.get_label()) or text.get_text())
 
 
@@ -60,7 +61,7 @@ def _lines(ax: Axes) -> list[str]:
             continue
         parts.append(
             f"{name} from {_pair(x[0], y[0])} to {_pair(x[-1], y[-1])}, "
-            f"least {min(y):.3g}, most {max(y):.3g}"
+            f"minimum {min(y):.3g}, maximum {max(y):.3g}"
         )
     return parts
 

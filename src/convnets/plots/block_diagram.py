@@ -1,4 +1,4 @@
-"""A block of a network as boxes and arrows, as papers draw it, but read from the module itself."""
+"""A block of a network drawn as boxes and arrows, as in papers, but read from the module itself."""
 
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Patch
@@ -25,18 +25,22 @@ SPOKEN = {"+": "add", "×": "multiply"}
 
 @styled
 def block_diagram(block: nn.Module, shape: tuple[int, int, int]) -> CourseFigure:
-    """The layers of a block from input to output, with arrows between them.
+    """Draw the layers of a block from input to output, with arrows between them.
 
-    Everything is read from the module. Batch norm and activation stand in the box of the layer
-    before them. Beside an arrow: maps x height x width. What does nothing in evaluation mode is
-    left out.
+    Everything is read from the module. Batch norm and activation are written in the box of the
+    layer before them. The shape channels x height x width stands beside an arrow. Modules that do
+    nothing in evaluation mode, such as dropout, are left out.
 
     Args:
-        block: takes a batch (N, C, H, W).
-        shape: (C, H, W) of what goes in.
+        block: a module that takes one batch (N, C, H, W).
+        shape: shape (C, H, W) of one input of the block.
+
+    Returns:
+        A figure of its own size, which depends on the block.
 
     Raises:
-        ValueError: the module cannot be traced, or does not take maps of this shape.
+        ValueError: the module cannot be traced by `torch.fx`, or does not take inputs of this
+            shape.
     """
     spots, lanes = lay_out(read_block(block, shape))
     edges = [x for s in spots for x in (s.left, s.right)] + [lane.x for lane in lanes]
@@ -48,16 +52,16 @@ def block_diagram(block: nn.Module, shape: tuple[int, int, int]) -> CourseFigure
     ax.set(xlim=(left, right), ylim=(bottom, -0.1))
     ax.axis("off")
     for number, spot in enumerate(spots):
-        _draw_spot(ax, spot, _words(spot.box, number))
+        _draw_spot(ax, spot, _describe(spot.box, number))
     past = {(lane.source, target) for lane in lanes for target in lane.targets}
     for j, target in enumerate(spots):
-        for i, shape_said in target.box.reads.items():
+        for i, shape_text in target.box.reads.items():
             if (i, j) in past:
                 continue
             way = _way(spots[i], target)
             _draw_line(ax, way)
             if "end" not in (spots[i].box.kind, target.box.kind) and way[0][1] == spots[i].bottom:
-                _write(ax, way[0][0] + 0.07, spots[i].bottom + 0.12, shape_said, 9, ha="left")
+                _write(ax, way[0][0] + 0.07, spots[i].bottom + 0.12, shape_text, 9, ha="left")
     for number, lane in enumerate(lanes):
         for j in lane.targets:
             entering = [each.source for each in lanes if j in each.targets]
@@ -68,7 +72,7 @@ def block_diagram(block: nn.Module, shape: tuple[int, int, int]) -> CourseFigure
 
 
 def _way(source: Spot, target: Spot) -> list[Point]:
-    """From one box down to another, around a corner if their columns differ."""
+    """Corners of the line from one box down to another, with a bend if their columns differ."""
     for x in (target.x, source.x):
         if source.left <= x <= source.right and target.left <= x <= target.right:
             return [(x, source.bottom), (x, target.top)]
@@ -80,7 +84,10 @@ def _way(source: Spot, target: Spot) -> list[Point]:
 
 
 def _way_past(source: Spot, x: float, target: Spot, share: float) -> list[Point]:
-    """From a side of one box along a lane to a side of another, `share` of its height down."""
+    """Corners of the line from a side of one box along a lane at `x` to a side of another.
+
+    The line ends at the given share of the target's height, counted from its top.
+    """
     y = target.top + share * target.height
     start, end = (spot.right if x > spot.x else spot.left for spot in (source, target))
     return [(start, source.middle), (x, source.middle), (x, y), (end, y)]
@@ -104,25 +111,25 @@ def _draw_spot(ax: Axes, spot: Spot, words: str) -> None:
         _write(ax, spot.left + width / 2, y, line, size, words=" " if row else words)
 
 
-def _words(box: Box, number: int) -> str:
-    """A box in words, with the numbers of those that it reads."""
-    said = ", ".join([SPOKEN.get(box.title, box.title), *box.settings, *box.followed_by])
+def _describe(box: Box, number: int) -> str:
+    """Describe a box in words, with the numbers of the boxes that it reads."""
+    words = ", ".join([SPOKEN.get(box.title, box.title), *box.settings, *box.followed_by])
     sources = " and ".join(str(i) if i else "the input" for i in sorted(box.reads))
     if box.kind == "end":
-        return f"{said}, from {sources}" if sources else said
-    return f"{number}: {said}, reads {sources}, gives {box.shape}"
+        return f"{words}, from {sources}" if sources else words
+    return f"{number}: {words}, reads {sources}, outputs {box.shape}"
 
 
 def _write(
     ax: Axes, x: float, y: float, text: str, size: float, words: str = " ", ha: str = "center"
 ) -> None:
-    """Text of which the figure's text alternative says `words`."""
+    """Write a text that the figure's text alternative replaces by `words`."""
     va = "center" if size < 12 else "center_baseline"
     ax.text(x, y, text, ha=ha, va=va, fontsize=size, zorder=4, label=words)
 
 
 def _draw_line(ax: Axes, points: list[Point], color: str = "black") -> None:
-    """A line with round corners and an arrow at its end."""
+    """Draw a line with round corners and an arrowhead at its end."""
     vertices, codes = [points[0]], [Path.MOVETO]
     for before, corner, after in zip(points, points[1:], points[2:], strict=False):
         vertices += [_towards(corner, before), corner, _towards(corner, after)]

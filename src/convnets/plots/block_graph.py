@@ -1,4 +1,4 @@
-"""What a block of a network consists of, read from the module: the boxes of `block_diagram`."""
+"""The layers and operations of a block, read from the module: the boxes of `block_diagram`."""
 
 import operator
 import re
@@ -17,40 +17,45 @@ FOLDED = ("torch.nn.modules.activation", "torch.nn.modules.batchnorm")
 
 @dataclass
 class Box:
-    """A layer or an operation."""
+    """A layer or an operation of a block."""
 
     kind: str
-    """conv, pool, act (activation or norm), sign (add, multiply), join (concat, split), move (all
-    else), or end (input and output)."""
+    """conv, pool, act (activation or norm), sign (add, multiply), join (concat, split), end (input
+    and output), or move (everything else)."""
     title: str
     settings: list[str]
-    """Stride and groups, where they are not 1."""
+    """Stride and groups, unless they are 1."""
     shape: str
     """C x H x W of the output."""
     followed_by: list[str] = field(default_factory=list)
-    """Batch norm and activation."""
+    """Batch norm and activation that belong to this layer."""
     reads: dict[int, str] = field(default_factory=dict)
-    """Number of a box whose output goes in -> C x H x W of what goes in."""
+    """Maps the number of a box that this one reads to the C x H x W of what it reads."""
 
 
 def read_block(block: nn.Module, shape: tuple[int, int, int]) -> list[Box]:
-    """The boxes in the order in which they run, the input first and the output last.
+    """Read the boxes of a block in the order in which they run, from input to output.
 
-    Batch norm and activation belong to the layer before them, if nobody else reads that layer.
-    What does nothing in evaluation mode has no box.
+    Batch norm and activation belong to the layer before them, unless another layer reads that one
+    too. Modules that do nothing in evaluation mode have no box.
+
+    Args:
+        block: a module that takes one batch (N, C, H, W).
+        shape: shape (C, H, W) of one input of the block.
 
     Raises:
-        ValueError: the module cannot be traced, or does not take maps of this shape.
+        ValueError: the module cannot be traced by `torch.fx`, or does not take inputs of this
+            shape.
     """
     copy = deepcopy(block).eval().to("meta")
     try:
         net = fx.GraphModule(copy, _Tracer().trace(copy))
         net.graph.eliminate_dead_code()
         _Shapes(net).run(torch.empty(1, *shape, device="meta"))
-    except Exception as error:  # forward may raise anything when it meets a stand-in
+    except Exception as error:  # `forward` may raise anything when it gets a proxy
         raise ValueError(
-            f"a {type(block).__name__} cannot be drawn: it must take one tensor of {_by(shape)} "
-            f"maps and do the same whatever their values are ({_first_sentence(error)})"
+            f"cannot draw {type(block).__name__}: it must take one tensor of shape {_by(shape)}, "
+            f"and its control flow must not depend on values ({_first_sentence(error)})"
         ) from error
     boxes: list[Box] = []
     where: dict[fx.Node, int] = {}
@@ -83,14 +88,14 @@ def read_block(block: nn.Module, shape: tuple[int, int, int]) -> list[Box]:
 
 
 class _Tracer(fx.Tracer):
-    """Looks into all modules that have children, and into no others."""
+    """Traces into modules that have children, and keeps all others as leaves."""
 
     def is_leaf_module(self, module: nn.Module, name: str) -> bool:
         return super().is_leaf_module(module, name) or not any(module.children())
 
 
 class _Shapes(fx.Interpreter):
-    """Runs a graph and leaves with each node what it puts out."""
+    """Runs a graph and stores the output of each node in its `meta`."""
 
     def run_node(self, node: fx.Node) -> Any:
         node.meta["value"] = super().run_node(node)
@@ -98,7 +103,7 @@ class _Shapes(fx.Interpreter):
 
 
 def _describe(layer: Any, shapes: list[str], inputs: int) -> tuple[str, str, list[str]]:
-    """Kind, title and settings of a module, a function or a method; "none" if it does nothing."""
+    """Kind, title and settings of a module, function or method; "none" if it does nothing."""
     maps, *_ = shapes[0].split("x")
     stride = _one(getattr(layer, "stride", 1))
     strides = [f"stride {stride}"] if stride != "1" else []
@@ -137,7 +142,7 @@ def _describe(layer: Any, shapes: list[str], inputs: int) -> tuple[str, str, lis
 
 
 def _shapes(value: Any) -> list[str]:
-    """C x H x W of a tensor, or of each tensor of a list; nothing for anything else."""
+    """C x H x W of a tensor or of each tensor in a list; an empty list for anything else."""
     parts = value if isinstance(value, (list, tuple)) else [value]
     tensors = [part for part in parts if isinstance(part, Tensor)]
     return [_by(tuple(each.shape[1:] if len(each) == 1 else each.shape)) for each in tensors]

@@ -1,4 +1,4 @@
-"""Where the boxes of a block stand, and which lines go past them; all places in inches."""
+"""Positions of the boxes of a block, and of the lines that pass them, in inches."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -7,13 +7,14 @@ from matplotlib.textpath import TextPath
 
 from convnets.plots.block_graph import Box
 
-# Least width of a box, what is between two below and beside each other, a line of text, a circle.
+# Minimum width of a box, vertical and horizontal gap between boxes, height of a line of text,
+# radius of a circle.
 WIDTH, BELOW, BESIDE, LINE, RADIUS = 1.5, 0.3, 0.2, 0.165, 0.14
 
 
 @dataclass
 class Spot:
-    """Where a box is, in inches from the top; `x` is where its arrows come and go."""
+    """The position of a box, from the top; arrows enter and leave it at `x`."""
 
     box: Box
     lines: list[str]
@@ -38,7 +39,7 @@ class Spot:
 
 @dataclass
 class Lane:
-    """A line from a box past others to its readers, at `x`."""
+    """A vertical line at `x`, along which a box is read past other boxes."""
 
     source: int
     targets: list[int]
@@ -46,10 +47,12 @@ class Lane:
 
 
 def lay_out(boxes: list[Box]) -> tuple[list[Spot], list[Lane]]:
-    """Rows by the longest way from the input, a column for each branch, lanes for the rest.
+    """Lay out the boxes of a block: one column for each branch, lanes for the other connections.
+
+    A box is placed vertically by its longest path from the input.
 
     Args:
-        boxes: each after those that it reads, the input first and the output last.
+        boxes: boxes in the order in which they run, as `read_block` returns them.
     """
     spots = [_spot(box) for box in boxes]
     readers = [[j for j, box in enumerate(boxes) if i in box.reads] for i in range(len(boxes))]
@@ -73,7 +76,7 @@ def _spot(box: Box) -> Spot:
 
 
 def _stack(spots: list[Spot], readers: list[list[int]]) -> None:
-    """Each box below all that it reads; one that has room stands in the middle of it."""
+    """Put each box below all that it reads, in the middle of the space that is free for it."""
     for spot in spots:
         spot.top = max((spots[i].bottom + BELOW for i in spot.box.reads), default=0.0)
     lowest = [spot.top for spot in spots]
@@ -84,7 +87,7 @@ def _stack(spots: list[Spot], readers: list[list[int]]) -> None:
 
 
 def _branches(spots: list[Spot]) -> list[list[int]]:
-    """Every box in one chain: the longest from input to output, then the longest of the rest."""
+    """Divide the boxes into chains: the longest one first, then the longest of the rest."""
 
     def length(chain: list[int]) -> float:
         return sum(spots[i].height + BELOW for i in chain)
@@ -101,14 +104,14 @@ def _branches(spots: list[Spot]) -> list[list[int]]:
 
 
 def _ends(spots: list[Spot], readers: list[list[int]], branch: list[int]) -> tuple[int, int]:
-    """The box from which a branch leaves, and the one where it comes in again."""
+    """The box at which a branch forks off, and the one at which it joins again."""
     return min(spots[branch[0]].box.reads), max(readers[branch[-1]])
 
 
 def _spread(spots: list[Spot], readers: list[list[int]], branches: list[list[int]]) -> None:
-    """A column for each branch, in the order in which they run.
+    """Give each branch a column, in the order in which the branches run.
 
-    The ends and the joins reach over all branches that leave or enter them.
+    Input, output and joins are as wide as all branches that leave or enter them.
     """
     home = {i: branch for branch in branches for i in branch}
     ends = {branch[0]: _ends(spots, readers, branch) for branch in branches[1:]}
@@ -139,7 +142,7 @@ def _spread(spots: list[Spot], readers: list[list[int]], branches: list[list[int
 
 
 def _lanes(spots: list[Spot], readers: list[list[int]], branches: list[list[int]]) -> list[Lane]:
-    """What is read past other boxes: short lanes near the boxes, long ones outside."""
+    """Lanes for what is read past other boxes: short ones near the boxes, long ones outside."""
     near = {pair for branch in branches for pair in pairwise(branch)}
     for branch in branches[1:]:
         fork, join = _ends(spots, readers, branch)

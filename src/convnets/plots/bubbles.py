@@ -86,9 +86,6 @@ def accuracy_bubbles(
             billions.
         label: label of the cost axis, with its unit.
 
-    Returns:
-        `ax`.
-
     Raises:
         ImportError: adjustText is not installed.
         ValueError: `names` is empty, or a network has no published top-1 error on ImageNet.

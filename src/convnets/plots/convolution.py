@@ -1,4 +1,4 @@
-"""Pictures of a sliding window along one side of an image."""
+"""Figures of a sliding window along one side of an image."""
 
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
@@ -12,17 +12,17 @@ PADDED = "#BBBBBB"
 def sliding_window(
     ax: Axes, size: int, kernel_size: int, stride: int = 1, padding: int = 0
 ) -> Axes:
-    """Every position of a window over a row of pixels, one line a position.
+    """Draw every position of a window over a row of pixels, one below the other.
 
-    Pixels that the last position leaves over are hatched. Nothing slides where the window is
-    larger than the padded row.
+    Pixels that no position covers are hatched. If the window is larger than the padded row, only
+    the row is drawn.
 
     Args:
-        ax: where to draw.
-        size: pixels in the row.
-        kernel_size: pixels under the window.
-        stride: pixels from one position to the next.
-        padding: black pixels added at either end.
+        ax: axes to draw on.
+        size: length of the row in pixels.
+        kernel_size: length of the window in pixels.
+        stride: distance between two positions in pixels.
+        padding: number of zero pixels added at each end.
     """
     padded = size + 2 * padding
     positions = max(0, (padded - kernel_size) // stride + 1)
@@ -61,13 +61,13 @@ def sliding_window(
 
 @styled
 def field_pyramid(ax: Axes, kernel_size: int, depth: int, stride: int = 1) -> Axes:
-    """What one output value sees, layer by layer, down to the input pixels.
+    """Draw the receptive field of one output value, layer by layer, down to the input pixels.
 
     Args:
-        ax: where to draw.
-        kernel_size: of every layer.
+        ax: axes to draw on.
+        kernel_size: kernel size of every layer in pixels.
         depth: number of layers.
-        stride: of every layer.
+        stride: stride of every layer in pixels.
     """
     widths = [1]
     for _ in range(depth):

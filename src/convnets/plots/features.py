@@ -1,4 +1,4 @@
-"""Pictures of what a network has learned: its filters and maps, what it reuses, where it looks."""
+"""Figures of what a network has learned: filters, feature maps, feature reuse, heat maps, gates."""
 
 import torch
 from matplotlib import colormaps
@@ -8,27 +8,29 @@ from torch import Tensor
 
 from convnets.plots.style import PALETTE, styled
 
-# From clear to vermillion: where nothing is hot, the image alone is seen.
+# From transparent to vermilion, so that the image shows where the heat is 0.
 HEAT = LinearSegmentedColormap.from_list("heat", [(PALETTE[1], 0.0), (PALETTE[1], 0.85)])
 
 
 @styled
 def mosaic(ax: Axes, pictures: Tensor, columns: int, title: str = "") -> Axes:
-    """Filters or feature maps side by side: blue above 0, red below, white at 0.
+    """Draw filters or feature maps in a grid: blue above 0, red below 0, white at 0.
 
-    Each has a scale of its own, which ends at its value farthest from 0.
+    Each one is scaled separately, by its largest absolute value.
 
     Args:
-        ax: where to draw.
-        pictures: (N, H, W), such as the weights of N filters, or N maps of one image.
-        columns: pictures in a row.
-        title: above all of them.
+        ax: axes to draw on.
+        pictures: (N, H, W), such as the weights of N filters or N feature maps of one image.
+        columns: number of pictures in a row.
+        title: title above the grid.
 
     Raises:
-        ValueError: no pictures, or tensors of another shape.
+        ValueError: `pictures` is not (N, H, W) with N at least 1.
     """
     if pictures.ndim != 3 or not len(pictures):
-        raise ValueError(f"pictures must be (N, H, W), N at least 1, got {tuple(pictures.shape)}")
+        raise ValueError(
+            f"pictures must be (N, H, W) with N at least 1, got {tuple(pictures.shape)}"
+        )
     pictures = pictures.detach().float().cpu()
     number, height, width = pictures.shape
     columns = min(columns, number)
@@ -47,25 +49,27 @@ def mosaic(ax: Axes, pictures: Tensor, columns: int, title: str = "") -> Axes:
 
 @styled
 def feature_reuse(ax: Axes, matrix: Tensor) -> Axes:
-    """How much each layer of a dense block reads from each source (Huang et al., 2017, figure 5).
+    """Draw how much each layer of a dense block reads from each earlier one.
+
+    This is figure 5 of Huang et al. (2017), shown on slide 59.
 
     Args:
-        ax: where to draw.
-        matrix: (sources, targets) from 0 to 1, as `convnets.analysis.feature_reuse` returns it:
-            source 0 is the block's input; the last target is what follows the block; NaN where the
-            target cannot read the source.
+        ax: axes to draw on.
+        matrix: (sources, targets), values from 0 to 1, as `convnets.analysis.feature_reuse` returns
+            it. Source 0 is the block's input, and the last target is the layer after the block. NaN
+            marks a target that cannot read the source.
 
     Raises:
-        ValueError: a matrix of another shape.
+        ValueError: `matrix` is not square.
     """
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise ValueError(
-            "feature_reuse draws the square matrix of convnets.analysis.feature_reuse, got the "
-            f"shape {tuple(matrix.shape)}"
+            "matrix must be square, as convnets.analysis.feature_reuse returns it, got the shape "
+            f"{tuple(matrix.shape)}"
         )
     layers = len(matrix) - 1
     image = ax.imshow(matrix.detach().cpu().numpy(), cmap="viridis", vmin=0, vmax=1)
-    ax.figure.colorbar(image, ax=ax, label="mean |weight|,\nof the target's largest")
+    ax.figure.colorbar(image, ax=ax, label="mean |weight|, relative\nto the target's largest")
     step = max(1, layers // 8)
     numbers = range(step, layers + 1, step)
     ax.set_yticks([0, *numbers], ["input", *map(str, numbers)])
@@ -79,21 +83,21 @@ def feature_reuse(ax: Axes, matrix: Tensor) -> Axes:
 
 @styled
 def heatmap_on_image(ax: Axes, image: Tensor, heat: Tensor, title: str = "") -> Axes:
-    """An image in grey, and over it in red where the heat is (Grad-CAM).
+    """Draw a heat map in red over an image in grey, as for Grad-CAM.
 
     Args:
-        ax: where to draw.
-        image: (C, H, W), of 1 or 3 channels, on any scale; drawn from its darkest to its brightest
-            value.
-        heat: (H, W) from 0 to 1.
-        title: above the image.
+        ax: axes to draw on.
+        image: (C, H, W) with 1 or 3 channels, on any scale: its smallest value is drawn black, its
+            largest white.
+        heat: (H, W), values from 0 to 1.
+        title: title above the image.
 
     Raises:
-        ValueError: image and heat of different sizes.
+        ValueError: `image` is not (C, H, W), or `heat` is not (H, W) of the same size.
     """
     if image.ndim != 3 or heat.shape != image.shape[1:]:
         raise ValueError(
-            "the image must be (C, H, W) and the heat (H, W) of the same size, got "
+            "image must be (C, H, W) and heat (H, W) of the same size, got "
             f"{tuple(image.shape)} and {tuple(heat.shape)}"
         )
     ax.imshow(image.float().mean(dim=0).cpu().numpy(), cmap="gray")
@@ -105,12 +109,12 @@ def heatmap_on_image(ax: Axes, image: Tensor, heat: Tensor, title: str = "") -> 
 
 @styled
 def gate_bars(ax: Axes, gates: Tensor, mean: Tensor) -> Axes:
-    """How far each gate of a squeeze-and-excitation layer opens, against a mean.
+    """Draw the gates of a squeeze-and-excitation layer for one image, beside their mean.
 
     Args:
-        ax: where to draw.
-        gates: (channels,), each from 0 to 1.
-        mean: the same over many images.
+        ax: axes to draw on.
+        gates: (C,), the gate of each channel for one image, from 0 to 1.
+        mean: (C,), the mean of each gate over many images, from 0 to 1.
     """
     maps = range(1, len(gates) + 1)
     ax.bar(

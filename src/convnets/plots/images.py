@@ -1,4 +1,4 @@
-"""Pictures of what has pixels: real images with their classes, the kernels of a convolution."""
+"""Figures of images with their classes and of the kernels of a convolution."""
 
 from collections.abc import Sequence
 
@@ -9,16 +9,16 @@ from torch import Tensor, nn
 
 from convnets.plots.style import CourseFigure, figure, styled
 
-MOST_TICKS = 4
+MAX_TICKS = 4
 
 
 def image_grid(images: Tensor, titles: Sequence[str], columns: int = 5) -> CourseFigure:
-    """Grey images in a grid, each under its title.
+    """Draw grey images in a grid, each under its title.
 
     Args:
-        images: (N, 1, H, W), dark is 0.
-        titles: one for each image.
-        columns: images in a row.
+        images: (N, 1, H, W), grey values from 0 (black) to 255 (white).
+        titles: N titles.
+        columns: number of images in a row.
     """
     rows = -(-len(images) // columns)
     fig = figure(rows, columns, width=7.5, height=1.8 * rows)
@@ -32,15 +32,16 @@ def image_grid(images: Tensor, titles: Sequence[str], columns: int = 5) -> Cours
 
 @styled
 def kernel_grid(ax: Axes, convolution: nn.Conv2d, maps: int | None = None) -> Axes:
-    """Draw the kernels of a convolution, with a row for each output and a column for each input.
+    """Draw the kernels of a convolution, one row for each output and one column for each input.
 
-    The larger a weight, whatever its sign, the darker; a 0 is white. Grey squares are kernels that
-    the layer does not have, since the two maps are in different groups.
+    The larger the absolute value of a weight, the darker it is drawn; 0 is white. A grey square
+    marks a pair of maps in different groups, for which the layer has no kernel.
 
     Args:
-        ax: where to draw.
-        convolution: grouped or not.
-        maps: draw the first so many rows and columns only.
+        ax: axes to draw on.
+        convolution: the layer, grouped or not; its weights are (out_channels, in_channels / groups,
+            height, width).
+        maps: draw only this many rows and columns; all by default.
     """
     height, width = convolution.kernel_size
     members = convolution.in_channels // convolution.groups
@@ -57,15 +58,15 @@ def kernel_grid(ax: Axes, convolution: nn.Conv2d, maps: int | None = None) -> Ax
         ax.axhline(number * height - 0.5, color="#888888", linewidth=0.5)
     for number in range(1, columns):
         ax.axvline(number * width - 0.5, color="#888888", linewidth=0.5)
-    ax.set_xticks(*_middles(columns, width))
-    ax.set_yticks(*_middles(rows, height))
+    ax.set_xticks(*_centres(columns, width))
+    ax.set_yticks(*_centres(rows, height))
     ax.grid(visible=False)
-    ax.set_xlabel("map that goes in")
-    ax.set_ylabel("map that comes out")
+    ax.set_xlabel("input map")
+    ax.set_ylabel("output map")
     return ax
 
 
-def _middles(maps: int, side: int) -> tuple[list[float], list[str]]:
-    """Middles of some kernels along an axis, in pixels, and the numbers of their maps."""
-    numbers = range(0, maps, -(-maps // MOST_TICKS))
+def _centres(maps: int, side: int) -> tuple[list[float], list[str]]:
+    """Centres of a few kernels along an axis, in pixels, and the numbers of their maps."""
+    numbers = range(0, maps, -(-maps // MAX_TICKS))
     return [side * number + (side - 1) / 2 for number in numbers], [str(n + 1) for n in numbers]

@@ -1,4 +1,4 @@
-"""Pictures of a network's layers: how large their outputs are, what they cost."""
+"""Figures of a network's layers: the size of their outputs, and what they cost."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,21 +8,21 @@ from torch import Tensor
 
 from convnets.plots.style import LINE_STYLES, MARKERS, PALETTE, styled
 
-MOST_MARKERS = 12
+MAX_MARKERS = 12
 
 
 @styled
 def layer_bars(
     ax: Axes, names: Sequence[str], values: Sequence[float], label: str, color: str = PALETTE[0]
 ) -> Axes:
-    """One horizontal bar a layer, the first layer on top.
+    """Draw one horizontal bar for each layer, the first layer at the top.
 
     Args:
-        ax: where to draw.
-        names: of the layers, from input to output.
-        values: of the layers, in the unit that `label` names.
-        label: of the axis, with its unit.
-        color: of the bars.
+        ax: axes to draw on.
+        names: names of the layers, from input to output.
+        values: one value for each layer, in the unit that `label` names.
+        label: label of the value axis, with its unit.
+        color: colour of the bars.
     """
     ax.barh(range(len(names)), values, color=color)
     ax.set_yticks(range(len(names)), names)
@@ -34,12 +34,14 @@ def layer_bars(
 
 @styled
 def shapes(ax: Axes, names: Sequence[str], outputs: Sequence[tuple[int, int, int]]) -> Axes:
-    """A network as a row of boxes: height is the side of the maps, width grows with their number.
+    """Draw a network as a row of boxes, one for the output of each layer.
+
+    The height of a box is the height of the feature maps; its width grows with their number.
 
     Args:
-        ax: where to draw.
-        names: of the layers, from input to output.
-        outputs: (C, H, W) of each.
+        ax: axes to draw on.
+        names: names of the layers, from input to output.
+        outputs: output shape (C, H, W) of each layer.
     """
     left, gap = 0.0, 20.0
     for name, (channels, height, width) in zip(names, outputs, strict=True):
@@ -63,25 +65,25 @@ def shapes(ax: Axes, names: Sequence[str], outputs: Sequence[tuple[int, int, int
 def lines_by_layer(
     ax: Axes, values: Mapping[str, Sequence[float]], label: str, log: bool = False
 ) -> Axes:
-    """A value of each layer, from input to output; a line for each network.
+    """Draw a value of each layer, from input to output, one line for each network.
 
     Args:
-        ax: where to draw.
-        values: network -> one value for each layer, in the unit that `label` names.
-        label: of the axis of values, with its unit.
-        log: a logarithmic scale; a 0 leaves a gap.
+        ax: axes to draw on.
+        values: maps a network to one value for each layer, in the unit that `label` names.
+        label: label of the value axis, with its unit.
+        log: use a logarithmic scale, on which a 0 leaves a gap.
 
     Raises:
-        ValueError: a logarithmic scale for values below 0.
+        ValueError: `log` is set and a value is negative.
     """
     if log and any(value < 0 for line in values.values() for value in line):
-        raise ValueError("a logarithmic scale shows no values below 0; draw with log=False")
+        raise ValueError("a logarithmic scale cannot show negative values; draw with log=False")
     for index, (name, line) in enumerate(values.items()):
         ax.plot(
             range(1, len(line) + 1),
             line,
             marker=MARKERS[index % len(MARKERS)],
-            markevery=max(1, len(line) // MOST_MARKERS),
+            markevery=max(1, len(line) // MAX_MARKERS),
             color=PALETTE[index % len(PALETTE)],
             linestyle=LINE_STYLES[index % len(LINE_STYLES)],
             label=name,
@@ -96,24 +98,23 @@ def lines_by_layer(
 
 @styled
 def reached_maps(ax: Axes, reached: Tensor, title: str = "") -> Axes:
-    """Which maps that go into some layers reach which that come out: a dark square for each pair.
+    """Draw which input maps of some layers reach which output maps, a dark square for each pair.
 
     Args:
-        ax: where to draw.
-        reached: (maps out, maps in), true where the one depends on the other.
-        title: above the square.
+        ax: axes to draw on.
+        reached: (output maps, input maps), nonzero where the output map depends on the input map.
+        title: title above the matrix.
 
     Raises:
-        ValueError: no matrix.
+        ValueError: `reached` is not a matrix.
     """
     if reached.ndim != 2:
         raise ValueError(
-            "reached_maps draws a matrix of maps out by maps in, got the shape "
-            f"{tuple(reached.shape)}"
+            f"reached must be a matrix (output maps, input maps), got {tuple(reached.shape)}"
         )
     ax.imshow(reached.detach().cpu().numpy() != 0, cmap="Blues", vmin=0, vmax=1.4)
     ax.set_title(title, fontsize=10)
     ax.grid(visible=False)
-    ax.set_xlabel("map that goes in")
-    ax.set_ylabel("map that comes out")
+    ax.set_xlabel("input map")
+    ax.set_ylabel("output map")
     return ax

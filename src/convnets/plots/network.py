@@ -1,4 +1,4 @@
-"""Pictures of how a network is connected, how large its blocks are, and what they cost."""
+"""Figures of how a network is connected, how large its blocks are, and what they cost."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,14 +12,15 @@ HATCHES = ("", "//", "..", "xx", "\\\\", "--", "++")
 
 @styled
 def stacked_bars(ax: Axes, bars: Mapping[str, Mapping[str, float]], label: str) -> Axes:
-    """One horizontal bar for each whole, the first on top, cut into its named parts.
+    """Draw horizontal bars divided into named parts, the first bar at the top.
 
-    A part keeps its colour and hatching in all bars.
+    A part has the same colour and hatching in all bars. The total of a bar is written beside it.
 
     Args:
-        ax: where to draw.
-        bars: whole -> part -> value in the unit that `label` names.
-        label: of the axis, with its unit.
+        ax: axes to draw on.
+        bars: maps the name of a bar to its parts, and a part to its value in the unit that `label`
+            names.
+        label: label of the value axis, with its unit.
     """
     parts = list(dict.fromkeys(part for bar in bars.values() for part in bar))
     for number, part in enumerate(parts):
@@ -52,11 +53,13 @@ def _before(bar: Mapping[str, float], part: str) -> float:
 
 @styled
 def dense_connections(ax: Axes, channels: Sequence[int]) -> Axes:
-    """A dense block: every layer reads the input and all layers before it, an arc for each.
+    """Draw a dense block, with an arc from the input and from each layer to every later layer.
+
+    See Huang et al. (2017), figure 1, and slide 57.
 
     Args:
-        ax: where to draw.
-        channels: that layer 1, 2, ... reads, then channels behind the block.
+        ax: axes to draw on.
+        channels: number of channels that layers 1, 2, ... read, then that of the block's output.
     """
     layers = len(channels) - 1
     for target in range(1, layers + 1):
@@ -80,7 +83,7 @@ def dense_connections(ax: Axes, channels: Sequence[int]) -> Axes:
         )
         reads = "input" if position == 0 else f"reads\n{channels[position - 1]}"
         ax.text(position, -0.4, reads, ha="center", va="top", fontsize=9)
-    ax.text(layers + 0.4, 0, f"{channels[-1]} channels\nbehind the block", va="center", fontsize=9)
+    ax.text(layers + 0.4, 0, f"{channels[-1]} channels\nafter the block", va="center", fontsize=9)
     ax.set_xlim(-0.6, layers + 2.0)
     ax.set_ylim(-1.2, 0.45 + 0.45 * layers)
     ax.axis("off")
@@ -89,13 +92,13 @@ def dense_connections(ax: Axes, channels: Sequence[int]) -> Axes:
 
 @styled
 def block_skyline(ax: Axes, blocks: Sequence[tuple[int, int]]) -> Axes:
-    """A network as a row of bars, one a block: height is the number of its maps.
+    """Draw the number of output maps of each block of a network as a row of bars.
 
-    The title names the side of the first and the last maps.
+    The title gives the side of the first and of the last maps in pixels.
 
     Args:
-        ax: where to draw.
-        blocks: channels and side behind each block, from input to output.
+        ax: axes to draw on.
+        blocks: number of channels and side in pixels of each block's output, from input to output.
     """
     numbers = range(1, len(blocks) + 1)
     channels = [width for width, _ in blocks]

@@ -1,7 +1,7 @@
-"""One look for all figures: colour-blind-safe, an opaque ground that stays legible on dark pages.
+"""The common style of all figures: colour-blind-safe, on an opaque background for dark pages.
 
-A figure made by `figure` belongs to nobody else: pyplot does not know it, so a notebook shows it
-once, where it is the value of a cell.
+A figure made by `figure` is not registered with pyplot. A notebook therefore shows it once, where
+it is the value of a cell.
 """
 
 from collections.abc import Callable
@@ -46,17 +46,17 @@ STYLE: dict[str, Any] = {
 
 
 class CourseFigure(Figure):
-    """A matplotlib figure that a notebook shows as a PNG, with a text alternative."""
+    """A matplotlib figure that a notebook shows as a PNG with a text alternative."""
 
     def png(self) -> bytes:
-        """The figure as PNG bytes, trimmed to its content."""
+        """Return the figure as PNG bytes, cropped to its content."""
         buffer = BytesIO()
         self.savefig(buffer, format="png", dpi=PIXELS_PER_INCH, bbox_inches="tight")
         return buffer.getvalue()
 
     @property
     def alternative(self) -> str:
-        """What the figure shows in words and numbers, read from its axes."""
+        """Description of the figure in words and numbers, read from its axes."""
         return alternative(self)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -65,7 +65,14 @@ class CourseFigure(Figure):
 
 
 def styled(draw: Callable[P, R]) -> Callable[P, R]:
-    """Run a drawing function in the course's style, whatever the reader's settings are."""
+    """Make a drawing function use the course's style, regardless of the user's rcParams.
+
+    Args:
+        draw: any function that draws with matplotlib.
+
+    Returns:
+        The same function, which leaves the global rcParams unchanged.
+    """
 
     @wraps(draw)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -79,9 +86,13 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
 def figure(
     rows: int = 1, columns: int = 1, width: float = 7.5, height: float = 3.6
 ) -> CourseFigure:
-    """A figure with rows x columns axes; `width` and `height` of the whole in inches.
+    """Create a figure with a grid of axes, which `figure(...).axes` lists row by row.
 
-    The axes are in `figure(...).axes`, row by row.
+    Args:
+        rows: number of rows of axes.
+        columns: number of columns of axes.
+        width: width of the whole figure in inches.
+        height: height of the whole figure in inches.
     """
     fig = CourseFigure(figsize=(width, height), layout="constrained")
     fig.subplots(rows, columns)

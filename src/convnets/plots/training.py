@@ -1,4 +1,4 @@
-"""Pictures of training runs: curves over steps, results with their spread over seeds."""
+"""Figures of training runs: curves over steps, and results with their spread over seeds."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,12 +11,12 @@ from convnets.plots.style import LINE_STYLES, MARKERS, PALETTE, styled
 
 @styled
 def results_by_group(ax: Axes, results: Mapping[str, Sequence[float]], label: str) -> Axes:
-    """Every run as a dot, one row a group, with a bar at the group's mean.
+    """Draw every run as a dot, one row for each group, with a bar at the mean of the group.
 
     Args:
-        ax: where to draw.
-        results: group -> one value for each seed.
-        label: of the axis, with its unit.
+        ax: axes to draw on.
+        results: maps a group to one value for each seed, in the unit that `label` names.
+        label: label of the value axis, with its unit.
     """
     for row, (values, marker) in enumerate(zip(results.values(), MARKERS * 3, strict=False)):
         color = PALETTE[row % len(PALETTE)]
@@ -34,12 +34,15 @@ def results_by_group(ax: Axes, results: Mapping[str, Sequence[float]], label: st
 def loss_curves(
     ax: Axes, losses: Mapping[str, Sequence[Sequence[float]]], window: int = 20
 ) -> Axes:
-    """Training loss by step, smoothed; a line a run, a colour and line style a group.
+    """Draw the smoothed training loss by step, one line for each run.
+
+    All runs of a group have the same colour and line style.
 
     Args:
-        ax: where to draw.
-        losses: group -> for each seed the loss of every step, in nats.
-        window: steps over which the running mean is taken.
+        ax: axes to draw on.
+        losses: maps a group to its runs, one for each seed. A run is the loss of every step, in
+            nats.
+        window: number of steps of the running mean.
     """
     for index, (name, runs) in enumerate(losses.items()):
         for number, run in enumerate(runs):
@@ -58,11 +61,12 @@ def loss_curves(
 
 
 def experiment_runs(ax: Axes, result: ExperimentResult) -> Axes:
-    """Every run of an experiment as a dot, one row an arm, with a bar at the arm's mean.
+    """Draw every run of an experiment as a dot, one row for each arm, with a bar at its mean.
 
     Args:
-        ax: where to draw.
-        result: accuracies are drawn in per cent, losses in nats.
+        ax: axes to draw on.
+        result: result of an experiment, such as `convnets.experiments.recorded` returns.
+            Accuracies are drawn in percent, losses in nats.
     """
     in_percent = result.metric == "test accuracy"
     scale, unit = (100, "%") if in_percent else (1, "nats")

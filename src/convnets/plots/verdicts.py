@@ -1,4 +1,4 @@
-"""A picture of the lecture's ledger: which slides say what we compute."""
+"""A figure of the lecture's ledger: on which slides the claims agree with our values."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ _LOOKS = {
 
 @styled
 def verdict_stacks(ax: Axes, slides: Sequence[int], verdicts: Sequence[str]) -> Axes:
-    """A column of marks for each slide, a mark for each claim, by verdict.
+    """Draw a column of marks for each slide, one mark for each claim, by verdict.
 
     Args:
-        ax: where to draw.
-        slides: number of the slide of each claim.
-        verdicts: "exact", "rounded" or "differs" for each claim.
+        ax: axes to draw on.
+        slides: slide number of each claim.
+        verdicts: verdict of each claim: "exact", "rounded" or "differs".
     """
     heights: Counter[int] = Counter()
     for verdict, (color, marker, label) in _LOOKS.items():

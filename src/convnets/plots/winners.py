@@ -1,4 +1,4 @@
-"""The ImageNet challenge (ILSVRC) by year, as on the lecture's "ILSVRC Winners" slides."""
+"""The ImageNet challenge (ILSVRC) by year, as on the slides titled "ILSVRC Winners"."""
 
 from dataclasses import dataclass
 
@@ -9,27 +9,28 @@ from convnets.plots.style import PALETTE, styled
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One entry of the classification task."""
+class ChallengeEntry:
+    """An entry of the challenge's classification task."""
 
     year: int
     name: str
     top5_error: float
-    """Percent of the test images whose class is not among five guesses."""
+    """Percentage of the test images whose class is not among the five best guesses."""
     layers: int | None
-    """Layers with weights of the deepest network; `None` if a shallow classifier or not stated."""
+    """Number of layers with weights of the deepest network; `None` for a shallow classifier, or if
+    the source does not state it."""
     note: str
-    """What the lecture's name for it leaves out."""
+    """What the name on the slide leaves out."""
     source: str
-    """Key in `references.bib` and the place there."""
+    """Key in `references.bib`, and the place in that source."""
 
 
-# The error of entries that used no other training data.
+# Errors are those of entries that used no other training data.
 WINNERS = (
-    Entry(2010, "NEC-UIUC", 28.2, None, "shallow", "russakovsky2015imagenet, section 5"),
-    Entry(2011, "XRCE", 25.8, None, "shallow", "russakovsky2015imagenet, section 5"),
-    Entry(2012, "AlexNet", 16.4, 8, "", "russakovsky2015imagenet, section 5"),
-    Entry(
+    ChallengeEntry(2010, "NEC-UIUC", 28.2, None, "shallow", "russakovsky2015imagenet, section 5"),
+    ChallengeEntry(2011, "XRCE", 25.8, None, "shallow", "russakovsky2015imagenet, section 5"),
+    ChallengeEntry(2012, "AlexNet", 16.4, 8, "", "russakovsky2015imagenet, section 5"),
+    ChallengeEntry(
         2013,
         "ZFNet",
         11.7,
@@ -37,15 +38,15 @@ WINNERS = (
         "entered as Clarifai, by its first author",
         "russakovsky2015imagenet, section 5",
     ),
-    Entry(2014, "VGG", 7.3, 19, "second", "simonyan2015very, table 7"),
-    Entry(2014, "GoogLeNet", 6.7, 22, "", "russakovsky2015imagenet, section 5"),
-    Entry(2015, "ResNet", 3.57, 152, "", "he2016deep, table 5"),
-    Entry(2016, "Shao et al.", 2.99, None, "ensemble", "hu2018squeeze, section 1"),
-    Entry(2017, "SENet", 2.25, None, "ensemble", "hu2018squeeze, section 1"),
+    ChallengeEntry(2014, "VGG", 7.3, 19, "second", "simonyan2015very, table 7"),
+    ChallengeEntry(2014, "GoogLeNet", 6.7, 22, "", "russakovsky2015imagenet, section 5"),
+    ChallengeEntry(2015, "ResNet", 3.57, 152, "", "he2016deep, table 5"),
+    ChallengeEntry(2016, "Shao et al.", 2.99, None, "ensemble", "hu2018squeeze, section 1"),
+    ChallengeEntry(2017, "SENet", 2.25, None, "ensemble", "hu2018squeeze, section 1"),
 )
-# One trained person on 1500 images (russakovsky2015imagenet, section 6.4).
 HUMAN_ERROR = 5.1
-
+"""Top-5 error in percent of one trained person on 1500 images (russakovsky2015imagenet, section
+6.4)."""
 
 # Label, colour and hatching of each kind of bar.
 KINDS = {
@@ -58,7 +59,13 @@ KINDS = {
 
 @styled
 def ilsvrc_winners(ax: Axes) -> Axes:
-    """Top-5 error of the winners of 2010 to 2017, of the second of 2014 and of a person."""
+    """Draw the top-5 error of the winners from 2010 to 2017, of VGG in 2014, and of a person.
+
+    The sources are in `WINNERS`; see slides 3, 13, 16, 22 and 37.
+
+    Args:
+        ax: axes to draw on.
+    """
     bars = [
         (f"{entry.year}\n{entry.name}", entry.top5_error, _depth(entry), _kind(entry))
         for entry in WINNERS
@@ -82,11 +89,11 @@ def ilsvrc_winners(ax: Axes) -> Axes:
     return ax
 
 
-def _depth(entry: Entry) -> str:
+def _depth(entry: ChallengeEntry) -> str:
     return entry.note if entry.layers is None else f"{entry.layers} layers"
 
 
-def _kind(entry: Entry) -> str:
+def _kind(entry: ChallengeEntry) -> str:
     if entry.note == "shallow":
         return "shallow"
     return "convolutional, second" if entry.note == "second" else "convolutional"
