@@ -58,9 +58,11 @@ def used(code: str) -> set[tuple[str, str]]:
 def test_a_chapter_links_the_functions_and_classes_that_its_code_uses(path):
     expected = used(TransformerManager().transform_cell(sources(path, "code")))
     assert expected
-    [line] = LINE.findall(sources(path, "markdown"))
-    assert sorted(LINK.findall(line)) == sorted(expected)
-    assert LINK.sub("", line).strip(", ") == ""
+    links = ", ".join(f"{{py:{role}}}`{name}`" for role, name in sorted(expected))
+    lines = LINE.findall(sources(path, "markdown"))
+    assert len(lines) == 1, f"Add one line: Functions used in this chapter: {links}."
+    assert sorted(LINK.findall(lines[0])) == sorted(expected)
+    assert LINK.sub("", lines[0]).strip(", ") == ""
 
 
 def test_imports_and_attributes_are_found_and_constants_are_not():
