@@ -19,6 +19,11 @@ def value_and_slope(activation: nn.Module, x: torch.Tensor) -> tuple[torch.Tenso
 
     Returns:
         The values (P,) and the derivatives (P,) at these points.
+
+    Example:
+        >>> from torch import nn
+        >>> value_and_slope(nn.ReLU(), torch.tensor([-1.0, 2.0]))
+        (tensor([0., 2.]), tensor([0., 1.]))
     """
     points = x.detach().clone().requires_grad_()
     values = activation(points)
@@ -36,6 +41,13 @@ def activation_curves(
         ax: axes to draw on.
         activations: maps a name to a module that acts on each value separately.
         derivative: draw the derivatives instead of the values.
+
+    Example:
+        >>> from convnets.plots import figure
+        >>> from torch import nn
+        >>> ax = activation_curves(figure().axes[0], {"ReLU": nn.ReLU(), "tanh": nn.Tanh()})
+        >>> len(ax.lines)
+        2
     """
     x = torch.linspace(-4, 4, 401)
     for index, (name, activation) in enumerate(activations.items()):
@@ -63,5 +75,11 @@ def gradient_by_layer(ax: Axes, gradients: Mapping[str, Sequence[float]]) -> Axe
 
     Raises:
         ValueError: a value is negative.
+
+    Example:
+        >>> from convnets.plots import figure
+        >>> ax = gradient_by_layer(figure().axes[0], {"plain": [1e-4, 1e-3, 1e-2]})
+        >>> ax.get_yscale()
+        'log'
     """
     return lines_by_layer(ax, gradients, "root mean square of\nthe weights' gradients", log=True)

@@ -41,6 +41,11 @@ def block_diagram(block: nn.Module, shape: tuple[int, int, int]) -> CourseFigure
     Raises:
         ValueError: the module cannot be traced by `torch.fx`, or does not take inputs of this
             shape.
+
+    Example:
+        >>> from convnets.models.resnet import BasicBlock
+        >>> "64x56x56" in block_diagram(BasicBlock(64, 64), (64, 56, 56)).alternative
+        True
     """
     spots, lanes = lay_out(read_block(block, shape))
     edges = [x for s in spots for x in (s.left, s.right)] + [lane.x for lane in lanes]

@@ -60,7 +60,13 @@ def top1_accuracy(card: registry.Card) -> float:
 
 
 def one_crop(card: registry.Card) -> bool:
-    """Whether the source of the published error states that one crop per image was used."""
+    """Whether the source of the published error states that one crop per image was used.
+
+    Example:
+        >>> import convnets
+        >>> one_crop(convnets.card("alexnet_one_tower")), one_crop(convnets.card("alexnet"))
+        (True, False)
+    """
     return "one crop" in (card.error_source or "")
 
 
@@ -89,6 +95,12 @@ def accuracy_bubbles(
     Raises:
         ImportError: adjustText is not installed.
         ValueError: `names` is empty, or a network has no published top-1 error on ImageNet.
+
+    Example:
+        >>> from convnets.plots import figure
+        >>> ax = accuracy_bubbles(figure().axes[0], ("alexnet", "vgg16", "resnet50"))
+        >>> ax.get_ylabel()
+        'top-1 accuracy on ImageNet (%)'
     """
     if not names:
         raise ValueError("names is empty; give at least one of convnets.list_models()")

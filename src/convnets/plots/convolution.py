@@ -23,6 +23,10 @@ def sliding_window(
         kernel_size: length of the window in pixels.
         stride: distance between two positions in pixels.
         padding: number of zero pixels added at each end.
+
+    Example:
+        >>> from convnets.plots import figure
+        >>> ax = sliding_window(figure().axes[0], size=9, kernel_size=3, stride=2)
     """
     padded = size + 2 * padding
     positions = max(0, (padded - kernel_size) // stride + 1)
@@ -68,6 +72,10 @@ def field_pyramid(ax: Axes, kernel_size: int, depth: int, stride: int = 1) -> Ax
         kernel_size: kernel size of every layer in pixels.
         depth: number of layers.
         stride: stride of every layer in pixels.
+
+    Example:
+        >>> from convnets.plots import figure
+        >>> ax = field_pyramid(figure().axes[0], kernel_size=3, depth=3)
     """
     widths = [1]
     for _ in range(depth):

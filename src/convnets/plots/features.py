@@ -26,6 +26,11 @@ def mosaic(ax: Axes, pictures: Tensor, columns: int, title: str = "") -> Axes:
 
     Raises:
         ValueError: `pictures` is not (N, H, W) with N at least 1.
+
+    Example:
+        >>> from convnets.plots import figure
+        >>> import torch
+        >>> ax = mosaic(figure().axes[0], torch.randn(12, 5, 5), columns=6)
     """
     if pictures.ndim != 3 or not len(pictures):
         raise ValueError(
@@ -61,6 +66,12 @@ def feature_reuse(ax: Axes, matrix: Tensor) -> Axes:
 
     Raises:
         ValueError: `matrix` is not square.
+
+    Example:
+        >>> from convnets.plots import figure
+        >>> import convnets
+        >>> net = convnets.create_model("densenet40_12")
+        >>> ax = feature_reuse(figure().axes[0], convnets.analysis.feature_reuse(net, block=1))
     """
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise ValueError(
@@ -94,6 +105,11 @@ def heatmap_on_image(ax: Axes, image: Tensor, heat: Tensor, title: str = "") -> 
 
     Raises:
         ValueError: `image` is not (C, H, W), or `heat` is not (H, W) of the same size.
+
+    Example:
+        >>> from convnets.plots import figure
+        >>> import torch
+        >>> ax = heatmap_on_image(figure().axes[0], torch.rand(3, 28, 28), torch.rand(28, 28))
     """
     if image.ndim != 3 or heat.shape != image.shape[1:]:
         raise ValueError(
@@ -115,6 +131,11 @@ def gate_bars(ax: Axes, gates: Tensor, mean: Tensor) -> Axes:
         ax: axes to draw on.
         gates: (C,), the gate of each channel for one image, from 0 to 1.
         mean: (C,), the mean of each gate over many images, from 0 to 1.
+
+    Example:
+        >>> from convnets.plots import figure
+        >>> import torch
+        >>> ax = gate_bars(figure().axes[0], torch.rand(16), torch.full((16,), 0.5))
     """
     maps = range(1, len(gates) + 1)
     ax.bar(

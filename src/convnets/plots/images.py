@@ -19,6 +19,10 @@ def image_grid(images: Tensor, titles: Sequence[str], columns: int = 5) -> Cours
         images: (N, 1, H, W), grey values from 0 (black) to 255 (white).
         titles: N titles.
         columns: number of images in a row.
+
+    Example:
+        >>> import torch
+        >>> fig = image_grid(torch.rand(3, 1, 28, 28), ["coat", "bag", "boot"])
     """
     rows = -(-len(images) // columns)
     fig = figure(rows, columns, width=7.5, height=1.8 * rows)
@@ -42,6 +46,11 @@ def kernel_grid(ax: Axes, convolution: nn.Conv2d, maps: int | None = None) -> Ax
         convolution: the layer, grouped or not; its weights are (out_channels, in_channels / groups,
             height, width).
         maps: draw only this many rows and columns; all by default.
+
+    Example:
+        >>> from convnets.plots import figure
+        >>> from torch import nn
+        >>> ax = kernel_grid(figure().axes[0], nn.Conv2d(8, 8, kernel_size=3, groups=2))
     """
     height, width = convolution.kernel_size
     members = convolution.in_channels // convolution.groups

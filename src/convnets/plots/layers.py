@@ -23,6 +23,12 @@ def layer_bars(
         values: one value for each layer, in the unit that `label` names.
         label: label of the value axis, with its unit.
         color: colour of the bars.
+
+    Example:
+        >>> from convnets.plots import figure
+        >>> ax = layer_bars(figure().axes[0], ["conv1", "fc1"], [0.9, 3.8], "parameters, millions")
+        >>> ax.get_xlabel()
+        'parameters, millions'
     """
     ax.barh(range(len(names)), values, color=color)
     ax.set_yticks(range(len(names)), names)
@@ -42,6 +48,10 @@ def shapes(ax: Axes, names: Sequence[str], outputs: Sequence[tuple[int, int, int
         ax: axes to draw on.
         names: names of the layers, from input to output.
         outputs: output shape (C, H, W) of each layer.
+
+    Example:
+        >>> from convnets.plots import figure
+        >>> ax = shapes(figure().axes[0], ["conv1", "pool1"], [(64, 112, 112), (64, 56, 56)])
     """
     left, gap = 0.0, 20.0
     for name, (channels, height, width) in zip(names, outputs, strict=True):
@@ -75,6 +85,12 @@ def lines_by_layer(
 
     Raises:
         ValueError: `log` is set and a value is negative.
+
+    Example:
+        >>> from convnets.plots import figure
+        >>> ax = lines_by_layer(figure().axes[0], {"ReLU": [1.0, 0.9], "tanh": [0.6, 0.4]}, "mean")
+        >>> len(ax.lines)
+        2
     """
     if log and any(value < 0 for line in values.values() for value in line):
         raise ValueError("a logarithmic scale cannot show negative values; draw with log=False")
@@ -107,6 +123,11 @@ def reached_maps(ax: Axes, reached: Tensor, title: str = "") -> Axes:
 
     Raises:
         ValueError: `reached` is not a matrix.
+
+    Example:
+        >>> from convnets.plots import figure
+        >>> import torch
+        >>> ax = reached_maps(figure().axes[0], torch.eye(6).bool(), "one group for each map")
     """
     if reached.ndim != 2:
         raise ValueError(

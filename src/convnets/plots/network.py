@@ -21,6 +21,11 @@ def stacked_bars(ax: Axes, bars: Mapping[str, Mapping[str, float]], label: str) 
         bars: maps the name of a bar to its parts, and a part to its value in the unit that `label`
             names.
         label: label of the value axis, with its unit.
+
+    Example:
+        >>> from convnets.plots import figure
+        >>> bars = {"VGG-16": {"convolutions": 14.7, "classifier": 123.6}}
+        >>> ax = stacked_bars(figure().axes[0], bars, "parameters, millions")
     """
     parts = list(dict.fromkeys(part for bar in bars.values() for part in bar))
     for number, part in enumerate(parts):
@@ -60,6 +65,10 @@ def dense_connections(ax: Axes, channels: Sequence[int]) -> Axes:
     Args:
         ax: axes to draw on.
         channels: number of channels that layers 1, 2, ... read, then that of the block's output.
+
+    Example:
+        >>> from convnets.plots import figure
+        >>> ax = dense_connections(figure().axes[0], [24, 36, 48, 60])
     """
     layers = len(channels) - 1
     for target in range(1, layers + 1):
@@ -99,6 +108,12 @@ def block_skyline(ax: Axes, blocks: Sequence[tuple[int, int]]) -> Axes:
     Args:
         ax: axes to draw on.
         blocks: number of channels and side in pixels of each block's output, from input to output.
+
+    Example:
+        >>> from convnets.plots import figure
+        >>> ax = block_skyline(figure().axes[0], [(64, 112), (128, 56), (256, 28)])
+        >>> len(ax.patches)
+        3
     """
     numbers = range(1, len(blocks) + 1)
     channels = [width for width, _ in blocks]

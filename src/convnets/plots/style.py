@@ -46,7 +46,13 @@ STYLE: dict[str, Any] = {
 
 
 class CourseFigure(Figure):
-    """A matplotlib figure that a notebook shows as a PNG with a text alternative."""
+    """A matplotlib figure that a notebook shows as a PNG with a text alternative.
+
+    Example:
+        >>> from convnets.plots import figure
+        >>> type(figure()).__name__
+        'CourseFigure'
+    """
 
     def png(self) -> bytes:
         """Return the figure as PNG bytes, cropped to its content."""
@@ -72,6 +78,14 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
 
     Returns:
         The same function, which leaves the global rcParams unchanged.
+
+    Example:
+        >>> from matplotlib import rcParams
+        >>> @styled
+        ... def size():
+        ...     return rcParams["font.size"]
+        >>> size() == rcParams["font.size"]
+        False
     """
 
     @wraps(draw)
@@ -93,6 +107,10 @@ def figure(
         columns: number of columns of axes.
         width: width of the whole figure in inches.
         height: height of the whole figure in inches.
+
+    Example:
+        >>> len(figure(1, 2).axes)
+        2
     """
     fig = CourseFigure(figsize=(width, height), layout="constrained")
     fig.subplots(rows, columns)

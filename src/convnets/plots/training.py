@@ -17,6 +17,11 @@ def results_by_group(ax: Axes, results: Mapping[str, Sequence[float]], label: st
         ax: axes to draw on.
         results: maps a group to one value for each seed, in the unit that `label` names.
         label: label of the value axis, with its unit.
+
+    Example:
+        >>> from convnets.plots import figure
+        >>> results = {"plain": [80.1, 80.9], "residual": [84.0, 84.4]}
+        >>> ax = results_by_group(figure().axes[0], results, "test accuracy, %")
     """
     for row, (values, marker) in enumerate(zip(results.values(), MARKERS * 3, strict=False)):
         color = PALETTE[row % len(PALETTE)]
@@ -43,6 +48,11 @@ def loss_curves(
         losses: maps a group to its runs, one for each seed. A run is the loss of every step, in
             nats.
         window: number of steps of the running mean.
+
+    Example:
+        >>> from convnets.plots import figure
+        >>> losses = {"plain": [[2.3, 1.9, 1.2]], "residual": [[2.3, 1.5, 0.9]]}
+        >>> ax = loss_curves(figure().axes[0], losses)
     """
     for index, (name, runs) in enumerate(losses.items()):
         for number, run in enumerate(runs):
@@ -67,6 +77,11 @@ def experiment_runs(ax: Axes, result: ExperimentResult) -> Axes:
         ax: axes to draw on.
         result: result of an experiment, such as `convnets.experiments.recorded` returns.
             Accuracies are drawn in percent, losses in nats.
+
+    Example:
+        >>> from convnets.plots import figure
+        >>> from convnets.experiments import recorded
+        >>> ax = experiment_runs(figure().axes[0], recorded("degradation"))
     """
     in_percent = result.metric == "test accuracy"
     scale, unit = (100, "%") if in_percent else (1, "nats")

@@ -22,6 +22,10 @@ def verdict_stacks(ax: Axes, slides: Sequence[int], verdicts: Sequence[str]) -> 
         ax: axes to draw on.
         slides: slide number of each claim.
         verdicts: verdict of each claim: "exact", "rounded" or "differs".
+
+    Example:
+        >>> from convnets.plots import figure
+        >>> ax = verdict_stacks(figure().axes[0], [5, 5, 6], ["exact", "rounded", "differs"])
     """
     heights: Counter[int] = Counter()
     for verdict, (color, marker, label) in _LOOKS.items():

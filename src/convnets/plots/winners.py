@@ -65,6 +65,10 @@ def ilsvrc_winners(ax: Axes) -> Axes:
 
     Args:
         ax: axes to draw on.
+
+    Example:
+        >>> from convnets.plots import figure
+        >>> ax = ilsvrc_winners(figure().axes[0])
     """
     bars = [
         (f"{entry.year}\n{entry.name}", entry.top5_error, _depth(entry), _kind(entry))
