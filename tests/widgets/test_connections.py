@@ -8,7 +8,7 @@ from convnets.widgets import densenet_connections, residual_gradients
 
 
 def ratios(text: str) -> list[float]:
-    """Of the plain network, then of the residual one."""
+    """Ratio of the plain network, then of the residual network."""
     return [float(number.replace(",", "")) for number in re.findall(r"([\d,]+) times", text)]
 
 
@@ -23,7 +23,7 @@ def test_a_plain_networks_gradients_grow_faster_towards_the_input(gradients):
 
 
 @pytest.mark.slow
-def test_the_deeper_the_larger_the_difference(gradients):
+def test_the_difference_grows_with_depth(gradients):
     shallow, deep = (ratios(gradients.describe(depth)) for depth in (20, 56))
     assert deep[0] / deep[1] > 10 * shallow[0] / shallow[1]
 
@@ -36,7 +36,7 @@ def test_there_is_a_point_for_each_layer(gradients):
     }
 
 
-def test_the_readers_random_numbers_are_left_alone():
+def test_the_global_random_state_is_not_changed():
     torch.manual_seed(3)
     expected = torch.rand(1)
     torch.manual_seed(3)
@@ -44,15 +44,15 @@ def test_the_readers_random_numbers_are_left_alone():
     assert torch.equal(torch.rand(1), expected)
 
 
-def test_a_dense_block_is_described_as_it_is_built():
+def test_the_description_of_a_dense_block_agrees_with_the_module():
     text = densenet_connections().describe(layers=3, growth_rate=12)
     block = DenseBlock([DenseLayer(channels, 12) for channels in (24, 36, 48)])
     channels = block(torch.zeros(1, 24, 4, 4)).shape[1]
     assert "= 6 connections" in text
-    assert f"behind the block there are {channels}." in text
-    assert f"{sum(p.numel() for p in block.parameters()):,} parameters;" in text
+    assert f"the block outputs {channels}." in text
+    assert f"{sum(p.numel() for p in block.parameters()):,} parameters," in text
 
 
-def test_a_dense_block_is_drawn_with_its_channels():
+def test_a_dense_block_is_labelled_with_its_channels():
     ax = densenet_connections().draw(layers=2, growth_rate=12).axes[0]
     assert "reads\n36" in [text.get_text() for text in ax.texts]

@@ -11,11 +11,11 @@ def inception():
     return inception_cost()
 
 
-def test_the_papers_module_costs_what_table_1_of_googlenet_says(inception):
+def test_module_3b_costs_what_table_1_of_the_paper_says(inception):
     """Going deeper with convolutions, table 1, row 3b: 380K parameters, 304M operations."""
     text = inception.describe(128, 32)
     assert "388,736 parameters and 304 million MACs" in text
-    assert "It hands on 480 maps, the naive one 672." in text
+    assert "It outputs 480 maps, the naive module 672." in text
 
 
 def test_the_naive_module_has_the_lectures_weights_and_biases(inception):
@@ -32,9 +32,9 @@ def test_the_bars_of_a_module_add_up_to_its_cost(inception):
 
 
 @pytest.mark.parametrize(("kernel_size", "out_channels"), [(3, 32), (5, 512)])
-def test_the_measured_ratio_is_that_of_the_rule(kernel_size, out_channels):
+def test_the_measured_ratio_agrees_with_the_rule(kernel_size, out_channels):
     text = depthwise_cost().describe(kernel_size, 128, out_channels)
-    measured = float(re.search(r"([\d.]+) of it", text)[1])
+    measured = float(re.search(r"([\d.]+) of that", text)[1])
     assert measured == pytest.approx(1 / out_channels + 1 / kernel_size**2, abs=1e-3)
 
 

@@ -29,12 +29,12 @@ def explorer() -> Explorer:
     )
 
 
-def test_a_notebook_gets_a_widget_and_a_page_gets_html(explorer):
+def test_the_bundle_has_a_widget_for_a_notebook_and_html_for_a_page(explorer):
     bundle = explorer._repr_mimebundle_()
     assert set(bundle) == {"application/vnd.jupyter.widget-view+json", "text/html", "text/plain"}
 
 
-def test_moving_a_live_slider_draws_and_describes_anew(explorer):
+def test_moving_a_slider_updates_figure_and_description(explorer):
     box = explorer.widget()
     kernel_slider, _, picture, text = box.children
     before = picture.value
@@ -45,14 +45,14 @@ def test_moving_a_live_slider_draws_and_describes_anew(explorer):
     assert isinstance(box, ipywidgets.VBox)
 
 
-def test_the_page_holds_a_frame_for_every_combination(explorer):
+def test_the_page_has_a_frame_for_every_combination(explorer):
     frames = json.loads(re.search(r'application/json">(.*?)</script>', explorer.html(), re.S)[1])
     assert len(frames) == 3 * 2
     assert frames["2,1"]["text"] == describe(5, 2)
     assert all(frame["src"].startswith("data:image/webp;base64,") for frame in frames.values())
 
 
-def test_the_page_starts_where_it_should_and_is_labelled(explorer):
+def test_the_page_shows_the_start_values_and_is_labelled(explorer):
     page = explorer.html()
     assert 'alt="A kernel of 3 &lt;with&gt; stride 1."' in page
     assert 'aria-label="Kernels &amp; strides"' in page
@@ -60,7 +60,7 @@ def test_the_page_starts_where_it_should_and_is_labelled(explorer):
     assert 'value="1" aria-valuetext="3"' in page
 
 
-def test_the_page_names_no_other_host(explorer):
+def test_the_page_refers_to_no_other_host(explorer):
     assert "http" not in explorer.html().replace("http://www.w3.org", "")
 
 
@@ -73,6 +73,6 @@ def test_too_many_combinations_are_refused():
         Explorer("x", draw, describe, {"kernel_size": range(10), "stride": range(10)})
 
 
-def test_a_start_that_is_no_value_of_its_control_is_refused():
+def test_a_start_value_that_a_control_does_not_have_is_refused():
     with pytest.raises(ValueError, match="kernel_size=4"):
         Explorer("x", draw, describe, {"kernel_size": [1, 3]}, start={"kernel_size": 4})

@@ -28,15 +28,15 @@ def block_diagram(block: nn.Module, shape: tuple[int, int, int]) -> CourseFigure
     """Draw the layers of a block from input to output, with arrows between them.
 
     Everything is read from the module. Batch norm and activation are written in the box of the
-    layer before them. The shape channels x height x width stands beside an arrow. Modules that do
-    nothing in evaluation mode, such as dropout, are left out.
+    layer before them. The shape channels x height x width is written beside an arrow. Modules that
+    do nothing in evaluation mode, such as dropout, are left out.
 
     Args:
         block: a module that takes one batch (N, C, H, W).
         shape: shape (C, H, W) of one input of the block.
 
     Returns:
-        A figure of its own size, which depends on the block.
+        A figure whose size depends on the block.
 
     Raises:
         ValueError: the module cannot be traced by `torch.fx`, or does not take inputs of this

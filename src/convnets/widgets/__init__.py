@@ -1,4 +1,4 @@
-"""Explorers: pictures with controls, live in a notebook and stepping on a static page. Quizzes."""
+"""Explorers, which are figures with controls, and quizzes, for notebooks and static pages."""
 
 from convnets.widgets.connections import densenet_connections, residual_gradients
 from convnets.widgets.costs import compound_scaling_growth, depthwise_cost, inception_cost

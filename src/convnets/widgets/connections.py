@@ -1,4 +1,4 @@
-"""Explorers of how layers are connected: shortcuts and dense blocks."""
+"""Explorers of the connections between layers: shortcuts and dense blocks."""
 
 from functools import cache
 
@@ -15,7 +15,10 @@ BATCH = 32
 
 
 def residual_gradients() -> Explorer:
-    """Gradients of fresh plain and residual networks of the same depth, layer by layer."""
+    """Explore the gradients of untrained plain and residual networks, layer by layer.
+
+    The control is the depth of both networks (slides 38 to 41).
+    """
 
     @cache
     def gradients(depth: int) -> dict[str, list[float]]:
@@ -39,10 +42,12 @@ def residual_gradients() -> Explorer:
 
     def describe(depth: int) -> str:
         ratios = {name: norms[0] / norms[-2] for name, norms in gradients(depth).items()}
-        each = " and ".join(f"{ratio:,.0f} times in {name}" for name, ratio in ratios.items())
+        each = " and ".join(
+            f"{ratio:,.0f} times as large in {name}" for name, ratio in ratios.items()
+        )
         return (
-            f"{depth} layers with batch norm before training, {BATCH} images of Fashion-MNIST: "
-            f"the gradient in the first layer is that of the last convolution {each}."
+            f"{depth} layers with batch norm, before training, on {BATCH} images of Fashion-MNIST. "
+            f"Compared with the last convolution, the gradient in the first layer is {each}."
         )
 
     return Explorer(
@@ -55,10 +60,14 @@ def residual_gradients() -> Explorer:
 
 
 def densenet_connections() -> Explorer:
-    """A dense block on twice its growth rate of channels: number of layers, growth rate."""
+    """Explore the connections and the parameters of a dense block (slide 57).
+
+    The controls are the number of layers and the growth rate. The block's input has twice as many
+    channels as the growth rate.
+    """
 
     def reads(layers: int, growth_rate: int) -> list[int]:
-        """Channels before each layer and behind the last."""
+        """Number of channels before each layer and after the last."""
         return [(2 + number) * growth_rate for number in range(layers + 1)]
 
     def parameters(layers: int, growth_rate: int, layer: type[DenseLayer]) -> int:
@@ -81,8 +90,8 @@ def densenet_connections() -> Explorer:
         return (
             f"{layers} layer(s) with growth rate {growth_rate} on {channels[0]} channels: l(l+1)/2 "
             f"= {layers * (layers + 1) // 2} connections. The last layer reads {channels[-2]} "
-            f"channels; behind the block there are {channels[-1]}. {plain:,} parameters; "
-            f"{bottleneck:,} if each layer has a 1x1 convolution to {4 * growth_rate} maps first."
+            f"channels, and the block outputs {channels[-1]}. It has {plain:,} parameters, or "
+            f"{bottleneck:,} if each layer starts with a 1x1 convolution to {4 * growth_rate} maps."
         )
 
     return Explorer(

@@ -1,4 +1,4 @@
-"""Explorers of what layers and networks cost: Inception, depthwise convolutions, scaling."""
+"""Explorers of the cost of layers and networks: Inception, depthwise convolutions, scaling."""
 
 from dataclasses import replace
 from functools import cache
@@ -15,13 +15,17 @@ from convnets.plots import CourseFigure, block_skyline, figure, layer_bars, stac
 from convnets.widgets.explorer import Explorer
 
 MODULE, MODULE_CHANNELS, MODULE_SIDE = TABLE_1["3b"], 256, 28
-"""GoogLeNet's module 3b, which is the lecture's example."""
+"""Widths, input channels and side in pixels of GoogLeNet's module 3b, the lecture's example."""
 DEPTHWISE_SIDE = 14
 LARGEST_PHI = 7
 
 
 def inception_cost() -> Explorer:
-    """Inception module 3b: how wide its 1x1 reductions are, and what it costs without them."""
+    """Explore the cost of Inception module 3b with and without its 1x1 reductions.
+
+    The controls are the numbers of maps to which the reductions before the 3x3 and the 5x5
+    convolution reduce the input (slides 28 and 31).
+    """
 
     @cache
     def modules(reduce3x3: int, reduce5x5: int) -> dict[str, Trace]:
@@ -60,8 +64,8 @@ def inception_cost() -> Explorer:
             f"256 maps of 28x28; reductions to {reduce3x3} maps before the 3x3 and to {reduce5x5} "
             f"before the 5x5 convolution: {reduced.parameters:,} parameters and "
             f"{reduced.macs / 1e6:.0f} million MACs, {reduced.macs / naive.macs:.0%} of the naive "
-            f"module's {naive.parameters:,} and {naive.macs / 1e6:.0f} million. It hands on "
-            f"{maps} maps, the naive one {naive_maps}."
+            f"module's {naive.parameters:,} and {naive.macs / 1e6:.0f} million. It outputs "
+            f"{maps} maps, the naive module {naive_maps}."
         )
 
     return Explorer(
@@ -76,11 +80,14 @@ def inception_cost() -> Explorer:
 def _part(layer: str, kernel_size: int) -> str:
     if "reduce" in layer:
         return "1x1 reductions"
-    return "1x1 behind the pool" if "project" in layer else f"{kernel_size}x{kernel_size}"
+    return "1x1 after the pool" if "project" in layer else f"{kernel_size}x{kernel_size}"
 
 
 def depthwise_cost() -> Explorer:
-    """A convolution against depthwise and pointwise: kernel and channels."""
+    """Explore the cost of a depthwise separable convolution against that of a convolution.
+
+    The controls are the kernel size and the numbers of input and output channels (slide 61).
+    """
 
     @cache
     def layers(kernel_size: int, in_channels: int, out_channels: int) -> tuple[Trace, Trace]:
@@ -112,13 +119,14 @@ def depthwise_cost() -> Explorer:
         return (
             f"{in_channels} maps of {DEPTHWISE_SIDE}x{DEPTHWISE_SIDE} to {out_channels}, kernel "
             f"{kernel_size}x{kernel_size}: a convolution takes {standard.macs / 1e6:.4g} million "
-            f"MACs, depthwise and pointwise together {separable.macs / 1e6:.4g} million, "
-            f"{separable.macs / standard.macs:.3f} of it. The rule: 1/N + 1/k^2 = "
-            f"1/{out_channels} + 1/{kernel_size**2} = {rule:.3f}, whatever comes in."
+            "MACs. A depthwise and a pointwise convolution together take "
+            f"{separable.macs / 1e6:.4g} million, {separable.macs / standard.macs:.3f} of that. "
+            f"The rule, for any number of input maps: 1/N + 1/k^2 = 1/{out_channels} + "
+            f"1/{kernel_size**2} = {rule:.3f}."
         )
 
     return Explorer(
-        "A convolution taken apart into depthwise and pointwise",
+        "A convolution split into depthwise and pointwise",
         draw,
         describe,
         {
@@ -131,11 +139,14 @@ def depthwise_cost() -> Explorer:
 
 
 def compound_scaling_growth() -> Explorer:
-    """EfficientNet-B0 made larger by the rule of compound scaling, step by step."""
+    """Explore EfficientNet-B0 scaled up by the compound scaling rule (slide 65).
+
+    The control is the compound coefficient phi.
+    """
 
     @cache
     def scaled(phi: int) -> tuple[Trace, list[tuple[int, int]]]:
-        """The network's trace, and channels and side behind each of its blocks."""
+        """The trace of the network, and channels and side in pixels of each block's output."""
         scaling = compound_scaling(phi)
         with torch.device("meta"):
             net = EfficientNet(scaling)
@@ -171,10 +182,10 @@ def compound_scaling_growth() -> Explorer:
         return (
             f"phi {phi}: depth x {scaling.depth:.2f} ({len(blocks)} blocks), width x "
             f"{scaling.width:.2f}, images of {traced.input_shape[-1]} pixels (x "
-            f"{scaling.resolution:.2f}). The rule expects {scaling.cost:.1f} times B0's MACs; the "
-            f"network built so has {traced.macs / base.macs:.1f} times, "
+            f"{scaling.resolution:.2f}). The rule predicts {scaling.cost:.1f} times B0's MACs. The "
+            f"resulting network has {traced.macs / base.macs:.1f} times as many, "
             f"{traced.macs / 1e9:.2f} billion, and {traced.parameters / 1e6:.1f} million "
-            "parameters. Depths are rounded up and widths to multiples of 8."
+            "parameters. Depths are rounded up, widths to multiples of 8."
         )
 
     return Explorer(

@@ -1,7 +1,7 @@
-"""A picture with controls, in two forms from one drawing function.
+"""A figure with controls, in two forms from one drawing function.
 
-In a live notebook ipywidgets call the function again for every setting. On a static page, where no
-Python runs, a few lines of script step through pictures that were drawn when the page was built.
+In a live notebook, ipywidgets call the function again for every setting. On a static page, where no
+Python runs, a short script steps through figures that were drawn when the page was built.
 """
 
 import base64
@@ -20,24 +20,25 @@ from PIL import Image
 
 from convnets.plots import CourseFigure
 
-MOST_FRAMES = 64
+MAX_FRAMES = 64
 WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 
 
 class Explorer:
-    """A picture that changes with one or more controls.
+    """A figure that changes with one or more controls.
 
     Args:
-        title: what is explored; names the explorer for screen readers.
-        draw: called with one value for each control, returns the picture.
-        describe: called like `draw`, returns one or two sentences that say what the picture shows;
-            they stand below it and are its text alternative.
-        controls: for each argument of `draw` its possible values, in order; all combinations
-            together at most 64.
-        start: the value of each control at first; its first value if left out.
+        title: what the explorer shows; screen readers announce it.
+        draw: function that takes one value for each control and returns the figure.
+        describe: function that takes the same arguments as `draw` and returns one or two sentences
+            about the figure. They are shown below it and are its text alternative.
+        controls: maps each argument of `draw` to its possible values, in order. There may be at
+            most 64 combinations.
+        start: initial values of some controls; the others start at their first value.
 
     Raises:
-        ValueError: too many combinations for a page, or a start value that is not a control's.
+        ValueError: there are too many combinations for a page, or `start` names a value or a
+            control that `controls` does not have.
     """
 
     def __init__(
@@ -55,11 +56,13 @@ class Explorer:
         self.start = {name: values[0] for name, values in self.controls.items()} | dict(start or {})
         for name, value in self.start.items():
             if value not in self.controls.get(name, []):
-                raise ValueError(f"{name}={value!r} is not one of the values of a control")
+                raise ValueError(
+                    f"start has {name}={value!r}, which is not among the controls' values"
+                )
         frames = len(list(itertools.product(*self.controls.values())))
-        if frames > MOST_FRAMES:
+        if frames > MAX_FRAMES:
             raise ValueError(
-                f"{frames} combinations are too many for a static page; leave at most {MOST_FRAMES}"
+                f"{frames} combinations are too many for a static page; at most {MAX_FRAMES} fit"
             )
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
@@ -67,7 +70,7 @@ class Explorer:
         return {WIDGET_MIME: live[WIDGET_MIME], "text/html": self.html(), "text/plain": self.title}
 
     def widget(self) -> ipywidgets.Widget:
-        """The live form: one slider for each control, the picture and its description."""
+        """Return the live form: a slider for each control, the figure and its description."""
         sliders = {
             name: ipywidgets.SelectionSlider(
                 options=values,
@@ -84,8 +87,7 @@ class Explorer:
         def update(_: Any = None) -> None:
             values = {name: slider.value for name, slider in sliders.items()}
             picture.value = self.draw(**values).png()
-            sentence = html.escape(self.describe(**values))
-            text.value = sentence
+            text.value = html.escape(self.describe(**values))
 
         for slider in sliders.values():
             slider.observe(update, names="value")
@@ -93,7 +95,7 @@ class Explorer:
         return ipywidgets.VBox([*sliders.values(), picture, text])
 
     def html(self) -> str:
-        """The static form: a figure element that needs nothing from elsewhere."""
+        """Return the static form: an HTML figure element that loads nothing from elsewhere."""
         frames = {}
         for index in itertools.product(*(range(len(v)) for v in self.controls.values())):
             chosen = zip(self.controls.items(), index, strict=True)

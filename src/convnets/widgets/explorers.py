@@ -1,4 +1,4 @@
-"""The explorers of the chapters."""
+"""Explorers of convolution arithmetic, receptive fields and activation functions."""
 
 import torch
 
@@ -18,7 +18,10 @@ SMALL_SLOPE = 0.01
 
 
 def convolution_arithmetic() -> Explorer:
-    """A window sliding over nine pixels: kernel, stride and padding against the output's size."""
+    """Explore the output size of a window that slides over nine pixels (slides 5 to 7).
+
+    The controls are kernel size, stride and padding.
+    """
 
     def draw(kernel_size: int, stride: int, padding: int) -> CourseFigure:
         fig = figure(width=6.5, height=3)
@@ -26,13 +29,13 @@ def convolution_arithmetic() -> Explorer:
         return fig
 
     def describe(kernel_size: int, stride: int, padding: int) -> str:
-        room = ROW + 2 * padding - kernel_size
-        rest = room % stride
+        span = ROW + 2 * padding - kernel_size
+        rest = span % stride
         fit = "It fits exactly." if rest == 0 else f"{rest} pixel(s) at the end are never seen."
         return (
             f"{ROW} pixels, kernel {kernel_size}, stride {stride}, padding {padding}: "
-            f"({ROW} + 2 x {padding} - {kernel_size}) / {stride} + 1 = {room / stride + 1:g}, "
-            f"so {room // stride + 1} outputs. {fit}"
+            f"({ROW} + 2 x {padding} - {kernel_size}) / {stride} + 1 = {span / stride + 1:g}, "
+            f"so {span // stride + 1} outputs. {fit}"
         )
 
     return Explorer(
@@ -45,7 +48,10 @@ def convolution_arithmetic() -> Explorer:
 
 
 def receptive_field_growth() -> Explorer:
-    """Layers stacked on each other, and how many input pixels one output sees."""
+    """Explore how many input pixels one output of stacked layers sees (slide 18).
+
+    The controls are the kernel size and the number of layers.
+    """
 
     def draw(kernel_size: int, depth: int) -> CourseFigure:
         fig = figure(width=6.5, height=1.0 + 0.45 * depth)
@@ -70,7 +76,7 @@ def receptive_field_growth() -> Explorer:
 
 
 def activation_function() -> Explorer:
-    """An activation, its derivative, and where its derivative is as good as zero."""
+    """Explore the activation functions of the lecture and their derivatives (slides 9 to 12)."""
 
     def draw(activation: str) -> CourseFigure:
         fig = figure(1, 2, width=6.5, height=2.6)

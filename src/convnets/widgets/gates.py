@@ -1,4 +1,4 @@
-"""Explorers of squeeze-and-excitation: what the gates cost, and how far they open."""
+"""Explorers of squeeze-and-excitation: the cost of the gates and their values."""
 
 from collections import OrderedDict
 from dataclasses import replace
@@ -20,12 +20,12 @@ TRAINED_ON = 3000
 
 
 def gate_cost() -> Explorer:
-    """What gates add to ResNet-50, by the ratio that they reduce their channels by."""
+    """Explore the parameters that gates add to ResNet-50, by reduction ratio (slides 49 and 50)."""
     base = registry.card("resnet50").parameters
 
     @cache
     def added(reduction: int) -> dict[str, int]:
-        """Parameters of all gates in each stage of SE-ResNet-50."""
+        """Number of parameters of all gates in each stage of SE-ResNet-50."""
         found = {}
         depths, widths = TABLE_1[50]
         for depth, width in zip(depths, widths[1:], strict=True):
@@ -61,13 +61,16 @@ def gate_cost() -> Explorer:
 
 
 def channel_gates() -> Explorer:
-    """The gates of a small network, trained when the first picture is drawn, for real images."""
+    """Explore the gates of a small network for one image of each class of Fashion-MNIST.
+
+    The network is trained for a few seconds when the first figure is drawn.
+    """
     data = load("fashion-mnist-small")
     first = torch.stack([(data.test.labels == k).nonzero()[0, 0] for k in range(10)])
 
     @cache
     def gates() -> tuple[Tensor, Tensor]:
-        """Of one image of each class (10, maps), and the mean over all test images (maps,)."""
+        """Gates of one image of each class (10, C), and their mean over all test images (C,)."""
         net = _trained()
         images = (data.test.images / 255 - data.mean) / data.std
         (each,) = excitations(net, images[first], data.test.labels[first]).values()
@@ -91,8 +94,8 @@ def channel_gates() -> Explorer:
         return (
             f"{image}: the gates of {MAPS} maps open from {opened.min():.2f} (map "
             f"{opened.argmin() + 1}) to {opened.max():.2f} (map {opened.argmax() + 1}). Map "
-            f"{other + 1} is furthest from the mean of all images: {opened[other]:.2f} in place of "
-            f"{mean[other]:.2f}."
+            f"{other + 1} differs most from the mean over all images: {opened[other]:.2f} instead "
+            f"of {mean[other]:.2f}."
         )
 
     return Explorer(
@@ -105,7 +108,7 @@ def channel_gates() -> Explorer:
 
 
 def _trained() -> ImageClassifier:
-    """Two convolutions and a gate, trained for a few seconds on the CPU."""
+    """A network of two convolutions and a gate, trained for a few seconds on the CPU."""
     data = load("fashion-mnist-small")
     few = replace(
         data,

@@ -1,7 +1,7 @@
-"""Questions to check oneself with: choose an answer, read a sentence about it.
+"""Quizzes for readers: choose an answer and read a sentence about it.
 
-Plain HTML without a script, so that a quiz works in a notebook and on a static page alike. The
-answers stand in the page: a quiz is for the reader, never for marks.
+A quiz is plain HTML without a script, so that it works both in a notebook and on a static page. The
+page contains the answers, so never use a quiz for marks.
 """
 
 import html
@@ -21,15 +21,15 @@ STYLE = """<style>
 
 @dataclass(frozen=True)
 class Question:
-    """One question.
+    """A question with a choice of answers.
 
     Args:
-        text: what is asked.
-        answers: each possible answer and the sentence that whoever chooses it reads.
-        right: the right one of them.
+        text: the question.
+        answers: maps each answer to the sentence that a reader who chooses it gets.
+        right: the correct answer.
 
     Raises:
-        ValueError: `right` is not among the answers, or there is only one.
+        ValueError: there are fewer than two answers, or `right` is not among them.
     """
 
     text: str
@@ -39,12 +39,12 @@ class Question:
     def __post_init__(self) -> None:
         if self.right not in self.answers or len(self.answers) < 2:
             raise ValueError(
-                f"{self.text!r} needs two answers or more, and {self.right!r} among them"
+                f"{self.text!r} needs at least two answers, and {self.right!r} must be one of them"
             )
 
 
 class Quiz:
-    """Questions, shown one below the other."""
+    """Questions that a notebook or a page shows one below the other."""
 
     def __init__(self, *questions: Question) -> None:
         self.questions = questions
