@@ -291,13 +291,19 @@ def _wrong_layers(prepared: _PreparedCase, block: Block, layers: Layers) -> str 
             f"{block.label} registers no layers, so nothing would be trained: create layers in "
             "__init__, as attributes or in nn.Sequential or nn.ModuleList, not in a plain list."
         )
-    differences = [f"{count} {what} too few" for what, count in (missing - surplus).items()]
-    differences += [f"{count} {what} too many" for what, count in (surplus - missing).items()]
+    differences = _counted("missing", missing - surplus) + _counted("too many", surplus - missing)
     if not differences:
         return f"{block.label} lacks the bias of a convolution."
     if len(differences) > DIFFERENCES:
         differences[DIFFERENCES:] = [f"and {len(differences) - DIFFERENCES} more"]
     return f"{block.label} has the wrong layers: {'; '.join(differences)}."
+
+
+def _counted(problem: str, layers: Counter[str]) -> list[str]:
+    return [
+        f"{layer} {problem}" + (f" ({count} times)" if count > 1 else "")
+        for layer, count in layers.items()
+    ]
 
 
 def _described(shapes: Mapping[str, tuple[int, ...]]) -> str:

@@ -142,8 +142,9 @@ def student_code(
         raise StudentError(f"{action} is not written yet.") from None
     except (Exception, SystemExit) as error:
         refuse(action, borrowed, operators.found)
-        reason = (str(error).splitlines() or [""])[0]
-        raise StudentError(f"{action} raised {type(error).__name__}: {reason}") from None
+        lines = str(error).splitlines()
+        reason = f": {lines[0]}" if lines else "."
+        raise StudentError(f"{action} raised {type(error).__name__}{reason}") from None
     refuse(action, borrowed, operators.found)
 
 
@@ -288,7 +289,7 @@ class Function:
 
 
 def _shown(value: object) -> str:
-    return f"x of shape {tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)
+    return f"tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)
 
 
 class Block:

@@ -109,8 +109,8 @@ WRONG_LAYERS: tuple[tuple[str, frozenset[str], Build], ...] = (
     ),
     (POST, ALL_BUT_SHAPES, _layer(_post)),
     (
-        "There is no 1x1 bottleneck: it reduces the many input channels before the 3x3 convolution "
-        "(slide 58).",
+        "There is no 1x1 bottleneck, which reduces the many input channels before the 3x3 "
+        "convolution (slide 58).",
         frozenset({"parameters", "values"}),
         _layer(_without_bottleneck),
     ),
@@ -313,7 +313,7 @@ TRANSITION = BlockExercise(
             _strided,
         ),
         Mistake(
-            "There is no pooling: between dense blocks, the maps are halved by pooling (slide 59).",
+            "There is no pooling: average pooling halves the maps between dense blocks (slide 59).",
             frozenset({"shapes", "values", "gradients"}),
             _no_pool,
         ),

@@ -170,8 +170,8 @@ PLAIN_BLOCK = BlockExercise(
             two_convolutions,
         ),
         Mistake(
-            "The plain block adds its input: it serves for comparison and has no shortcut (slide "
-            "38).",
+            "The plain block adds its input: it should have no shortcut, so that a residual block "
+            "can be compared with it (slide 38).",
             frozenset({"values"}),
             _WithShortcut,
         ),

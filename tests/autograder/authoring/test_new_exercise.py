@@ -85,7 +85,7 @@ def run(copy, *arguments):
 def test_a_new_skeleton_can_be_tested_and_names_what_to_write(kind, answer, copy):
     assert run(copy, "new-exercise", "new_one", "--notebook", "3", "--kind", kind).returncode == 0
     result = run(copy, "selftest", "--exercise", "new_one")
-    said = result.stdout + result.stderr
+    said = " ".join((result.stdout + result.stderr).split())
     assert result.returncode == 1
     assert "Traceback" not in said
     if kind == "block":
