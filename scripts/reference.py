@@ -23,6 +23,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.config["linkcode_resolve"] = lambda domain, about: source(address, about)
     app.setup_extension("sphinx.ext.linkcode")
     app.connect("autodoc-process-docstring", add_example)
+    app.connect("autodoc-skip-member", skip_builder)
     return {"parallel_read_safe": True}
 
 
@@ -47,6 +48,14 @@ def add_example(
     module, _, network = name.rpartition(".")
     if module == "convnets.models" and network in convnets.list_models():
         lines += ["", *example(network)]
+
+
+def skip_builder(
+    app: Sphinx, what: str, name: str, found: object, skip: bool, options: object
+) -> bool | None:
+    """Leave a network's builder out of its family's section; `convnets.models` lists it."""
+    module = app.env.temp_data.get("autodoc:module")
+    return True if name in convnets.list_models() and module != "convnets.models" else None
 
 
 def example(network: str) -> list[str]:

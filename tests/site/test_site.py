@@ -34,6 +34,7 @@ PAGES = (
     "guides/student",
     "guides/instructor",
     "guides/maintainer",
+    *(f"reference/{path.stem}" for path in sorted((ROOT / "reference").glob("*.md"))),
     "references",
 )
 
