@@ -15,13 +15,13 @@ from scripts.reference import example, source
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "reference").glob("*.md"))
-MODULES = [re.findall(r"automodule:: (\S+)", page.read_text("utf-8")) for page in PAGES]
+MODULES = [re.findall(r"automodule:: (\S+)", page.read_text("utf-8"))[0] for page in PAGES]
 
 
 def public_names() -> list[str]:
     """Functions and classes, but for the networks' builders; `module.name`."""
     names = []
-    for (module,) in MODULES:
+    for module in MODULES:
         for name in importlib.import_module(module).__all__:
             found = getattr(importlib.import_module(module), name)
             if inspect.isroutine(found) or inspect.isclass(found):
@@ -37,7 +37,7 @@ def resolve(name: str) -> object:
 
 def test_each_folder_of_the_package_has_a_page():
     folders = {path.parent.name for path in (ROOT / "src" / "convnets").glob("*/__init__.py")}
-    assert {module for (module,) in MODULES} == {"convnets", *(f"convnets.{f}" for f in folders)}
+    assert {*MODULES} == {"convnets", *(f"convnets.{f}" for f in folders)}
 
 
 @pytest.mark.parametrize("name", public_names())

@@ -21,14 +21,14 @@ def reference() -> dict[int, tuple[str, str]]:
     entries = {}
     for page in (ROOT / "reference").glob("*.md"):
         text = page.read_text("utf-8")
-        for name in re.findall(r"automodule:: ([\w.]+)", text):
-            module = importlib.import_module(name)
-            excluded = re.findall(r":exclude-members: (.+)", text)
-            for member in {*module.__all__}.difference(*(one.split(", ") for one in excluded)):
-                value = getattr(module, member)
-                if inspect.isclass(value) or inspect.isfunction(value):
-                    role = "class" if inspect.isclass(value) else "func"
-                    entries[id(value)] = (role, f"{name}.{member}")
+        name = re.findall(r"automodule:: ([\w.]+)", text)[0]  # blocks of the families follow
+        module = importlib.import_module(name)
+        excluded = re.findall(r":exclude-members: (.+)", text)
+        for member in {*module.__all__}.difference(*(one.split(", ") for one in excluded)):
+            value = getattr(module, member)
+            if inspect.isclass(value) or inspect.isfunction(value):
+                role = "class" if inspect.isclass(value) else "func"
+                entries[id(value)] = (role, f"{name}.{member}")
     return entries
 
 
