@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import Result
 from typer.testing import CliRunner
 
 import convnets
@@ -17,7 +16,7 @@ COMMANDS = ("list", "show", "compare", "ledger", "train", "experiment")
 HEAVY = {"accelerate", "matplotlib", "torchvision", "convnets.training", "convnets.experiments"}
 
 
-def invoke(*arguments: str, width: int | None = None) -> Result:
+def invoke(*arguments: str, width: int | None = None):
     """Call the command in this process, in a pipe or in a terminal of this width."""
     columns = None if width is None else str(width)
     return CliRunner().invoke(app, arguments, env={"COLUMNS": columns})
@@ -155,7 +154,7 @@ def test_compare_prints_a_row_for_each_network():
         ("train lenet --epochs 1", "did you mean"),
         ("train lenet5 --data image-folder", "needs --data-root"),
         ("train lenet5 --speed 3", "No such option: --speed"),
-        ("experiment degredation", "did you mean degradation"),
+        ("experiment degradations", "did you mean degradation"),
         ("explain vgg16", "No such command 'explain'"),
     ],
 )

@@ -47,11 +47,11 @@ def list_networks() -> None:
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="a name from `convnets list`")],
+    name: Annotated[str, typer.Argument(help="A name from `convnets list`.")],
     image_size: Annotated[
         int | None,
         typer.Option(
-            help="height and width of the image, in pixels", show_default="as in the paper"
+            help="Height and width of the image, in pixels.", show_default="as in the paper"
         ),
     ] = None,
 ) -> None:
@@ -67,7 +67,7 @@ def show(
 
 @app.command()
 def compare(
-    names: Annotated[list[str], typer.Argument(help="names from `convnets list`")],
+    names: Annotated[list[str], typer.Argument(help="Names from `convnets list`.")],
 ) -> None:
     """Compare architectures: layers, parameters, MACs, memory, published errors.
 
@@ -91,11 +91,11 @@ def compare(
 @app.command()
 def ledger(
     slide: Annotated[
-        int | None, typer.Option(min=1, max=69, help="print one slide only", show_default="all")
+        int | None, typer.Option(min=1, max=69, help="Print one slide only.", show_default="all")
     ] = None,
     differs: Annotated[
         bool,
-        typer.Option("--differs", help="print only what differs", show_default="off"),
+        typer.Option("--differs", help="Print only claims that differ.", show_default="off"),
     ] = False,
 ) -> None:
     """Print what the lecture's slides claim, and what we compute."""

@@ -1,6 +1,8 @@
 """The lecture's experiments: their arms, the costs of the arms, training them, the command."""
 
+import shutil
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from convnets.experiments import (
     command,
     experiment,
     plain_networks,
+    recorded,
     run,
     running,
 )
@@ -271,3 +274,15 @@ def test_the_command_prints_the_verdict_and_saves_the_result(tmp_path, monkeypat
     assert "Left out" not in out.stdout
     assert max(map(len, out.stdout.splitlines())) <= 80
     assert len(ExperimentResult.load(tmp_path / "inception-cpu.json").runs) == 2
+
+
+def test_the_command_prints_a_finished_result_in_80_columns(tmp_path):
+    with resources.as_file(resources.files("convnets.experiments") / "recorded") as folder:
+        shutil.copy(folder / "momentum-cpu.json", tmp_path)
+    out = invoke("momentum", "--budget", "cpu", "--output-dir", str(tmp_path))
+    assert out.exit_code == 0, out.output
+    row = next(line for line in out.stdout.splitlines() if "ten times the rate" in line)
+    arm = recorded("momentum").summaries()[-1]
+    values = [f"{value:.4f}" for value in (arm.mean, arm.lowest, arm.highest)]
+    assert row.split()[-6:] == ["60.9k", "326.5k", *values, f"{arm.seconds:.1f}"]
+    assert max(map(len, out.stdout.splitlines())) <= 80

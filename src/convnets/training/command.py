@@ -21,74 +21,77 @@ RECIPES_OWN = "the recipe's"
 
 
 def train(
-    name: Annotated[str, typer.Argument(help="a name from `convnets list`")],
+    name: Annotated[str, typer.Argument(help="A name from `convnets list`.")],
     data: Annotated[
-        str, typer.Option(help=f"{', '.join(NAMES)} or {IMAGE_FOLDER}")
+        str, typer.Option(help=f"Images: {', '.join(NAMES)} or {IMAGE_FOLDER}.")
     ] = "fashion-mnist-small",
     data_root: Annotated[
         Path | None,
         typer.Option(
-            help="folder that holds the data set's files",
-            show_default=f"download; {IMAGE_FOLDER} needs it",
+            help="Folder of the data set's files.",
+            show_default=f"downloaded; required for {IMAGE_FOLDER}",
         ),
     ] = None,
-    recipe: Annotated[str, typer.Option(help=", ".join(RECIPES))] = "modern",
+    recipe: Annotated[str, typer.Option(help=f"One of {', '.join(RECIPES)}.")] = "modern",
     epochs: Annotated[
         int | None,
-        typer.Option(help="passes over the training images", show_default=RECIPES_OWN),
+        typer.Option(help="Passes over the training images.", show_default=RECIPES_OWN),
     ] = None,
     batch_size: Annotated[
         int | None,
-        typer.Option(help="images in a step, over all devices", show_default=RECIPES_OWN),
+        typer.Option(help="Images in a step, over all devices.", show_default=RECIPES_OWN),
     ] = None,
     accumulation_steps: Annotated[
         int,
         typer.Option(
-            help="split each batch into this many parts and add up their gradients, to save memory"
+            help="Split each batch into this many parts and add up their gradients, to save memory."
         ),
     ] = 1,
     seed: Annotated[
-        int, typer.Option(help="of weights, order of images, augmentation and dropout")
+        int, typer.Option(help="Seed of weights, order of images, augmentation and dropout.")
     ] = 0,
     output_dir: Annotated[
         Path | None,
         typer.Option(
-            help="folder for checkpoints, weights and history", show_default="nothing is written"
+            help="Folder for checkpoints, weights and history.", show_default="nothing is written"
         ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="continue the run in --output-dir", show_default="off")
+        bool, typer.Option("--resume", help="Continue the run in --output-dir.", show_default="off")
     ] = False,
     device: Annotated[
-        str | None, typer.Option(help="cpu or cuda", show_default="cuda if available")
+        str | None, typer.Option(help="cpu or cuda.", show_default="cuda if available")
     ] = None,
     precision: Annotated[
         str | None,
-        typer.Option(help="no, bf16 or fp16", show_default="bf16 where the device is fast at it"),
+        typer.Option(help="no, bf16 or fp16.", show_default="bf16 where the device is fast at it"),
     ] = None,
     compile: Annotated[
         bool,
         typer.Option(
-            "--compile", help="compile the network with torch.compile", show_default="off"
+            "--compile", help="Compile the network with torch.compile.", show_default="off"
         ),
     ] = False,
     save_memory: Annotated[
         bool,
         typer.Option(
             "--save-memory",
-            help="recompute DenseNet's feature maps in the backward pass",
+            help="Recompute DenseNet's feature maps in the backward pass.",
             show_default="off",
         ),
     ] = False,
     image_size: Annotated[
-        int, typer.Option(help=f"height and width of the crops of an {IMAGE_FOLDER}, in pixels")
+        int, typer.Option(help=f"Height and width of the crops of an {IMAGE_FOLDER}, in pixels.")
     ] = IMAGE_SIZE,
     on_corrupt: Annotated[
-        str, typer.Option(help=f"at an image file that cannot be read: {' or '.join(ON_CORRUPT)}")
+        str,
+        typer.Option(
+            help=f"What to do about an image file that cannot be read: {' or '.join(ON_CORRUPT)}."
+        ),
     ] = ON_CORRUPT[0],
     num_workers: Annotated[
         int | None,
-        typer.Option(help="processes that read image files", show_default="one for each CPU"),
+        typer.Option(help="Processes that read image files.", show_default="one for each CPU"),
     ] = None,
 ) -> None:
     """Train a network and print its accuracies."""
@@ -111,7 +114,7 @@ def train(
             num_workers=(os.cpu_count() or 1) if num_workers is None else num_workers,
         )
     except KeyboardInterrupt as stop:
-        console.print(str(stop))
+        console.print(str(stop), markup=False, soft_wrap=True)
         raise typer.Exit(INTERRUPTED) from None
     except (ValueError, OSError, RuntimeError, FloatingPointError, MemoryError) as error:
         raise typer.BadParameter(str(error)) from None
