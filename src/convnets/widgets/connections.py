@@ -18,6 +18,10 @@ def residual_gradients() -> Explorer:
     """Explore the gradients of untrained plain and residual networks, layer by layer.
 
     The control is the depth of both networks (slides 38 to 41).
+
+    Example:
+        >>> list(residual_gradients().controls)
+        ['depth']
     """
 
     @cache
@@ -64,6 +68,10 @@ def densenet_connections() -> Explorer:
 
     The controls are the number of layers and the growth rate. The block's input has twice as many
     channels as the growth rate.
+
+    Example:
+        >>> list(densenet_connections().controls)
+        ['layers', 'growth_rate']
     """
 
     def reads(layers: int, growth_rate: int) -> list[int]:

@@ -25,6 +25,10 @@ def inception_cost() -> Explorer:
 
     The controls are the numbers of maps to which the reductions before the 3x3 and the 5x5
     convolution reduce the input (slides 28 and 31).
+
+    Example:
+        >>> list(inception_cost().controls)
+        ['reduce3x3', 'reduce5x5']
     """
 
     @cache
@@ -87,6 +91,10 @@ def depthwise_cost() -> Explorer:
     """Explore the cost of a depthwise separable convolution against that of a convolution.
 
     The controls are the kernel size and the numbers of input and output channels (slide 61).
+
+    Example:
+        >>> list(depthwise_cost().controls)
+        ['kernel_size', 'in_channels', 'out_channels']
     """
 
     @cache
@@ -142,6 +150,10 @@ def compound_scaling_growth() -> Explorer:
     """Explore EfficientNet-B0 scaled up by the compound scaling rule (slide 65).
 
     The control is the compound coefficient phi.
+
+    Example:
+        >>> list(compound_scaling_growth().controls)
+        ['phi']
     """
 
     @cache

@@ -39,6 +39,15 @@ class Explorer:
     Raises:
         ValueError: there are too many combinations for a page, or `start` names a value or a
             control that `controls` does not have.
+
+    Example:
+        >>> from convnets.plots import figure
+        >>> def draw(side):
+        ...     fig = figure()
+        ...     fig.axes[0].plot([0, side])
+        ...     return fig
+        >>> Explorer("Side", draw, "a line to {}".format, {"side": [1, 2, 3]}).title
+        'Side'
     """
 
     def __init__(

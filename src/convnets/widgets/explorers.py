@@ -21,6 +21,10 @@ def convolution_arithmetic() -> Explorer:
     """Explore the output size of a window that slides over nine pixels (slides 5 to 7).
 
     The controls are kernel size, stride and padding.
+
+    Example:
+        >>> list(convolution_arithmetic().controls)
+        ['kernel_size', 'stride', 'padding']
     """
 
     def draw(kernel_size: int, stride: int, padding: int) -> CourseFigure:
@@ -51,6 +55,10 @@ def receptive_field_growth() -> Explorer:
     """Explore how many input pixels one output of stacked layers sees (slide 18).
 
     The controls are the kernel size and the number of layers.
+
+    Example:
+        >>> list(receptive_field_growth().controls)
+        ['kernel_size', 'depth']
     """
 
     def draw(kernel_size: int, depth: int) -> CourseFigure:
@@ -76,7 +84,12 @@ def receptive_field_growth() -> Explorer:
 
 
 def activation_function() -> Explorer:
-    """Explore the activation functions of the lecture and their derivatives (slides 9 to 12)."""
+    """Explore the activation functions of the lecture and their derivatives (slides 9 to 12).
+
+    Example:
+        >>> list(activation_function().controls)
+        ['activation']
+    """
 
     def draw(activation: str) -> CourseFigure:
         fig = figure(1, 2, width=6.5, height=2.6)

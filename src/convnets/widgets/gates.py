@@ -20,7 +20,12 @@ TRAINED_ON = 3000
 
 
 def gate_cost() -> Explorer:
-    """Explore the parameters that gates add to ResNet-50, by reduction ratio (slides 49 and 50)."""
+    """Explore the parameters that gates add to ResNet-50, by reduction ratio (slides 49 and 50).
+
+    Example:
+        >>> list(gate_cost().controls)
+        ['reduction']
+    """
     base = registry.card("resnet50").parameters
 
     @cache
@@ -64,6 +69,10 @@ def channel_gates() -> Explorer:
     """Explore the gates of a small network for one image of each class of Fashion-MNIST.
 
     The network is trained for a few seconds when the first figure is drawn.
+
+    Example:
+        >>> list(channel_gates().controls)
+        ['image']
     """
     data = load("fashion-mnist-small")
     first = torch.stack([(data.test.labels == k).nonzero()[0, 0] for k in range(10)])

@@ -44,7 +44,13 @@ class Question:
 
 
 class Quiz:
-    """Questions that a notebook or a page shows one below the other."""
+    """Questions that a notebook or a page shows one below the other.
+
+    Example:
+        >>> from convnets.widgets.quiz import Question
+        >>> answers = {"1x1": "It has one weight for each channel.", "3x3": "It has nine."}
+        >>> quiz = Quiz(Question("Which kernel is larger?", answers, right="3x3"))
+    """
 
     def __init__(self, *questions: Question) -> None:
         self.questions = questions
