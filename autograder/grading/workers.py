@@ -44,7 +44,7 @@ class WorkerPool:
 
 
 def _run(job: Job, files: Mapping[str, bytes], wanted: Mapping[str, str]) -> NotebookResult:
-    from autograder.grading.run_job import run_job  # PyTorch, which the driver does without
+    from autograder.grading.run_job import run_job  # it imports PyTorch, so only in a worker
 
     if versions() != wanted:
         raise CourseError(
