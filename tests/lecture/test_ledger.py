@@ -8,7 +8,7 @@ from convnets.__main__ import app
 from convnets.lecture import CLAIMS, ledger
 
 # Slide and claim of every row that differs.
-SLIPS = [
+MISTAKES = [
     (7, "4"),
     (7, "55"),
     (7, "55x55x96"),
@@ -46,21 +46,21 @@ def changed(claimed):
     return not claimed if isinstance(claimed, bool) else f"7{claimed}"
 
 
-def test_every_claim_computes_and_stands_in_the_order_of_the_slides():
+def test_every_claim_has_a_row_in_the_order_of_the_slides():
     rows = ledger()
     assert len(rows) == len(CLAIMS) > 150
     assert [row.slide for row in rows] == sorted(row.slide for row in rows)
 
 
-def test_the_slips_of_the_lecture_differ_and_nothing_else():
-    assert [(row.slide, row.claimed) for row in ledger() if row.verdict == "differs"] == SLIPS
+def test_exactly_the_known_mistakes_of_the_lecture_differ():
+    assert [(row.slide, row.claimed) for row in ledger() if row.verdict == "differs"] == MISTAKES
 
 
-def test_where_the_lecture_differs_the_note_says_why():
+def test_a_row_that_differs_has_a_note():
     assert [row for row in ledger() if row.verdict == "differs" and len(row.note) < 20] == []
 
 
-def test_no_claim_stands_twice():
+def test_no_claim_appears_twice():
     keys = [(row.slide, row.statement, row.claimed) for row in ledger()]
     repeated = {key for key in keys if keys.count(key) > 1}
     assert repeated == set()
@@ -99,7 +99,7 @@ def test_a_corrected_claim_is_exact():
             assert right.check().verdict == "exact", row
 
 
-def test_the_ledger_is_the_same_each_time_and_leaves_the_callers_random_numbers_alone():
+def test_the_ledger_is_reproducible_and_keeps_the_callers_random_state():
     torch.manual_seed(1)
     expected = torch.rand(3)
     torch.manual_seed(1)
@@ -116,7 +116,7 @@ def test_the_command_prints_the_rows_of_one_slide():
     assert "138,357,544" not in result.stdout
 
 
-def test_the_command_answers_a_slide_that_does_not_exist_in_one_sentence():
+def test_the_command_refuses_a_slide_that_does_not_exist():
     result = CliRunner().invoke(app, ["ledger", "--slide", "70"])
     assert result.exit_code == 2
     assert "69" in result.output

@@ -16,7 +16,7 @@ from convnets.lecture import Claim, verdict
         (("55x55x96", "4"), ("55x55x96", 4)),
     ],
 )
-def test_equal_is_exact(claimed, computed):
+def test_equal_values_are_exact(claimed, computed):
     assert verdict(claimed, computed) == "exact"
 
 
@@ -31,7 +31,7 @@ def test_equal_is_exact(claimed, computed):
         (("138M", "8"), (138357544, 8)),
     ],
 )
-def test_equal_at_the_claims_precision_is_rounded(claimed, computed):
+def test_values_equal_at_the_precision_of_the_claim_are_rounded(claimed, computed):
     assert verdict(claimed, computed) == "rounded"
 
 
@@ -51,22 +51,22 @@ def test_equal_at_the_claims_precision_is_rounded(claimed, computed):
         (("35K", "4"), (34848, 1)),  # the worst of several
     ],
 )
-def test_all_else_differs(claimed, computed):
+def test_other_values_differ(claimed, computed):
     assert verdict(claimed, computed) == "differs"
 
 
 @pytest.mark.parametrize("claimed", ["about 35K", "", True, "1.2.3"])
-def test_a_claim_that_is_no_figure_is_refused_where_a_figure_is_computed(claimed):
+def test_a_claim_that_is_not_a_figure_is_refused_if_a_number_is_computed(claimed):
     with pytest.raises(ValueError, match="is not a figure"):
         verdict(claimed, 35000)
 
 
-def test_as_many_claims_as_values_are_needed():
-    with pytest.raises(ValueError, match="2 claims need as many values, got 1"):
+def test_several_claims_need_as_many_values():
+    with pytest.raises(ValueError, match="2 claims need as many computed values, got 1"):
         verdict(("1", "2"), (1,))
 
 
-def test_a_row_is_text_for_a_reader():
+def test_a_row_is_formatted_for_a_reader():
     row = Claim(5, "Parameters", "35K", lambda: 34848, lambda: f"Out of {1}.").check()
     assert (row.claimed, row.computed, row.verdict, row.note) == (
         "35K",

@@ -7,7 +7,7 @@ import pytest
 from convnets.lecture import ledger, slides, unchecked
 
 ROOT = Path(__file__).parents[2]
-# Every figure on a slide, as it is read there. Slides that are not here have none.
+# Every figure on a slide, as printed there. Slides that are not listed have none.
 FIGURES = {
     5: "227x227x3 CONV1 96 11x11x3 4 (227-11)/4+1 55 55x55x96 11x11x3x96 35K",
     6: "227x227x3 CONV1 55x55x96 POOL1 3x3 2 (55-3)/2+1 27 27x27x96 + 1",
@@ -67,7 +67,7 @@ FIGURES = {
 
 
 def headings(page: str) -> set[str]:
-    """Identifiers of a page's headings, as the site makes them."""
+    """Identifiers of the headings of a page, as the site generates them."""
     notebook = ROOT / f"{page}.ipynb"
     if notebook.is_file():
         cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
@@ -89,7 +89,7 @@ def test_the_lecture_has_69_slides_in_order():
 
 
 @pytest.mark.parametrize("slide", slides(), ids=lambda slide: str(slide.slide))
-def test_a_slide_has_a_home(slide):
+def test_a_slide_is_covered_by_a_section(slide):
     assert slide.title
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", slide.section)
     assert slide.section in headings(slide.chapter)
@@ -105,6 +105,6 @@ def test_every_figure_of_a_slide_has_a_row_or_a_reason(slide):
         assert re.search(rf"(?<!\w){re.escape(figure)}(?!\w)", text), figure
 
 
-def test_what_is_not_checked_has_a_reason():
+def test_every_unchecked_statement_has_a_reason():
     assert len(unchecked()) > 20
     assert all(row.reason.endswith(".") and 1 <= row.slide <= 69 for row in unchecked())

@@ -1,4 +1,4 @@
-"""The ledger of the lecture: every figure of every slide, and what we compute for it.
+"""The ledger of the lecture: every figure of every slide, beside the value that we compute.
 
 >>> from convnets.lecture import ledger, slides
 >>> [row.computed for row in ledger() if row.slide == 5][-1]
@@ -8,14 +8,14 @@
 from functools import cache
 
 from convnets.lecture.claims import CLAIMS
-from convnets.lecture.rows import Claim, Row, Verdict, verdict
+from convnets.lecture.rows import Claim, LedgerRow, Verdict, verdict
 from convnets.lecture.slides import Slide, slides
 from convnets.lecture.unchecked import Unchecked, unchecked
 
 __all__ = [
     "CLAIMS",
     "Claim",
-    "Row",
+    "LedgerRow",
     "Slide",
     "Unchecked",
     "Verdict",
@@ -26,14 +26,17 @@ __all__ = [
 ]
 
 
-def ledger() -> list[Row]:
-    """All claims with our values and the verdicts, in the order of the slides.
+def ledger() -> list[LedgerRow]:
+    """Compute all claims of the slides and compare them with what the slides say.
 
-    The first call computes for some seconds.
+    The first call takes some seconds; later calls return the same rows.
+
+    Returns:
+        One row for each claim, in the order of the slides.
     """
     return list(_ledger())
 
 
 @cache
-def _ledger() -> tuple[Row, ...]:
+def _ledger() -> tuple[LedgerRow, ...]:
     return tuple(claim.check() for claim in CLAIMS)

@@ -1,4 +1,4 @@
-"""What the claims ask of the networks: traces, made once each, and their figures as on slides."""
+"""Measurements for the claims: cached traces of the networks, figures in the slides' notation."""
 
 from functools import cache
 
@@ -13,14 +13,14 @@ from convnets.layers import ImageClassifier
 
 @cache
 def network(name: str) -> ImageClassifier:
-    """The network without weights, as published: for a look at its layers."""
+    """The network as published, on the meta device, so that only its layers can be inspected."""
     with torch.device("meta"):
         return convnets.create_model(name).eval()
 
 
 @cache
 def traced(name: str) -> Trace:
-    """Its layers for one image of the size that the paper uses."""
+    """The layers of the network for one image of the size that the paper uses."""
     return trace(network(name), convnets.card(name).input_size)
 
 
@@ -30,12 +30,12 @@ def convolutions(layers: Trace) -> list[LayerRow]:
 
 
 def weights(layers: Trace) -> int:
-    """Weights of all convolutions, without biases, as the slides count."""
+    """Number of weights of all convolutions without biases, as the slides count them."""
     return sum(row.weights for row in convolutions(layers))
 
 
 def size(row: LayerRow) -> str:
-    """Height x width x channels, the slides' order."""
+    """Output shape as height x width x channels, in the slides' order."""
     channels, *sides = row.output
     return "x".join(map(str, (*sides, channels)))
 
@@ -72,9 +72,9 @@ def padding(row: LayerRow) -> int:
 
 @cache
 def graph(name: str) -> dict[Node, list[Node]]:
-    """Operations from image to scores and what each reads, in an order in which they can run.
+    """Operations from image to scores in topological order, each with the operations that it reads.
 
-    It is the graph that autograd keeps of one pass.
+    This is the graph that autograd records in one forward pass.
     """
     card = convnets.card(name)
     side = card.input_size
@@ -94,7 +94,7 @@ def graph(name: str) -> dict[Node, list[Node]]:
 
 
 def depth(name: str) -> int:
-    """Convolutions and fully connected layers on the longest way from image to scores."""
+    """Number of convolutions and fully connected layers on the longest path to the scores."""
     longest: dict[Node, int] = {}
     for node, read in graph(name).items():
         is_layer = node.name().startswith(("ConvolutionBackward", "AddmmBackward"))
@@ -103,17 +103,17 @@ def depth(name: str) -> int:
 
 
 def adds_maps(name: str) -> bool:
-    """Whether the network has shortcuts that are added."""
+    """Whether the network has shortcuts that are added to other maps."""
     return any(node.name().startswith("AddBackward") for node in graph(name))
 
 
 def count(layers: Trace, kind: type[nn.Module]) -> int:
-    """Layers of one kind."""
+    """Number of layers of one kind."""
     return sum(row.kind == kind.__name__ for row in layers)
 
 
 def top1_error(name: str) -> float:
-    """Published, in percent."""
+    """Published top-1 error in percent."""
     error = convnets.card(name).top1_error
     assert error is not None
     return error

@@ -1,4 +1,4 @@
-"""Figures that no code can compute: the authors of a paper measured or decided them.
+"""Figures that we cannot compute, because the authors of a paper measured or chose them.
 
 Errors that the cards hold (`convnets.card`) are not repeated here.
 """
@@ -15,10 +15,10 @@ class Training:
     momentum: float
     learning_rate: float
     divided_by: int
-    """What the learning rate is divided by when the validation error stops improving."""
+    """Divisor of the learning rate when the validation error stops improving."""
     weight_decay: float
     dropout: float
-    """Behind the first two fully connected layers."""
+    """Dropout rate after the first two fully connected layers."""
     initialization: str
 
 
@@ -35,17 +35,17 @@ TRAINING = {
 
 @dataclass(frozen=True)
 class Winner:
-    """The best classification of an ILSVRC, by data of the challenge alone."""
+    """The best entry for classification of one ILSVRC, among those that used no other data."""
 
     year: int
     team: str
     network: str | None
-    """The convolutional network, `None` before there was one."""
+    """The convolutional network; `None` in the years before the first one."""
     models: tuple[str, ...] = ()
-    """What an ensemble was made of, where it was not one family."""
+    """The families in an ensemble that mixes several."""
 
 
-# To 2014: Russakovsky et al., 2015, table 5. From 2015: results pages on image-net.org.
+# Up to 2014: Russakovsky et al., 2015, table 5. From 2015: results pages on image-net.org.
 WINNERS = (
     Winner(2010, "NEC", None),
     Winner(2011, "XRCE", None),
@@ -63,32 +63,39 @@ WINNERS = (
 )
 
 VGG_PLACES = {"classification": 2, "localization": 1}
-"""In ILSVRC 2014: Simonyan & Zisserman, 2015, abstract."""
+"""Places in ILSVRC 2014: Simonyan & Zisserman, 2015, abstract."""
 VGG_TEAM = "Visual Geometry Group"
-"""Simonyan & Zisserman, 2015, title page; the team's name in the challenge was VGG."""
+"""Simonyan & Zisserman, 2015, title page. The team's name in the challenge was VGG."""
 VGG11_TOP1_ERROR = {"without LRN": 29.6, "with LRN": 29.7}
-"""Simonyan & Zisserman, 2015, table 3, configurations A and A-LRN, one scale, percent."""
+"""Top-1 error in percent at one scale of configurations A-LRN and A: Simonyan & Zisserman, 2015,
+table 3."""
 VGG_LOSS_BY_5X5 = 7.0
-"""Points of top-1 error that 5x5 layers lose to pairs of 3x3 layers: ibid., section 4.1."""
+"""Percentage points by which one 5x5 layer has a higher top-1 error than a pair of 3x3 layers:
+Simonyan & Zisserman, 2015, section 4.1."""
 GOOGLENET_CHALLENGE_ERROR = 6.67
-"""Top-5 error in percent of seven networks on 144 crops: Szegedy et al., 2015, section 8."""
+"""Top-5 error in percent of an ensemble of seven networks on 144 crops: Szegedy et al., 2015,
+section 8."""
 FIRST_RELU = 2010
-"""Year of Nair & Hinton, whom the AlexNet paper cites for its rectifier."""
+"""Year of the paper by Nair & Hinton that the AlexNet paper cites for the rectifier."""
 PLAIN34_TRAINS_WORSE = True
-"""Plain-34 has the higher training error from start to end: He et al., 2016, section 4.1."""
+"""Plain-34 has a higher training error than plain-18 throughout: He et al., 2016, section 4.1."""
 RESNET34_TOP1_ERROR = {"A": 25.03, "C": 24.19}
-"""With shortcuts A and C (the card has B), 10 crops, percent: He et al., 2016, table 3."""
+"""Top-1 error in percent with shortcuts A and C on 10 crops: He et al., 2016, table 3. The card has
+the error with shortcuts B."""
 SENET_BASELINE_TOP1_ERROR = 24.80
-"""ResNet-50 as trained for the comparison with SE-ResNet-50: Hu et al., 2018, table 2, percent."""
+"""Top-1 error in percent of ResNet-50 as trained for comparison with SE-ResNet-50: Hu et al., 2018,
+table 2."""
 RESNEXT_BASELINE_TOP1_ERROR = 23.9
-"""ResNet-50 as trained for the comparison with ResNeXt-50: Xie et al., 2017, table 3, percent."""
+"""Top-1 error in percent of ResNet-50 as trained for comparison with ResNeXt-50: Xie et al., 2017,
+table 3."""
 SINGLE_CROP_TOP1_ERROR = {"WRN-50-2": 21.9, "ResNet-152": 22.16}
-"""Zagoruyko & Komodakis, 2016, table 8, percent."""
+"""Top-1 error in percent on one crop: Zagoruyko & Komodakis, 2016, table 8."""
 TIME_OF_A_BATCH = {"WRN-50-2": 93, "ResNet-152": 115}
-"""Ibid., milliseconds for forward and backward of 16 images on one GPU."""
+"""Milliseconds of forward and backward pass for 16 images on one GPU: Zagoruyko & Komodakis, 2016,
+table 8."""
 MOBILENET_TOP1_ACCURACY = {"convolutions": 71.7, "depthwise separable": 70.6}
-"""Howard et al., 2017, table 4, percent."""
+"""Top-1 accuracy in percent: Howard et al., 2017, table 4."""
 COMPOUND_SCALING = (1.2, 1.1, 1.15)
-"""alpha, beta and gamma that the grid search found: Tan & Le, 2019, section 3.3."""
+"""The constants alpha, beta and gamma that the grid search found: Tan & Le, 2019, section 3.3."""
 ARXIV = {"VGG": "1409.1556"}
-"""Numbers of papers whose address the lecture gives at arxiv.org."""
+"""Identifiers on arxiv.org of papers for which the lecture gives an address."""

@@ -12,8 +12,9 @@ from typing import Literal, TypeAlias
 import torch
 
 Claimed: TypeAlias = str | bool | tuple[str | bool, ...]
-"""Text as on the slide, such as "35K", "5e-4" or "55x55x96"; `True` for a statement; several."""
+"""Text of the slide, such as "35K", "5e-4" or "55x55x96"; `True` for a statement; or several."""
 Value: TypeAlias = str | bool | int | float | tuple[str | bool | int | float, ...]
+"""What we compute for a claim, or for several claims."""
 Verdict = Literal["exact", "rounded", "differs"]
 VERDICTS: tuple[Verdict, ...] = ("exact", "rounded", "differs")
 
@@ -22,8 +23,8 @@ _FIGURE = re.compile(r"([\d,]+(?:\.\d+)?(?:e-?\d+)?) ?(k|K|MB|M|%|x|)")
 
 
 @dataclass(frozen=True)
-class Row:
-    """One line of the ledger, as text for a reader."""
+class LedgerRow:
+    """A row of the ledger, as text for a reader."""
 
     slide: int
     statement: str
@@ -31,19 +32,20 @@ class Row:
     computed: str
     verdict: Verdict
     note: str
-    """Where the figure comes from; where the slide differs, why."""
+    """The source of the figure and, where the slide differs, the reason."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What a slide says, and the function that finds out.
+    """What a slide claims, and the function that checks it.
 
     Args:
-        statement: the claim in our words, with the slide's arithmetic where it has some.
-        claimed: the figure as it stands on the slide.
-        compute: returns a number for a figure, a truth for a statement, else text; for several
-            claims a tuple of them.
-        note: text, or a function where the note needs computed figures.
+        slide: number of the slide.
+        statement: the claim in our words, with the slide's arithmetic if it has any.
+        claimed: the figure exactly as on the slide; `True` if the statement itself is the claim.
+        compute: function that returns a number for a figure, a bool for a statement, or text; a
+            tuple of these for several claims.
+        note: source or reason, or a function that returns it if it contains computed figures.
     """
 
     slide: int
@@ -52,33 +54,44 @@ class Claim:
     compute: Callable[[], Value]
     note: str | Callable[[], str] = ""
 
-    def check(self) -> Row:
-        """Compute, compare, and write the row.
+    def check(self) -> LedgerRow:
+        """Compute the claim, compare, and return the row of the ledger.
 
-        Random numbers are the same each time, and the caller's are left as they are.
+        The computation uses a fixed random seed and leaves the caller's random state unchanged.
         """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             computed = self.compute()
             note = self.note if isinstance(self.note, str) else self.note()
         row_verdict = verdict(self.claimed, computed)
-        return Row(
+        return LedgerRow(
             self.slide, self.statement, text(self.claimed), text(computed), row_verdict, note
         )
 
 
 def verdict(claimed: Claimed, computed: Value) -> Verdict:
-    """Exact if equal, rounded if equal at the claim's own precision, else differs.
+    """Compare what a slide claims with the computed value.
 
-    The precision of a figure is that of its last digit; zeros before a unit do not count, so "800K"
-    says "8 times 100,000". Of several claims the worst decides. Texts and truths are equal or not.
+    The precision of a claimed figure is that of its last digit. Zeros before a unit do not count,
+    so "800K" is precise to 100,000.
+
+    Args:
+        claimed: the figure, text or statement of the slide, or several.
+        computed: our value, or as many values as there are claims.
+
+    Returns:
+        "exact" if the two are equal, "rounded" if they are equal at the precision of the claim,
+        otherwise "differs". Of several claims, the worst verdict counts.
 
     Raises:
-        ValueError: a figure that cannot be read, or not as many figures as computed values.
+        ValueError: `claimed` is not a figure although `computed` is a number, or their numbers of
+            values differ.
     """
     if isinstance(claimed, tuple) and isinstance(computed, tuple):
         if len(claimed) != len(computed):
-            raise ValueError(f"{len(claimed)} claims need as many values, got {len(computed)}")
+            raise ValueError(
+                f"{len(claimed)} claims need as many computed values, got {len(computed)}"
+            )
         pairs = zip(claimed, computed, strict=True)
         return max((verdict(*pair) for pair in pairs), key=VERDICTS.index)
     if isinstance(computed, bool) or not isinstance(computed, int | float):
@@ -91,7 +104,7 @@ def verdict(claimed: Claimed, computed: Value) -> Verdict:
 
 
 def text(value: Value) -> str:
-    """A value for a reader: 34,848; 8.711; yes."""
+    """Format a value for a reader: 34,848; 8.711; yes."""
     if isinstance(value, tuple):
         return ", ".join(map(text, value))
     if isinstance(value, bool):
@@ -102,7 +115,7 @@ def text(value: Value) -> str:
 
 
 def _read(figure: object) -> tuple[Decimal, Decimal]:
-    """The value of a written figure, and one unit of its last digit that counts."""
+    """The value of a written figure, and one unit of its last significant digit."""
     match = _FIGURE.fullmatch(figure) if isinstance(figure, str) else None
     if match is None:
         raise ValueError(

@@ -1,16 +1,16 @@
-"""The slides of the lecture, in its order, and where the course covers each."""
+"""The slides of the lecture in order, and the section of the course that covers each."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Slide:
-    """One slide and its home in the course."""
+    """A slide and the section of the course that covers it."""
 
     slide: int
     title: str
     chapter: str
-    """The page, without its suffix, as in `_toc.yml`."""
+    """Path of the page without suffix, as in `_toc.yml`."""
     section: str
     """Identifier of the heading on that page."""
 
@@ -72,7 +72,7 @@ _SLIDES = (
     ("The Deeper The Better? Degradation", _DEGRADATION, "the-deeper-the-better"),
     ("The Deeper The Better? Hypothesis", _DEGRADATION, "a-deeper-network-that-is-no-worse"),
     ("ResNet Building Block", _RESNET, "learn-what-to-add"),
-    ("Rationale behind ResNet", _RESNET, "why-it-helps"),
+    ("Rationale behind ResNet", _RESNET, "why-it-helps"),  # codespell:ignore behind
     ("ResNet Architectures: ResNet-34", _RESNET, "the-walk-through-the-network"),
     ("Deeper Bottleneck Architectures", _RESNET, "the-bottleneck"),
     ("ResNet Architectures", _RESNET, "the-walk-through-the-network"),
@@ -105,5 +105,5 @@ _SLIDES = (
 
 
 def slides() -> list[Slide]:
-    """All slides with the page and the section of the course that cover each."""
+    """List the 69 slides in order, each with the page and section that cover it."""
     return [Slide(number, *columns) for number, columns in enumerate(_SLIDES, start=1)]

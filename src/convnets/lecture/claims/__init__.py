@@ -1,4 +1,4 @@
-"""What the slides claim, one module for each part of the lecture."""
+"""The claims of the slides, one module for each part of the lecture."""
 
 from convnets.lecture.claims import (
     activations,

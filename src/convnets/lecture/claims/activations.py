@@ -32,7 +32,7 @@ def range_of_relu() -> str:
 
 @cache
 def gradient_left() -> float:
-    """The gradient norm at the first of ten ReLU layers, as a share of that with He's weights.
+    """The gradient in the first of ten ReLU layers, relative to that with He's initialization.
 
     The weights are drawn from N(0, 0.01^2), as AlexNet's were.
     """
@@ -45,18 +45,18 @@ def gradient_left() -> float:
 
 @cache
 def silent_units() -> float:
-    """Share of zeros behind the first ReLU of a fresh chain, on noise."""
+    """Share of zeros after the first ReLU of an untrained chain, on noise."""
     return dead_units(Chain("ReLU"), torch.randn(8, 1, 28, 28))[0].inactive
 
 
 CLAIMS = (
     Claim(
         9,
-        "A large change of the sigmoid's input makes a small change of its output",
+        "A large change of the sigmoid's input causes a small change of its output",
         True,
         lambda: output("sigmoid", FAR) - output("sigmoid", FAR / 4) < 0.01,
         lambda: (
-            f"From {FAR / 4:g} to {FAR:g} it rises by "
+            f"From an input of {FAR / 4:g} to one of {FAR:g}, the output rises by "
             f"{output('sigmoid', FAR) - output('sigmoid', FAR / 4):.4f}."
         ),
     ),
@@ -66,7 +66,7 @@ CLAIMS = (
         True,
         lambda: slope("sigmoid", FAR / 2) < 1e-4,
         lambda: (
-            f"At 0 it is {slope('sigmoid', 0):g} and largest, at {FAR / 2:g} "
+            f"It is largest at 0, where it is {slope('sigmoid', 0):g}. At {FAR / 2:g} it is "
             f"{slope('sigmoid', FAR / 2):.1e}."
         ),
     ),
@@ -79,45 +79,50 @@ CLAIMS = (
         True,
         lambda: gradient_left() > 0.01,
         lambda: (
-            "It removes one of two causes; the weights are the other. Through ten layers of "
-            f"ReLU, AlexNet's small weights let {gradient_left():.0e} of the gradient pass that "
-            "He's weights let pass."
+            "It removes one of two causes; the other is the scale of the weights. In the first of "
+            "ten ReLU layers, the gradient with AlexNet's small initial weights is "
+            f"{gradient_left():.0e} times that with He's initialization."
         ),
     ),
     Claim(10, "ReLU is zero for negative inputs", True, lambda: output("ReLU", -FAR) == 0),
     Claim(
         10,
-        "ReLU is sparse: units are likely not to be active",
+        "ReLU is sparse: many units are likely to be inactive",
         True,
         lambda: 0.25 < silent_units() < 0.75,
-        lambda: f"{silent_units():.0%} of the values behind the first ReLU of a fresh network.",
+        lambda: (
+            f"In an untrained network, {silent_units():.0%} of the values after the first ReLU "
+            "are 0."
+        ),
     ),
     Claim(
         10,
-        "A ReLU can die: with a negative input it gets no gradient",
+        "A ReLU can die: for a negative input its gradient is 0",
         True,
         lambda: slope("ReLU", -1) == 0,
     ),
     Claim(10, "Range of ReLU", "[0, inf)", range_of_relu),
     Claim(
         11,
-        "Leaky ReLU and PReLU have no part of slope zero",
+        "Leaky ReLU and PReLU have slope zero nowhere",
         True,
         lambda: min(slope(name, -FAR) for name in ("leaky ReLU", "PReLU")) > 0,
-        "In a deep chain their small slopes multiply, so the gradient can still be small.",
+        "In a deep network their small slopes multiply, so the gradient can still become small.",
     ),
     Claim(
         12,
         "ELU and SELU do not die",
         True,
         lambda: min(slope(name, -1) for name in ("ELU", "SELU")) > 0,
-        "Far to the left they are nearly flat as well: that is the next row.",
+        "For large negative inputs they are nearly flat as well; see the next row.",
     ),
     Claim(
         12,
         "ELU and SELU saturate for large negative inputs",
         True,
         lambda: max(slope(name, -FAR) for name in ("ELU", "SELU")) < 1e-6,
-        lambda: f"At {-FAR:g} ELU is {output('ELU', -FAR):.4f}, SELU {output('SELU', -FAR):.4f}.",
+        lambda: (
+            f"At {-FAR:g}, ELU is {output('ELU', -FAR):.4f} and SELU {output('SELU', -FAR):.4f}."
+        ),
     ),
 )

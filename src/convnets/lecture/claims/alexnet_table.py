@@ -11,7 +11,7 @@ from convnets.lecture.rows import Claim, Value
 from convnets.registry import card
 
 PAPER = TRAINING["alexnet"]
-# Size, filters, size of each, stride, padding.
+# Output size, number of filters, filter size, stride, padding.
 CONVOLUTIONS = {
     "CONV1": ("55x55x96", "96", "11x11x3", "4", "0"),
     "CONV2": ("27x27x256", "256", "5x5x48", "1", "2"),
@@ -19,7 +19,7 @@ CONVOLUTIONS = {
     "CONV4": ("13x13x384", "384", "3x3x192", "1", "1"),
     "CONV5": ("13x13x256", "256", "3x3x192", "1", "1"),
 }
-# Size, window, stride.
+# Output size, window, stride.
 POOLS = {
     "POOL1": ("27x27x96", "3x3", "2"),
     "POOL2": ("13x13x256", "3x3", "2"),
@@ -44,7 +44,7 @@ def dropout() -> float:
 
 
 def crops_and_mirrors() -> int:
-    """Views of an image of 256 pixels in crops of 224, mirrored or not: section 4.1's factor."""
+    """Number of crops of 224 pixels from an image of 256, mirrored or not, as in section 4.1."""
     return (256 - 224) ** 2 * 2
 
 
@@ -53,18 +53,18 @@ CLAIMS = (
     *(
         Claim(
             8,
-            f"{name}: size, filters, size of each, stride, padding",
+            f"{name}: output size, number of filters, filter size, stride, padding",
             line,
             partial(convolution, name.lower()),
         )
         for name, line in CONVOLUTIONS.items()
     ),
     *(
-        Claim(8, f"{name}: size, window, stride", line, partial(pool, name.lower()))
+        Claim(8, f"{name}: output size, window, stride", line, partial(pool, name.lower()))
         for name, line in POOLS.items()
     ),
     *(
-        Claim(8, f"{name}: neurons", neurons, partial(neurons_of, name.lower()))
+        Claim(8, f"{name}: number of neurons", neurons, partial(neurons_of, name.lower()))
         for name, neurons in NEURONS.items()
     ),
     Claim(
@@ -72,7 +72,7 @@ CLAIMS = (
         "First use of ReLU",
         True,
         lambda: card("alexnet").year <= FIRST_RELU,
-        f"The paper itself cites Nair and Hinton, {FIRST_RELU}, for the rectifier; AlexNet made it "
+        f"The paper itself cites Nair and Hinton, {FIRST_RELU}, for the rectifier. AlexNet made it "
         "the usual choice.",
     ),
     Claim(
@@ -80,7 +80,7 @@ CLAIMS = (
         "Heavy data augmentation",
         True,
         lambda: crops_and_mirrors() > 1,
-        lambda: f"Section 4.1: crops and mirrors make {crops_and_mirrors():,} views of an image.",
+        lambda: f"Section 4.1: crops and mirroring give {crops_and_mirrors():,} views of an image.",
     ),
     Claim(8, "Dropout rate", "0.5", dropout, PAPER.source),
     Claim(8, "Batch size", "128", lambda: PAPER.batch_size, PAPER.source),

@@ -23,14 +23,14 @@ CLAIMS = (
         "The models go from LeNet to DenseNet",
         True,
         lambda: list_models()[0] == "lenet5" and "densenet121" in list_models(),
-        "LeNet is on no slide; chapter 1 begins with it.",
+        "No slide shows LeNet, but chapter 1 begins with it.",
     ),
     Claim(
         66,
         "Deeper networks perform better",
         True,
         residual_depth_helps,
-        "ResNet-18 to ResNet-152 do; plain networks do not (slide 38).",
+        "This holds from ResNet-18 to ResNet-152, but not for plain networks (slide 38).",
     ),
     Claim(
         66,
@@ -38,20 +38,20 @@ CLAIMS = (
         True,
         lambda: VGG_LOSS_BY_5X5 > 0,
         f"By {VGG_LOSS_BY_5X5:g} points of top-1 error in Simonyan and Zisserman, 2015, section "
-        "4.1, with an activation behind each small filter.",
+        "4.1, with an activation after each small filter.",
     ),
     Claim(
         67,
         "Papers to read",
         ", ".join(READING),
         lambda: ", ".join(family for family in READING if family in families()),
-        "The course has the networks of all of them.",
+        "The course includes the networks of all of them.",
     ),
     Claim(
         67,
         "Address of the VGG paper",
         "https://arxiv.org/pdf/1409.1556.pdf%2520http:/arxiv.org/abs/1409.1556.pdf",
         lambda: f"https://arxiv.org/pdf/{ARXIV['VGG']}.pdf",
-        "Two addresses are glued together with an escaped blank; the first half is right.",
+        "Two addresses are joined by an escaped space; the first one is right.",
     ),
 )

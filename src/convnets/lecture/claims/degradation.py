@@ -1,4 +1,4 @@
-"""Slides 38 to 41: why deep plain networks fail, and what a residual block does about it."""
+"""Slides 38 to 41: the degradation of deep plain networks, and the residual block."""
 
 import torch
 from torch import Tensor, nn
@@ -11,12 +11,12 @@ from convnets.registry import card
 
 
 def image() -> Tensor:
-    """A batch (1, 4, 6, 6) of values above 0, such as stand behind a ReLU."""
+    """A batch (1, 4, 6, 6) of values above 0, as after a ReLU."""
     return torch.rand(1, 4, 6, 6, generator=torch.Generator().manual_seed(0))
 
 
 def deeper_by_identity_is_equal() -> bool:
-    """A plain block, and the same followed by a block whose two convolutions are the identity."""
+    """Whether a plain block gives the same followed by a block of two identity convolutions."""
     with torch.no_grad():
         shallow, added = PlainBlock(4, 4).eval(), PlainBlock(4, 4).eval()
         for module in added.modules():
@@ -35,7 +35,7 @@ def zero_weights_make_the_identity() -> bool:
 
 
 def fits_the_difference() -> bool:
-    """What the block's convolutions compute is H(x) - x, with H(x) before the last ReLU."""
+    """Whether the block's convolutions compute H(x) - x, with H(x) before the last ReLU."""
     with torch.no_grad():
         block = BasicBlock(4, 4).eval()
         block.add_module("relu", nn.Identity())
@@ -45,12 +45,12 @@ def fits_the_difference() -> bool:
 CLAIMS = (
     Claim(
         38,
-        "More plain layers make the accuracy worse",
+        "More plain layers reduce the accuracy",
         True,
         lambda: top1_error("plain34") > top1_error("plain18"),
         lambda: (
-            f"Top-1 error of 34 plain layers {top1_error('plain34')} %, of 18 layers "
-            f"{top1_error('plain18')} %: {card('plain18').error_source}."
+            f"The top-1 error is {top1_error('plain34')}% with 34 plain layers and "
+            f"{top1_error('plain18')}% with 18: {card('plain18').error_source}."
         ),
     ),
     Claim(
@@ -62,17 +62,17 @@ CLAIMS = (
     ),
     Claim(
         39,
-        "A deep network that is a shallow one and identity layers gives identical results",
+        "A deep network made of a shallow one and identity layers gives identical results",
         True,
         deeper_by_identity_is_equal,
-        "Built so, and computed on random values.",
+        "Checked on random values with such a network.",
     ),
     Claim(40, "A block fits F(x) = H(x) - x", True, fits_the_difference),
     Claim(
         41,
-        "Weights that go to zero make a block the identity",
+        "A block becomes the identity when its weights go to zero",
         True,
         zero_weights_make_the_identity,
-        "For inputs that are not negative, as behind a ReLU.",
+        "For inputs that are not negative, as after a ReLU.",
     ),
 )

@@ -12,7 +12,7 @@ def blocks(name: str) -> list[DenseBlock]:
 
 
 def maps_read(block: DenseBlock) -> list[int]:
-    """How many earlier outputs each layer of a block reads, the block's input counted as one."""
+    """Number of earlier outputs that each layer of a block reads, counting the block's input."""
     layers = [layer for layer in block.children() if isinstance(layer, DenseLayer)]
     widths = [layer.norm1.num_features for layer in layers]
     growth = widths[1] - widths[0]
@@ -28,7 +28,7 @@ def shortcuts(name: str) -> int:
 
 
 def on_imagenet() -> list[str]:
-    """DenseNets for ImageNet."""
+    """Names of the DenseNets for ImageNet."""
     return [
         name
         for name in list_models()
@@ -48,8 +48,8 @@ CLAIMS = (
         True,
         lambda: card("wide_resnet50_2").parameters > card("resnet152").parameters,
         lambda: (
-            f"WRN-50-2 {card('wide_resnet50_2').parameters / 1e6:.0f}M, ResNet-152 "
-            f"{card('resnet152').parameters / 1e6:.0f}M, DenseNet-201 "
+            f"WRN-50-2 has {card('wide_resnet50_2').parameters / 1e6:.0f}M, ResNet-152 "
+            f"{card('resnet152').parameters / 1e6:.0f}M, and DenseNet-201 "
             f"{card('densenet201').parameters / 1e6:.0f}M."
         ),
     ),
@@ -61,15 +61,16 @@ CLAIMS = (
             maps_read(block) == list(range(1, len(maps_read(block)) + 1))
             for block in blocks("densenet121")
         ),
-        "Within a dense block: each layer reads the block's input and all outputs before it.",
+        "Within a dense block, each layer reads the block's input and the outputs of all layers "
+        "before it.",
     ),
     Claim(
         57,
         "ResNet: L layers have L shortcut connections, for ResNet-34",
         "34",
         lambda: shortcuts("resnet34"),
-        "A shortcut goes round two layers in ResNet-34, so there are about half as many. The "
-        "paper says that a plain chain of L layers has L connections.",
+        "A shortcut of ResNet-34 spans two layers, so there are about half as many. In the paper, "
+        "it is a plain chain of L layers that has L connections.",
     ),
     Claim(
         57,
@@ -87,28 +88,28 @@ CLAIMS = (
             and top1_error("densenet201") < top1_error("resnet101")
         ),
         lambda: (
-            f"DenseNet-201: {card('densenet201').parameters / 1e6:.0f}M, error "
-            f"{top1_error('densenet201')} %; ResNet-101: "
-            f"{card('resnet101').parameters / 1e6:.0f}M, {top1_error('resnet101')} % (top-1, one "
-            "crop)."
+            f"DenseNet-201 has {card('densenet201').parameters / 1e6:.0f}M and a top-1 error of "
+            f"{top1_error('densenet201')}%, ResNet-101 "
+            f"{card('resnet101').parameters / 1e6:.0f}M and {top1_error('resnet101')}% (one crop)."
         ),
     ),
     Claim(
         58,
-        "Layers of the shallow network that was compared",
+        "Number of layers of the shallow network in the comparison",
         "50",
         lambda: depth(min(on_imagenet(), key=lambda name: sum(CONFIGS[name].depths))),
-        "The paper has no DenseNet of 50 layers; the sentence fits the wide ResNet of slide 54.",
+        "The paper has no DenseNet with 50 layers. The sentence fits the wide ResNet of slide 54.",
     ),
     Claim(
         58,
-        "It can outperform the deeper 152 layer ResNet",
+        "It can outperform the deeper 152-layer ResNet",
         True,
         lambda: best() < top1_error("resnet152"),
         lambda: (
-            f"Not on ImageNet: the best DenseNet has {best()} % top-1 error, "
-            f"ResNet-152 {top1_error('resnet152')} % with one crop. On CIFAR-10 it is so: "
-            f"DenseNet-40 {top1_error('densenet40_12')} %, ResNet-110 {top1_error('resnet110')} %."
+            f"Not on ImageNet, where the best DenseNet has a top-1 error of {best()}% and "
+            f"ResNet-152 {top1_error('resnet152')}% with one crop. On CIFAR-10 it does: "
+            f"DenseNet-40 has {top1_error('densenet40_12')}%, ResNet-110 "
+            f"{top1_error('resnet110')}%."
         ),
     ),
     Claim(
@@ -118,6 +119,6 @@ CLAIMS = (
         lambda: all(
             max(maps_read(block)) == len(maps_read(block)) for block in blocks("densenet121")
         ),
-        "That it can; how much trained layers use them is measured in the chapter on DenseNet.",
+        "It can read them. The chapter on DenseNet measures how much trained layers use them.",
     ),
 )

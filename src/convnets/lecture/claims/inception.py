@@ -16,16 +16,16 @@ from convnets.models.chain import Chain
 from convnets.models.googlenet import InceptionModule, InceptionWidths, NaiveInception
 
 SIDE, DEPTH = 28, 256
-"""Of the input of the modules on slides 28 and 31."""
+"""Side in pixels and channels of the input of the modules on slides 28 and 31."""
 NAIVE = (128, 192, 96)
-"""Filters of 1x1, 3x3 and 5x5."""
+"""Numbers of 1x1, 3x3 and 5x5 filters."""
 REDUCED = InceptionWidths(128, 64, 192, 64, 96, 64)
-"""The same behind 1x1 convolutions of 64 filters."""
+"""The same after 1x1 convolutions of 64 filters."""
 
 
 @cache
 def module(reduced: bool) -> tuple[Trace, int]:
-    """Layers of slide 28's or 31's module, and the channels of its output."""
+    """Layers of the module of slide 28 or 31, and the number of channels of its output."""
     with torch.device("meta"):
         net = InceptionModule(DEPTH, REDUCED) if reduced else NaiveInception(DEPTH, *NAIVE)
         return trace(net, SIDE), net(torch.empty(1, DEPTH, SIDE, SIDE)).shape[1]
@@ -44,12 +44,12 @@ def output(is_reduced: bool) -> str:
 
 
 def banks(layers: Trace, names: tuple[str, ...]) -> Value:
-    """Filters and their size, the slides' order: 192x3x3x256."""
+    """Number and size of filters in the slides' order: 192x3x3x256."""
     return tuple(f"{layers[name].output[0]}x{filters(layers[name])}" for name in names)
 
 
 def cost_of_twice_the_width() -> tuple[float, float]:
-    """Factor of parameters and of MACs."""
+    """Factors by which parameters and MACs grow."""
     thin, wide = (trace(Chain("ReLU", width=width), SIDE) for width in (32, 64))
     return wide.parameters / thin.parameters, wide.macs / thin.macs
 
@@ -61,13 +61,13 @@ CLAIMS = (
         True,
         lambda: min(cost_of_twice_the_width()) > 2,
         lambda: (
-            "Twice the width of ten convolutions: {:.1f} times the parameters, {:.1f} times "
-            "the multiply-accumulates.".format(*cost_of_twice_the_width())
+            "Ten convolutions of twice the width have {:.1f} times the parameters and {:.1f} "
+            "times the multiply-accumulates.".format(*cost_of_twice_the_width())
         ),
     ),
     Claim(
         26,
-        "Filters of the naive module, and its pool (3x3)",
+        "Filter sizes of the naive module, and its pool (3x3)",
         ("1x1", "3x3", "5x5", "3x3"),
         lambda: tuple(kernel(row) for row in naive() if row.kernel is not None),
     ),
@@ -77,8 +77,8 @@ CLAIMS = (
         True,
         lambda: naive()["conv5x5.conv"].macs > naive()["conv3x3.conv"].macs,
         lambda: (
-            f"{naive()['conv5x5.conv'].macs / naive().macs:.0%} of the naive module's "
-            f"multiply-accumulates for {NAIVE[-1]} of its {sum(NAIVE)} filters."
+            f"They take {naive()['conv5x5.conv'].macs / naive().macs:.0%} of the naive module's "
+            f"multiply-accumulates, although they are only {NAIVE[-1]} of its {sum(NAIVE)} filters."
         ),
     ),
     Claim(28, "Module input", "28x28x256", lambda: f"{SIDE}x{SIDE}x{reduced().input_shape[0]}"),
@@ -90,7 +90,7 @@ CLAIMS = (
     ),
     Claim(
         28,
-        "Sizes behind the convolutions and the pool",
+        "Output sizes of the convolutions and the pool",
         ("28x28x128", "28x28x192", "28x28x96", "28x28x256"),
         lambda: tuple(size(row) for row in naive() if row.kernel is not None),
     ),
@@ -100,14 +100,14 @@ CLAIMS = (
         "Total parameters of the naive module",
         "108k",
         lambda: weights(naive()),
-        "The three products of the slide add up to this, ten times as much; probably a digit was "
-        "lost.",
+        "The three products on the slide add up to our value, which is ten times as large. A digit "
+        "was probably lost.",
     ),
     Claim(
         28,
         "The depth can only grow at every layer",
         True,
         lambda: module(reduced=False)[1] > naive()["pool"].output[0] == DEPTH,
-        "The pool hands on all maps of the input, and the convolutions add theirs.",
+        "The pool keeps all maps of the input, and the convolutions add theirs.",
     ),
 )

@@ -12,7 +12,7 @@ GROUPS = 3
 
 
 def pairs_of_filters() -> bool:
-    """Behind its first layer MobileNet has depthwise 3x3 and pointwise 1x1 filters in turn."""
+    """Whether depthwise 3x3 and pointwise 1x1 filters alternate after MobileNet's first layer."""
     rows = convolutions(traced("mobilenet_v1"))[1:]
     depthwise, pointwise = rows[::2], rows[1::2]
     return all(row.groups == row.output[0] and row.kernel == (3, 3) for row in depthwise) and all(
@@ -21,7 +21,7 @@ def pairs_of_filters() -> bool:
 
 
 def macs_with_convolutions() -> int:
-    """MACs of MobileNet if each pair were one 3x3 convolution: nine times the pointwise one."""
+    """MACs of MobileNet if each pair were one 3x3 convolution, nine times its pointwise part."""
     mobile = traced("mobilenet_v1")
     rows = convolutions(mobile)[1:]
     pairs = sum(row.macs for row in rows)
@@ -33,18 +33,18 @@ def saving() -> float:
 
 
 def loss() -> float:
-    """Points of top-1 accuracy."""
+    """Percentage points of top-1 accuracy."""
     return MOBILENET_TOP1_ACCURACY["convolutions"] - MOBILENET_TOP1_ACCURACY["depthwise separable"]
 
 
 def share_of_dense_one_by_one(name: str) -> float:
-    """Part of the MACs in 1x1 convolutions without groups."""
+    """Share of the MACs in 1x1 convolutions without groups."""
     dense = [row for row in convolutions(traced(name)) if row.kernel == (1, 1) and row.groups == 1]
     return sum(row.macs for row in dense) / traced(name).macs
 
 
-def every_group_hears_of_all() -> bool:
-    """Behind the shuffle each group holds channels of all groups before it."""
+def every_group_has_channels_of_all() -> bool:
+    """Whether each group has channels of all groups after the shuffle."""
     origin = torch.arange(GROUPS).repeat_interleave(GROUPS).view(1, -1, 1, 1)
     after = channel_shuffle(origin, GROUPS).view(GROUPS, GROUPS)
     return all(sorted(group) == list(range(GROUPS)) for group in after.tolist())
@@ -53,7 +53,7 @@ def every_group_hears_of_all() -> bool:
 CLAIMS = (
     Claim(
         61,
-        "MobileNet takes convolutions apart into depthwise and pointwise filters",
+        "MobileNet splits convolutions into depthwise and pointwise filters",
         True,
         pairs_of_filters,
     ),
@@ -63,8 +63,9 @@ CLAIMS = (
         True,
         lambda: saving() > 5,
         lambda: (
-            f"{card('mobilenet_v1').macs / 1e6:.0f}M multiply-accumulates; with whole "
-            f"convolutions {macs_with_convolutions() / 1e6:,.0f}M, {saving():.1f} times as many."
+            f"It needs {card('mobilenet_v1').macs / 1e6:.0f}M multiply-accumulates. With standard "
+            f"convolutions it would need {macs_with_convolutions() / 1e6:,.0f}M, {saving():.1f} "
+            "times as many."
         ),
     ),
     Claim(
@@ -72,25 +73,25 @@ CLAIMS = (
         "There is little loss in accuracy",
         True,
         lambda: loss() < 2,
-        f"{loss():.1f} points of top-1 accuracy: Howard et al., 2017, table 4.",
+        f"It loses {loss():.1f} points of top-1 accuracy: Howard et al., 2017, table 4.",
     ),
     Claim(
         62,
-        "Networks of grouped convolutions spend their cost on dense 1x1 convolutions",
+        "In networks of grouped convolutions, dense 1x1 convolutions take most of the cost",
         True,
         lambda: share_of_dense_one_by_one("mobilenet_v1") > 0.5,
         lambda: (
-            "Their part of the multiply-accumulates is "
+            "Their share of the multiply-accumulates is "
             f"{share_of_dense_one_by_one('mobilenet_v1'):.0%} in MobileNet, "
             f"{share_of_dense_one_by_one('resnext50_32x4d'):.0%} in ResNeXt-50 and "
             f"{share_of_dense_one_by_one('shufflenet_v1_g3'):.0%} in ShuffleNet, which needs "
-            f"{card('shufflenet_v1_g3').macs / 1e6:.0f}M in all."
+            f"{card('shufflenet_v1_g3').macs / 1e6:.0f}M in total."
         ),
     ),
     Claim(
         62,
         "Channel shuffle lets information flow across the groups",
         True,
-        every_group_hears_of_all,
+        every_group_has_channels_of_all,
     ),
 )

@@ -19,7 +19,7 @@ from convnets.lecture.claims.inception import (
 from convnets.lecture.measure import size, traced, weights
 from convnets.lecture.rows import Claim
 
-# In the order of slide 31, then the pool.
+# In the order of slide 31, the projection after the pool last.
 PATHS = (
     "branch3x3.reduce.conv",
     "branch5x5.reduce.conv",
@@ -32,12 +32,12 @@ PATHS = (
 
 @cache
 def one_by_one() -> Trace:
-    """Slide 30's convolution: 64 maps to 32."""
+    """The convolution of slide 30, from 64 maps to 32."""
     return trace(nn.Conv2d(64, 32, kernel_size=1, bias=False), SIDE)
 
 
-def bends_behind_every_one_by_one() -> bool:
-    """In GoogLeNet a ReLU follows each 1x1 convolution."""
+def relu_follows_every_one_by_one() -> bool:
+    """Whether a ReLU follows each 1x1 convolution of GoogLeNet."""
     rows = traced("googlenet").rows
     return all(
         after.kind == "ReLU"
@@ -56,13 +56,13 @@ CLAIMS = (
             and traced("resnet50")["stage1.0.residual.conv3"].output[0]
             > traced("resnet50")["stage1.0.residual.conv2"].output[0]
         ),
-        "They reduce in Inception and augment at the end of ResNet's bottleneck.",
+        "They reduce it in Inception and augment it at the end of ResNet's bottleneck.",
     ),
     Claim(
         29,
         "They introduce a non-linearity",
         True,
-        bends_behind_every_one_by_one,
+        relu_follows_every_one_by_one,
         "A ReLU follows each of them in GoogLeNet.",
     ),
     Claim(
@@ -86,13 +86,13 @@ CLAIMS = (
     ),
     Claim(
         31,
-        "Sizes behind them",
+        "Their output sizes",
         ("28x28x64", "28x28x64", "28x28x128", "28x28x192", "28x28x96", "28x28x64"),
         lambda: tuple(size(reduced()[name]) for name in PATHS),
     ),
     Claim(
         31,
-        "The pool's 28x28x256 decreased, from 256 channels to",
+        "The output of the pool, 28x28x256, decreases from 256 channels to",
         "64",
         lambda: reduced()["branch_pool.project.conv"].output[0],
     ),
@@ -109,19 +109,20 @@ CLAIMS = (
         "33k",
         lambda: weights(reduced()),
         lambda: (
-            "The six products of the slide add up to this, about ten times as much. Without "
-            "one of the 64-filter lines they make "
-            f"{weights(reduced()) - REDUCED.reduce3x3 * DEPTH:,}; so one may be missing as well."
+            "The six products on the slide add up to our value, which is about ten times as large. "
+            "Without one of the 64-filter lines they add up to "
+            f"{weights(reduced()) - REDUCED.reduce3x3 * DEPTH:,}, so the total may lack that line "
+            "as well as a digit."
         ),
     ),
     Claim(
         31,
-        "The total of the naive module, from which it decreased",
+        "The total of the naive module, from which it decreases",
         "108k",
         lambda: weights(naive()),
         lambda: (
-            f"As on slide 28. The decrease is real: {weights(naive()):,} is "
-            f"{weights(naive()) / weights(reduced()):.1f} times as much."
+            f"See slide 28. The decrease is real: {weights(naive()):,} is "
+            f"{weights(naive()) / weights(reduced()):.1f} times as many."
         ),
     ),
 )

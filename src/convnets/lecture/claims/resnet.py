@@ -25,7 +25,7 @@ from convnets.registry import card
 
 PAPER = TRAINING["resnet"]
 SIDE, CHANNELS = 28, 256
-"""Of the blocks on slide 43."""
+"""Side in pixels and channels of the blocks on slide 43."""
 
 
 @cache
@@ -54,18 +54,18 @@ def shortcuts_are_identities_unless_sizes_grow() -> bool:
 
 
 def with_bottlenecks() -> str:
-    """The networks for ImageNet with bottlenecks. Those that differ in strides only count once."""
+    """The ResNets for ImageNet with bottlenecks, not counting variants with other strides."""
     ours = [card(f"resnet{number}") for number in TABLE_1]
     return ", ".join(each.title for each in ours if isinstance(blocks(each.name)[0], Bottleneck))
 
 
-def norm_behind_every_convolution() -> bool:
+def norm_follows_every_convolution() -> bool:
     rows = traced("resnet50").rows
     return all(after.kind == "BatchNorm2d" for row, after in pairwise(rows) if row.kind == "Conv2d")
 
 
 def basic_over_bottleneck() -> float:
-    """Weights of two 3x3 layers over those of a bottleneck, between the same 256 channels."""
+    """Weights of two 3x3 layers, relative to those of a bottleneck of the same 256 channels."""
     return weights(block(BasicBlock)) / weights(block(Bottleneck))
 
 
@@ -73,18 +73,23 @@ CLAIMS = (
     Claim(42, "Layers of ResNet-34", "34", lambda: depth("resnet34")),
     Claim(
         42,
-        "Shortcuts are identities but where the size increases",
+        "Shortcuts are identities except where the size increases",
         True,
         shortcuts_are_identities_unless_sizes_grow,
         lambda: (
             f"{sum(not isinstance(each.shortcut, nn.Identity) for each in blocks('resnet34'))} "
-            f"of {len(blocks('resnet34'))} in ResNet-34 are not."
+            f"of the {len(blocks('resnet34'))} shortcuts in ResNet-34 are not."
         ),
     ),
-    Claim(43, "Sizes in the basic block", ("28x28x256", "28x28x256"), partial(sizes, BasicBlock)),
     Claim(
         43,
-        "Sizes in the bottleneck",
+        "Output sizes in the basic block",
+        ("28x28x256", "28x28x256"),
+        partial(sizes, BasicBlock),
+    ),
+    Claim(
+        43,
+        "Output sizes in the bottleneck",
         ("28x28x64", "28x28x64", "28x28x256"),
         partial(sizes, Bottleneck),
     ),
@@ -115,18 +120,20 @@ CLAIMS = (
         True,
         lambda: top1_error("resnet34") < top1_error("resnet18"),
         lambda: (
-            f"Top-1 error of ResNet-34 {top1_error('resnet34')} %, of ResNet-18 "
-            f"{top1_error('resnet18')} % (He et al., 2016, 10 crops)."
+            f"The top-1 error of ResNet-34 is {top1_error('resnet34')}%, that of ResNet-18 "
+            f"{top1_error('resnet18')}% (He et al., 2016, 10 crops)."
         ),
     ),
     Claim(
         43,
-        "Blocks without bottleneck are not as economical",
+        "Blocks without a bottleneck are not as economical",
         True,
         lambda: basic_over_bottleneck() > 1,
-        lambda: f"{basic_over_bottleneck():.0f} times the weights between the same channels.",
+        lambda: (
+            f"They have {basic_over_bottleneck():.0f} times as many weights for the same channels."
+        ),
     ),
-    Claim(45, "Batch norm after every convolution", True, norm_behind_every_convolution),
+    Claim(45, "Batch norm after every convolution", True, norm_follows_every_convolution),
     Claim(45, "Initialization", "Kaiming", lambda: PAPER.initialization, PAPER.source),
     Claim(45, "Momentum of SGD", "0.9", lambda: PAPER.momentum, PAPER.source),
     Claim(45, "Learning rate", "0.1", lambda: PAPER.learning_rate, PAPER.source),
@@ -143,7 +150,7 @@ CLAIMS = (
         "Weight decay",
         "1e-5",
         lambda: PAPER.weight_decay,
-        f"{PAPER.source}: the paper's is ten times as large; probably a typing slip.",
+        f"{PAPER.source}: the paper's value is ten times as large; the slide's is probably a typo.",
     ),
     Claim(
         45,

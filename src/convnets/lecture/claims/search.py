@@ -13,7 +13,7 @@ TRIALS = 80
 
 
 def wide(architecture: Architecture) -> float:
-    """A reward that takes no training: how wide the layers are, from 0 to 1."""
+    """A reward that needs no training: the mean width of the layers, from 0 to 1."""
     widest = max(SPACE.widths)
     widths = [layer.out_channels for layer in architecture.layers]
     return sum(widths) / len(widths) / widest
@@ -21,20 +21,20 @@ def wide(architecture: Architecture) -> float:
 
 @cache
 def first_and_last_rewards() -> tuple[float, float]:
-    """Mean reward of the first and of the last quarter of the children in one search."""
+    """Mean reward of the first and of the last quarter of the networks of one search."""
     rewards = [trial.reward for trial in reinforce(SPACE, wide, TRIALS)]
     quarter = TRIALS // 4
     return sum(rewards[:quarter]) / quarter, sum(rewards[-quarter:]) / quarter
 
 
 def constants_are_a_point_of_the_grid() -> bool:
-    """The search space of section 3.3 holds the paper's constants."""
+    """Whether the search space of section 3.3 contains the paper's constants."""
     wanted = Scaling(*COMPOUND_SCALING)
     return grid_search(lambda scaling: float(scaling == wanted)) == wanted
 
 
 def costs_of_one_step() -> tuple[float, ...]:
-    """Factor of the MACs by depth, width and resolution alone."""
+    """Factors of the MACs by depth, width and resolution alone."""
     alpha, beta, gamma = COMPOUND_SCALING
     return tuple(
         round(each.cost, 2)
@@ -43,19 +43,19 @@ def costs_of_one_step() -> tuple[float, ...]:
 
 
 def growth() -> list[int]:
-    """MACs of B0 to B7."""
+    """MACs of EfficientNet-B0 to B7."""
     return [card(f"efficientnet_b{number}").macs for number in range(8)]
 
 
 CLAIMS = (
     Claim(
         64,
-        "Another network learns by reinforcement to design networks",
+        "Another network learns to design networks by reinforcement learning",
         True,
         lambda: first_and_last_rewards()[0] < first_and_last_rewards()[1],
         lambda: (
-            "A controller of `convnets.search` with a reward for wide layers: the first "
-            "quarter of its children get {:.2f} on average, the last quarter {:.2f}.".format(
+            "Checked with the controller of `convnets.search` and a reward for wide layers: the "
+            "first quarter of its networks get {:.2f} on average, the last quarter {:.2f}.".format(
                 *first_and_last_rewards()
             )
         ),
@@ -66,7 +66,7 @@ CLAIMS = (
         True,
         lambda: min(costs_of_one_step()) > 1,
         lambda: (
-            "Depth, width or resolution alone, by the paper's constants: "
+            "Scaling depth, width or resolution alone by the paper's constants takes "
             f"{text(costs_of_one_step())} times the multiply-accumulates."
         ),
     ),
@@ -76,7 +76,7 @@ CLAIMS = (
         True,
         constants_are_a_point_of_the_grid,
         f"Tan and Le, 2019, section 3.3: {text(COMPOUND_SCALING)} for depth, width and resolution, "
-        "from a grid in steps of 0.05.",
+        "from a grid with a step of 0.05.",
     ),
     Claim(
         65,
@@ -84,7 +84,7 @@ CLAIMS = (
         True,
         lambda: growth() == sorted(growth()),
         lambda: (
-            f"Each step costs {compound_scaling(1).cost:.2f} times as much by the rule; B7 "
+            f"By the rule, each step multiplies the cost by {compound_scaling(1).cost:.2f}. B7 "
             f"costs {growth()[-1] / growth()[0]:.0f} times as much as B0."
         ),
     ),

@@ -19,11 +19,11 @@ from convnets.lecture.rows import Claim, Value
 from convnets.registry import card
 
 CHANNELS = 8
-"""C of slide 18; any number gives the same coefficients."""
+"""C on slide 18; any number gives the same coefficients."""
 
 
 def stack(kernel_size: int, layers: int) -> nn.Sequential:
-    """Convolutions that keep size and channels, each with a ReLU."""
+    """Convolutions that keep size and number of channels, each followed by a ReLU."""
     chain: list[nn.Module] = []
     for _ in range(layers):
         chain += [nn.Conv2d(CHANNELS, CHANNELS, kernel_size, padding="same", bias=False), nn.ReLU()]
@@ -39,7 +39,7 @@ def field(kernel_size: int, layers: int) -> int:
 
 
 def same_training() -> bool:
-    """All of the recipe but the batch size."""
+    """Whether the recipes of AlexNet and VGG agree in everything but the batch size."""
     alexnet, vgg = (
         (each.momentum, each.learning_rate, each.divided_by, each.weight_decay, each.dropout)
         for each in (TRAINING["alexnet"], TRAINING["vgg"])
@@ -48,7 +48,7 @@ def same_training() -> bool:
 
 
 def windows(name: str, kind: type[nn.Module]) -> Value:
-    """Kernel, stride and padding of all layers of a kind: one of each if all agree."""
+    """Kernel, stride and padding of all layers of a kind, one value each if all layers agree."""
     rows = [row for row in traced(name) if row.kind == kind.__name__]
     columns = ((kernel(row), str(stride(row)), str(padding(row))) for row in rows)
     return tuple(" or ".join(sorted(set(column))) for column in zip(*columns, strict=True))
@@ -57,12 +57,12 @@ def windows(name: str, kind: type[nn.Module]) -> Value:
 CLAIMS = (
     Claim(
         16,
-        "VGG stands for the name of its team",
+        "VGG is named after its team",
         "Visual Geometry Group",
         lambda: VGG_TEAM,
         "Simonyan and Zisserman, 2015, title page.",
     ),
-    Claim(16, "VGG took part in ILSVRC of the year", "2014", lambda: str(card("vgg16").year)),
+    Claim(16, "Year of the ILSVRC in which VGG took part", "2014", lambda: str(card("vgg16").year)),
     Claim(
         17, "Layers of AlexNet and ZFNet", ("8", "8"), lambda: (depth("alexnet"), depth("zfnet"))
     ),
@@ -75,10 +75,10 @@ CLAIMS = (
     ),
     Claim(
         17,
-        "Every convolution of VGG: filter, stride 1, pad 1",
+        "Every convolution of VGG: filter size, stride 1, pad 1",
         ("3x3", "1", "1"),
         lambda: windows("vgg19", nn.Conv2d),
-        "That of VGG-19 and, layer by layer, of VGG-16 (slide 20).",
+        "True of VGG-19 and, layer by layer, of VGG-16 (slide 20).",
     ),
     Claim(
         17,
@@ -94,13 +94,13 @@ CLAIMS = (
     ),
     Claim(
         18,
-        "Weights of three 3x3 layers for C channels, 3 x 3² C², in C²",
+        "Weights of three 3x3 layers for C channels, 3 x 3² C², in units of C²",
         "27",
         lambda: weights_in_c_squared(3, 3),
     ),
     Claim(
         18,
-        "Weights of one 7x7 layer, 7² C², in C²",
+        "Weights of one 7x7 layer, 7² C², in units of C²",
         "49",
         lambda: weights_in_c_squared(7, 1),
     ),
@@ -115,7 +115,7 @@ CLAIMS = (
     ),
     Claim(
         19,
-        "Place in the classification of ILSVRC'14 (2nd), and in the localization (1st)",
+        "Places in ILSVRC'14: classification (2nd), localization (1st)",
         ("2", "1"),
         lambda: (VGG_PLACES["classification"], VGG_PLACES["localization"]),
         "Simonyan and Zisserman, 2015, abstract.",
@@ -125,22 +125,22 @@ CLAIMS = (
         "Training as for AlexNet",
         True,
         same_training,
-        f"{TRAINING['vgg'].source}: all the same but the batch, {TRAINING['vgg'].batch_size} in "
-        f"place of {TRAINING['alexnet'].batch_size}.",
+        f"{TRAINING['vgg'].source}: the same except for the batch size, which is "
+        f"{TRAINING['vgg'].batch_size} instead of {TRAINING['alexnet'].batch_size}.",
     ),
     Claim(
         19,
-        "VGG has no local response normalisation",
+        "VGG has no local response normalization",
         True,
         lambda: count(traced("vgg16"), LocalResponseNorm) == 0,
     ),
     Claim(
         19,
-        "Local response normalisation does not improve it",
+        "Local response normalization does not improve it",
         True,
         lambda: VGG11_TOP1_ERROR["with LRN"] >= VGG11_TOP1_ERROR["without LRN"],
-        f"VGG-11: {VGG11_TOP1_ERROR['with LRN']} % top-1 error with it, "
-        f"{VGG11_TOP1_ERROR['without LRN']} % without (table 3 of the paper).",
+        f"The top-1 error of VGG-11 is {VGG11_TOP1_ERROR['with LRN']}% with it and "
+        f"{VGG11_TOP1_ERROR['without LRN']}% without it (table 3 of the paper).",
     ),
     Claim(
         19,
@@ -148,8 +148,8 @@ CLAIMS = (
         True,
         lambda: 0 < top1_error("vgg16") - top1_error("vgg19") < 1,
         lambda: (
-            f"Top-1 error {top1_error('vgg19')} % in place of "
-            f"{top1_error('vgg16')} %: {card('vgg19').error_source}."
+            f"The top-1 error is {top1_error('vgg19')}% instead of "
+            f"{top1_error('vgg16')}%: {card('vgg19').error_source}."
         ),
     ),
     Claim(

@@ -1,7 +1,7 @@
-"""Slide 20: the table of VGG-16, a row for each of its lines, and its totals.
+"""Slide 20: each line of the table of VGG-16, and its totals.
 
-The slide counts as memory the image and the output of each convolution, pool and fully connected
-layer, and as parameters the weights.
+The memory on the slide is that of the image and of the output of each convolution, pool and fully
+connected layer; the parameters are the weights without biases.
 """
 
 from functools import partial
@@ -12,8 +12,8 @@ from convnets.lecture.measure import short_name, size, traced
 from convnets.lecture.rows import Claim, Value
 
 BYTES = 4
-"""Of one value, a 32-bit number."""
-# Name on the slide, our layer, size, memory, how the slide multiplies, parameters.
+"""Size of one value, a 32-bit number."""
+# Name on the slide, our layer, output size, memory, weights as a product, weights.
 LINES = (
     ("CONV1-1", "conv1_1", "224x224x64", "3.2M", "(3*3*3)*64", "1,728"),
     ("CONV1-2", "conv1_2", "224x224x64", "3.2M", "(3*3*64)*64", "36,864"),
@@ -39,7 +39,7 @@ LINES = (
 
 
 def rows() -> list[LayerRow]:
-    """The layers that such a table lists, in their order."""
+    """The layers that the table lists, in their order."""
     return [row for row in traced("vgg16") if row.kind in ("Conv2d", "MaxPool2d", "Linear")]
 
 
@@ -48,7 +48,7 @@ def values(row: LayerRow) -> int:
 
 
 def multiplied(row: LayerRow) -> str:
-    """How the weights come about: (3*3*64)*128 for a convolution, 7*7*512*4096 for FC6."""
+    """The weights as a product: (3*3*64)*128 for a convolution, 7*7*512*4096 for FC6."""
     if not row.weights:
         return ""
     before = rows()[rows().index(row) - 1].output if row.name != rows()[0].name else (3,)
@@ -77,7 +77,7 @@ def total_values() -> int:
 
 
 def share(chosen: str, figure: str) -> float:
-    """The part of all `values` or weights in the layers whose name starts so."""
+    """Share of all values or parameters that is in the layers whose name starts with `chosen`."""
     measure = values if figure == "values" else lambda row: row.parameters
     part = sum(measure(row) for row in rows() if short_name(row).startswith(chosen))
     return part / sum(map(measure, rows()))
@@ -100,7 +100,7 @@ CLAIMS = (
             f"{name}: size, memory, {'' if '' in columns else 'weights as a product, '}weights",
             tuple(column for column in columns if column),
             partial(line, layer),
-            f"This pool is POOL{layer[-1]}; its figures are those of the slide."
+            f"The right name of this pool is POOL{layer[-1]}; the figures are right."
             if layer.startswith("pool") and layer.upper() != name
             else "",
         )
@@ -111,37 +111,37 @@ CLAIMS = (
         "The convolutions",
         listed("CONV"),
         lambda: names("Conv2d"),
-        "CONV3-3 has no line on the slide; VGG-16 has three convolutions there. It is like "
-        "CONV3-2, and the total of the parameters counts it.",
+        "The slide has no line for CONV3-3, the third convolution of that stage. Its figures are "
+        "those of CONV3-2, and the total number of parameters includes it.",
     ),
     Claim(
         20,
         "The pools",
         listed("POOL"),
         lambda: names("MaxPool2d"),
-        "The name POOL2 stands twice, so the later pools are numbered one too low.",
+        "The name POOL2 appears twice, so the numbers of the later pools are too low by one.",
     ),
     Claim(
         20,
         "Total memory: values for one image",
         "24M",
         total_values,
-        "The lines of the slide add up to this if CONV3-3 has one as well. The total was probably "
-        "taken over with the table from the source that the slide names.",
+        "The lines of the slide add up to our value if CONV3-3 is added. The total was probably "
+        "copied with the table from the source that the slide names.",
     ),
     Claim(
         20,
         "Total memory: bytes for one image, 24M * 4 bytes",
         "96MB",
         lambda: BYTES * total_values(),
-        "Follows from the total above.",
+        "This follows from the total above.",
     ),
     Claim(
         20,
         "Total parameters",
         "138M",
         lambda: traced("vgg16").parameters,
-        "With biases, which the lines leave out.",
+        "Including the biases, which the lines leave out.",
     ),
     Claim(
         20,
@@ -158,6 +158,8 @@ CLAIMS = (
         "Most parameters are in the late fully connected layers",
         True,
         lambda: share("FC", "parameters") > 0.5,
-        lambda: f"{share('FC', 'parameters'):.0%} are; {share('FC6', 'parameters'):.0%} in FC6.",
+        lambda: (
+            f"{share('FC', 'parameters'):.0%} of them are, {share('FC6', 'parameters'):.0%} in FC6."
+        ),
     ),
 )

@@ -1,4 +1,4 @@
-"""Slides 46 to 50: the networks compared, the last winners, SENet."""
+"""Slides 46 to 50: the comparison of networks, the last winners, SENet."""
 
 from collections.abc import Callable
 from functools import cache
@@ -12,7 +12,7 @@ from convnets.lecture.rows import Claim
 from convnets.models.senet import REDUCTION, gate
 from convnets.registry import Card, card, list_models
 
-# Those of the figure on slide 46 (Canziani et al., 2016) that the course has.
+# The networks in the figure on slide 46 (Canziani et al., 2016) that the course has.
 COMPARED = (
     "alexnet",
     "googlenet_bn",
@@ -29,7 +29,7 @@ CHANNELS = 64
 
 
 def accuracy(each: Card) -> float:
-    """Top-1, percent."""
+    """Top-1 accuracy in percent."""
     return 100 - top1_error(each.name)
 
 
@@ -62,24 +62,24 @@ def squeezes() -> bool:
 
 @cache
 def factors() -> Tensor:
-    """Output of a fresh gate over its input, (CHANNELS, 36): what each value is multiplied by."""
+    """The factor by which an untrained gate multiplies each value, (CHANNELS, 36)."""
     with torch.no_grad():
         return (gate(CHANNELS)(maps()) / maps()).flatten(2)[0]
 
 
 def weights_each_channel() -> bool:
-    """One factor from 0 to 1 for each map, not the same for all."""
+    """Whether each map has a factor between 0 and 1, not the same for all maps."""
     each = factors()[:, 0]
     return bool(each.min() > 0 and each.max() < 1 and each.std() > 0)
 
 
 def scales_maps() -> bool:
-    """All values of a map have the same factor."""
+    """Whether all values of a map have the same factor."""
     return torch.allclose(factors(), factors()[:, :1].expand_as(factors()))
 
 
 def gate_weights() -> tuple[int, int]:
-    """Of the two layers in a gate, and of one layer from all means to all factors."""
+    """Weights of the two layers in a gate, and of one layer from all means to all factors."""
     with torch.device("meta"):
         hidden = gate(CHANNELS).reduce.out_channels
     return 2 * CHANNELS * hidden, CHANNELS**2
@@ -91,8 +91,8 @@ CLAIMS = (
         "Inception-v4 is ResNet + Inception",
         True,
         lambda: adds_maps("inception_v4"),
-        "Inception-v4 has no shortcuts. The combination is Inception-ResNet, in the same paper "
-        "(Szegedy et al., 2017).",
+        "Inception-v4 has no shortcuts. The combination of the two is Inception-ResNet, from the "
+        "same paper (Szegedy et al., 2017).",
     ),
     Claim(
         46,
@@ -109,7 +109,7 @@ CLAIMS = (
         "Most efficient",
         "GoogLeNet",
         lambda: family_with_most(lambda each: accuracy(each) / each.parameters),
-        "By top-1 accuracy for each parameter. By multiply-accumulates it would be "
+        "By top-1 accuracy per parameter. Per multiply-accumulate it would be "
         f"{family_with_most(lambda each: accuracy(each) / each.macs)}.",
     ),
     Claim(
@@ -138,24 +138,24 @@ CLAIMS = (
     Claim(49, "Scale: each map is multiplied by its weight", True, scales_maps),
     Claim(
         50,
-        "It goes with Inception and with ResNet",
+        "It can be combined with Inception and with ResNet",
         True,
         lambda: {"se_googlenet", "se_resnet50"} <= set(list_models()),
-        "`se_googlenet` and `se_resnet50` are such networks.",
+        "The course has `se_googlenet` and `se_resnet50`.",
     ),
     Claim(
         50,
-        "A bottleneck in the excitation makes fewer parameters",
+        "A bottleneck in the excitation reduces the number of parameters",
         True,
         lambda: gate_weights()[0] < gate_weights()[1],
         lambda: (
-            "Two layers for {} maps: {:,} weights in place of {:,}, with the paper's reduction "
-            "by {}.".format(CHANNELS, *gate_weights(), REDUCTION)
+            "For {} maps, two layers have {:,} weights instead of {:,}, with the paper's reduction "
+            "ratio of {}.".format(CHANNELS, *gate_weights(), REDUCTION)
         ),
     ),
     Claim(
         50,
-        "It makes more non-linearities",
+        "It adds non-linearities",
         True,
         lambda: "ReLU" in [row.kind for row in traced("se_resnet50") if ".gate." in row.name],
         "There is a ReLU between the two layers.",

@@ -17,21 +17,21 @@ def widths_of_three_to_five(name: str) -> Value:
 CLAIMS = (
     Claim(
         13,
-        "ZFNet is better than AlexNet by other hyperparameters",
+        "ZFNet improves on AlexNet by changing hyperparameters",
         True,
         lambda: top1_error("zfnet") < top1_error("alexnet"),
         lambda: (
-            f"Top-1 error {top1_error('zfnet')} % in place of "
-            f"{top1_error('alexnet')} %: {card('zfnet').error_source}."
+            f"The top-1 error is {top1_error('zfnet')}% instead of "
+            f"{top1_error('alexnet')}%: {card('zfnet').error_source}."
         ),
     ),
     Claim(
         14,
-        "CONV1: (11x11 stride 4) in AlexNet",
+        "CONV1 in AlexNet (11x11 stride 4)",
         ("11x11", "4"),
         lambda: conv1("alexnet"),
     ),
-    Claim(14, "CONV1: (7x7 stride 2) in ZFNet", ("7x7", "2"), lambda: conv1("zfnet")),
+    Claim(14, "CONV1 in ZFNet (7x7 stride 2)", ("7x7", "2"), lambda: conv1("zfnet")),
     Claim(
         14,
         "Filters of CONV3, 4, 5 in AlexNet",
