@@ -33,6 +33,11 @@ def ledger() -> list[LedgerRow]:
 
     Returns:
         One row for each claim, in the order of the slides.
+
+    Example:
+        >>> rows = ledger()
+        >>> rows[0].slide, len(rows) > 100
+        (3, True)
     """
     return list(_ledger())
 

@@ -86,6 +86,10 @@ def verdict(claimed: Claimed, computed: Value) -> Verdict:
     Raises:
         ValueError: `claimed` is not a figure although `computed` is a number, or their numbers of
             values differ.
+
+    Example:
+        >>> verdict("61M", 60_965_224), verdict("62M", 60_965_224)
+        ('rounded', 'differs')
     """
     if isinstance(claimed, tuple) and isinstance(computed, tuple):
         if len(claimed) != len(computed):

@@ -105,5 +105,10 @@ _SLIDES = (
 
 
 def slides() -> list[Slide]:
-    """List the 69 slides in order, each with the page and section that cover it."""
+    """List the 69 slides in order, each with the page and section that cover it.
+
+    Example:
+        >>> len(slides())
+        69
+    """
     return [Slide(number, *columns) for number, columns in enumerate(_SLIDES, start=1)]
