@@ -34,6 +34,7 @@ check: lint ## the fast loop: lint, types and the quick tests, under 2 minutes
 lint: $(READY) ## format, lint, spelling, types, import contracts
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
+	@$(BIN)/codespell
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache --no-logo
 

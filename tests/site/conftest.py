@@ -19,7 +19,7 @@ PREFIX = CONFIG["sphinx"]["config"]["notfound_urls_prefix"].rstrip("/")
 
 
 class Published(http.server.SimpleHTTPRequestHandler):
-    """Files under the prefix; whoever asks for a page that is not there gets the site's 404."""
+    """Files under the prefix; a missing page is answered with the site's 404 page."""
 
     def translate_path(self, path: str) -> str:
         return super().translate_path(path.removeprefix(PREFIX))
