@@ -1,11 +1,13 @@
-"""Make `fashion_mnist_small.npz`: a class-balanced subset of Fashion-MNIST.
+"""Make `fashion_mnist_small.npz`, a class-balanced subset of Fashion-MNIST.
 
-    python data/make_subset.py --root FOLDER     # FOLDER holds the four original idx files, .gz or
-    not
+    python data/make_subset.py --root FOLDER
 
-10,000 of the 60,000 training images and 2,000 of the 10,000 test images, the same number from each
-class, drawn with a fixed seed and kept in the original order. The file's bytes depend on the zlib
-that compresses it, so the test compares the SHA-256 of the decoded arrays.
+FOLDER has the four original idx files, compressed (.gz) or not.
+
+The subset has 10,000 of the 60,000 training images and 2,000 of the 10,000 test images, the same
+number from each class. They are drawn with a fixed seed and keep their original order. The bytes of
+the file depend on the version of zlib that compresses it, so the test compares the SHA-256 of the
+decoded arrays.
 """
 
 import argparse
@@ -21,7 +23,16 @@ TARGET = Path(__file__).with_name("fashion_mnist_small.npz")
 
 
 def balanced(labels: np.ndarray, total: int, generator: np.random.Generator) -> np.ndarray:
-    """Indices of `total` samples, the same number of each class, in the original order."""
+    """Draw the same number of samples from each class.
+
+    Args:
+        labels: class of each sample, (N,).
+        total: number of samples to draw; a multiple of the number of classes.
+        generator: source of randomness.
+
+    Returns:
+        Indices of the samples, (total,), in their original order.
+    """
     per_class = total // len(CLASSES)
     chosen = [
         generator.choice(np.flatnonzero(labels == label), per_class, replace=False)
@@ -33,7 +44,9 @@ def balanced(labels: np.ndarray, total: int, generator: np.random.Generator) -> 
 def main() -> None:
     """Write the subset beside this script."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--root", type=Path, required=True, help="folder of the original idx files")
+    parser.add_argument(
+        "--root", type=Path, required=True, help="folder with the original idx files"
+    )
     root = parser.parse_args().root
     generator = np.random.default_rng(SEED)
     arrays = {}

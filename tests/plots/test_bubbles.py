@@ -47,7 +47,7 @@ def cost_of(name, cost):
     card = convnets.card(name)
     if cost == "memory":
         with torch.device("meta"):
-            layers = trace(convnets.create_model(name), card.input_size)
+            layers = trace(convnets.create_model(name))
         return sum(layer.activation_bytes for layer in layers) / 2**20
     return card.macs / 1e9 if cost == "macs" else card.parameters / 1e6
 

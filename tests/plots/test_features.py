@@ -20,7 +20,7 @@ def ax():
 
 
 def test_reuse_is_drawn_as_measured_and_unread_sources_are_blank(ax):
-    net = convnets.create_model("densenet40_12", num_classes=10, in_channels=1)
+    net = convnets.create_model("densenet40_12")
     matrix = measured_reuse(net, block=1)
     feature_reuse(ax, matrix)
     drawn = np.ma.filled(ax.images[0].get_array(), np.nan)

@@ -21,7 +21,7 @@ def network(name: str) -> ImageClassifier:
 @cache
 def traced(name: str) -> Trace:
     """The layers of the network for one image of the size that the paper uses."""
-    return trace(network(name), convnets.card(name).input_size)
+    return trace(network(name))
 
 
 def convolutions(layers: Trace) -> list[LayerRow]:

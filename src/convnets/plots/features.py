@@ -1,4 +1,4 @@
-"""Figures of what a network has learned: filters, feature maps, feature reuse, heat maps, gates."""
+"""Figures of a trained network: filters, feature maps, feature reuse, heat maps, gates."""
 
 import torch
 from matplotlib import colormaps

@@ -1,4 +1,4 @@
-"""Slides 66 to 69: what to take home."""
+"""Slides 66 to 69: conclusion and reading."""
 
 from convnets.lecture.measure import top1_error
 from convnets.lecture.papers import ARXIV, VGG_LOSS_BY_5X5
