@@ -90,7 +90,7 @@ _SLIDES = (
     ("DenseNet: motivation", _DENSENET, "why-add-when-you-can-keep"),
     ("DenseNet: connections", _DENSENET, "the-dense-block"),
     ("DenseNet: advantages", _DENSENET, "fewer-parameters"),
-    ("DenseNet: feature reuse", _DENSENET, "experiment-who-reads-whom"),
+    ("DenseNet: feature reuse", _DENSENET, "experiment-which-layer-reads-which"),
     ("Directions: efficiency", _MOBILE, "small-networks"),
     ("MobileNet", _MOBILE, "depthwise-and-pointwise"),
     ("ShuffleNet", _MOBILE, "groups-and-a-shuffle"),
