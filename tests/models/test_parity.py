@@ -27,8 +27,26 @@ SIZES = {
     "densenet_bc100_12": ((32, 32), (27, 39)),
 }
 LIGHTEST = lightest_of_each_family()
+# A network for each kind of block that the lightest networks do not have.
+BLOCKS = [
+    ("torchvision", "resnet18"),
+    ("torchvision", "resnet50"),
+    ("timm", "preact_resnet50"),
+    ("timm", "se_resnet18"),
+    ("timm", "inception_resnet_v2"),
+    ("timm", "mobilenet_v1"),
+    ("pytorchcv", "shufflenet_v1_g3"),
+    ("pytorchcv", "densenet_bc100_12"),
+]
 # Each network once: against torchvision where it has the network.
 TRAINED = list({name: (source, name) for source, name in reversed(PAIRS)}.values())
+
+
+def parameters(pairs: list[tuple[str, str]]) -> list:
+    """All but `BLOCKS` are marked slow, so that conftest.py makes heavier networks a sweep."""
+    return [
+        pair if pair in BLOCKS else pytest.param(*pair, marks=pytest.mark.slow) for pair in pairs
+    ]
 
 
 def reference(source: str, name: str) -> nn.Module:
@@ -119,8 +137,11 @@ def images(name: str) -> Iterator[Tensor]:
         yield torch.randn(2, 3, height, width)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("source", "name"), PAIRS)
+def test_there_is_a_public_network_for_each_kind_of_block():
+    assert set(BLOCKS) <= set(TRAINED)
+
+
+@pytest.mark.parametrize(("source", "name"), parameters(PAIRS))
 def test_outputs_agree_at_two_sizes(source, name):
     theirs = reference(source, name)
     randomise(theirs, torch.cat([*(next(images(name)) for _ in range(3))]))
@@ -136,8 +157,7 @@ def test_outputs_agree_at_two_sizes(source, name):
             torch.testing.assert_close(ours(batch) / scale, expected / scale, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("source", "name"), TRAINED)
+@pytest.mark.parametrize(("source", "name"), parameters(TRAINED))
 def test_training_losses_and_gradients_agree(source, name):
     """At the odd size, and for the lightest network of each family at both sizes."""
     theirs = without_chance(reference(source, name)).train().double()
