@@ -96,6 +96,7 @@ def for_readers(values: dict[str, Any]) -> dict[str, Any]:
         "epub_publisher": values["author"],
         "epub_show_urls": "no",
         "epub_tocscope": "includehidden",
+        "epub_use_index": False,
         "epub_css_files": ["course.css", "reader.css"],
         # What lies in _static/ is on every page of the site.
         "html_static_path": [*kept["html_static_path"], "scripts/reader.css"],

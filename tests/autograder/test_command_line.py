@@ -84,7 +84,7 @@ def test_help_shows_defaults_and_fits_80_columns(command, default):
 def test_a_folder_that_is_not_a_course_is_refused(command, tmp_path):
     result = run(*command, "--course", tmp_path)
     assert isinstance(result.exception, CourseError)
-    assert "Name the folder with --course" in str(result.exception)
+    assert "give the folder of the course with --course" in str(result.exception)
 
 
 def test_a_mistake_is_one_sentence_and_status_1(tmp_path):

@@ -249,7 +249,7 @@ def test_a_test_that_itself_fails_leaves_its_exercise_to_a_person(changed):
         [test] = [cell for cell in book.source_cells if cell.name == "bottleneck"]
         test.source = "1 / 0"
         [released] = [cell for cell in released_cells(book) if cell.name == "bottleneck"]
-        test.checksum = compute_checksum(released.again())
+        test.checksum = compute_checksum(released.as_released())
         gradebook.db.commit()
     outcome = grade(changed, ASSIGNMENT, jobs=1)
     assert outcome.results["ada"]["bottleneck"].state is State.EXAMINER_ERROR
