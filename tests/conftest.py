@@ -41,10 +41,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Group tests that share an expensive fixture, and mark those that repeat for every network.
 
     A test that takes a network's name is slow for all but the lightest of each family; one that is
-    marked slow already is a sweep for them.
+    marked slow already is a sweep for them. The examples in docstrings together take a minute.
     """
     heavier = set(convnets.list_models()) - set(lightest_of_each_family())
     for item in items:
+        if isinstance(item, pytest.DoctestItem):
+            item.add_marker("slow")
         for fixture in ("graded", "bundle"):
             if fixture in item.fixturenames:
                 item.add_marker(pytest.mark.xdist_group(fixture))
