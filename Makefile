@@ -22,13 +22,13 @@ course: book release ## set up, build the site, release Assignment 2, grade the 
 	@echo "bundle: _build/release/assignment2.zip"
 	@echo "marks:  the table above"
 
-test: print release ## run the tests, as CI does: under 9 minutes once the chapters are in the cache
+test: print release ## run the tests, as CI does
 	@$(PYTEST) -m "not sweep" --durations 10
 
 test-all: print release ## run all tests, with the sweeps over every network and every answer: an hour
 	@$(PYTEST) --durations 10
 
-check: lint ## the fast loop: lint, types and the quick tests, under 2 minutes
+check: lint ## the fast loop: lint, types and the quick tests, about 2 minutes
 	@$(PYTEST) -m "not slow and not sweep"
 
 lint: $(READY) ## format, lint, spelling, types, import contracts
