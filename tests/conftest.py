@@ -50,8 +50,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for fixture in ("graded", "bundle"):
             if fixture in item.fixturenames:
                 item.add_marker(pytest.mark.xdist_group(fixture))
-        if item.path.parent.name == "site":
-            item.add_marker(pytest.mark.xdist_group("site"))
         parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
         if any(isinstance(value, str) and value in heavier for value in parameters):
             item.add_marker("sweep" if item.get_closest_marker("slow") else "slow")

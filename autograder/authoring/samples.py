@@ -60,14 +60,16 @@ def stage(course: Course, assignment: str, scratch: Path) -> Course:
     if not course.samples():
         raise CourseError(f"{course.root / 'samples'} has no sample with a {MARKS}.")
     staged = course.staged(scratch)
-    generate(staged, assignment)
     bank = {(entry.exercise, entry.name): entry for entry in load(staged, assignment)}
-    answers = instructors_answers(staged, assignment)
-    for name, folder in staged.samples().items():
+    instructors = instructors_answers(staged, assignment)
+    samples = {name: _read(folder / ANSWERS) for name, folder in staged.samples().items()}
+    cells = {name: _cells(name, sample, instructors, bank) for name, sample in samples.items()}
+    generate(staged, assignment)
+    for name, sample in samples.items():
         _submit(
-            _read(folder / ANSWERS),
-            answers,
-            bank,
+            name,
+            cells[name],
+            sample.get("notebooks"),
             staged.released(assignment),
             staged.root / "submitted" / name / assignment,
         )
@@ -113,15 +115,13 @@ def _differences(written: dict[str, Any], name: str, outcome: Outcome) -> list[s
     ]
 
 
-def _submit(
+def _cells(
+    sample: str,
     answers: dict[str, Any],
     instructors: dict[str, str],
     bank: dict[tuple[str, str], BankEntry],
-    released: Path,
-    target: Path,
-) -> None:
-    """Write the notebooks of a sample: the released ones with its answers."""
-    sample = target.parent.name
+) -> dict[str, str]:
+    """Return the answers of a sample: the source of each answered cell, by its id."""
     if answers.get("start") not in ("source", "release"):
         raise CourseError(f'The sample {sample} needs start = "source" or start = "release".')
     cells = dict(instructors) if answers["start"] == "source" else {}
@@ -133,7 +133,17 @@ def _submit(
                 f"The bank has: {known or 'nothing'}."
             )
         cells |= _changed(bank[exercise, entry], instructors)
-    cells |= answers.get("cells", {})
+    return cells | answers.get("cells", {})
+
+
+def _submit(
+    sample: str,
+    cells: dict[str, str],
+    notebooks: list[str] | None,
+    released: Path,
+    target: Path,
+) -> None:
+    """Write the notebooks of a sample: the released ones, or those named, with its answers."""
     written = set()
     target.mkdir(parents=True)
     for path in sorted(released.glob("*.ipynb")):
@@ -142,7 +152,7 @@ def _submit(
             if cell["id"] in cells:
                 cell["source"] = cells[cell["id"]]
                 written.add(cell["id"])
-        if path.name in answers.get("notebooks", [path.name]):
+        if notebooks is None or path.name in notebooks:
             (target / path.name).write_text(json.dumps(notebook, indent=1), "utf-8")
     if not any(target.iterdir()):
         raise CourseError(f"The sample {sample} submits none of the released notebooks.")

@@ -43,10 +43,12 @@ TRAINED = list({name: (source, name) for source, name in reversed(PAIRS)}.values
 
 
 def parameters(pairs: list[tuple[str, str]]) -> list:
-    """All but `BLOCKS` are marked slow, so that conftest.py makes heavier networks a sweep."""
-    return [
-        pair if pair in BLOCKS else pytest.param(*pair, marks=pytest.mark.slow) for pair in pairs
-    ]
+    """All but `BLOCKS` are marked slow, so that conftest.py makes heavier networks a sweep.
+
+    VGG-11 is a sweep too: a chain like the lighter `alexnet_one_tower`.
+    """
+    marks = {pair: pytest.mark.sweep if pair[1] == "vgg11" else pytest.mark.slow for pair in pairs}
+    return [pair if pair in BLOCKS else pytest.param(*pair, marks=marks[pair]) for pair in pairs]
 
 
 def reference(source: str, name: str) -> nn.Module:

@@ -15,7 +15,7 @@ DIFFERENT = (
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("side", [28, 32])
+@pytest.mark.parametrize("side", [28, pytest.param(32, marks=pytest.mark.sweep)])
 @pytest.mark.parametrize("name", DIFFERENT)
 def test_a_network_for_imagenet_trains_on_small_images(name, side):
     net = convnets.create_model(name, 10, 1, small_input=True).train()

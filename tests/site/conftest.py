@@ -36,6 +36,27 @@ class Published(http.server.SimpleHTTPRequestHandler):
         pass
 
 
+LONG_PAGES = tuple(f"reference/{room}" for room in ("models", "analysis", "plots", "training"))
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Group the tests of each page, and leave axe on the longest pages to `make test-all`.
+
+    There axe takes up to 20 seconds; they come from the same templates as the other pages of the
+    Reference.
+    """
+    for item in items:
+        if item.path.parent != Path(__file__).parent:
+            continue
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        page = parameters.get("opened") or parameters.get("chapter")
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(page or item.path.stem))
+        if page in LONG_PAGES and "axe" in item.name:
+            item.add_marker("sweep")
+
+
 @pytest.fixture(scope="session")
 def site() -> Iterator[str]:
     """Address of the site; `make book` builds it."""
@@ -48,7 +69,7 @@ def site() -> Iterator[str]:
     server.shutdown()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # as long as it is open, no other event loop can run
 def browser() -> Iterator[Browser]:
     """Debian's Chromium; `scripts/setup.sh browser` installs it."""
     executable = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -8,10 +8,13 @@ from autograder.errors import CourseError
 from autograder.results.export import FORMATS, export, student_records
 from tests.autograder.conftest import ASSIGNMENT
 
+pytestmark = pytest.mark.xdist_group("export")
 
-@pytest.fixture
-def class_of_three(course):
+
+@pytest.fixture(scope="module")
+def class_of_three(original, tmp_path_factory):
     """Ada: 7 of 8 marks and 2 off for being late; Bob: nothing handed in; Eve: a formula."""
+    course = original.staged(tmp_path_factory.mktemp("class") / "course")
     with Gradebook(course.db_url) as gradebook:
         gradebook.add_assignment(ASSIGNMENT)
         gradebook.add_notebook("one", ASSIGNMENT)
