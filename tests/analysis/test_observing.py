@@ -9,7 +9,7 @@ from torch import nn
 
 import convnets
 from convnets import analysis
-from convnets.analysis.observing import evaluating, observe
+from convnets.analysis.observing import in_mode, observe
 from tests.analysis.analyses import ANALYSES
 
 IMAGES = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
@@ -61,7 +61,7 @@ def test_a_failing_observer_leaves_the_network_unchanged():
 def test_every_module_returns_to_its_own_mode():
     net = nn.Sequential(nn.Dropout(), nn.Dropout().eval())
     net.training = True
-    with evaluating(net):
+    with in_mode(net, training=False):
         assert not net[0].training
     assert (net.training, net[0].training, net[1].training) == (True, True, False)
 

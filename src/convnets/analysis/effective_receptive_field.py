@@ -12,7 +12,10 @@ from convnets.analysis.receptive_field import field_of
 
 
 def numerical_receptive_field(
-    net: nn.Module, layer: str | None = None, input_size: int | None = None
+    net: nn.Module,
+    layer: str | None = None,
+    input_size: int | None = None,
+    in_channels: int | None = None,
 ) -> int:
     """The side of the field of the central output in pixels, found by differentiating.
 
@@ -24,6 +27,7 @@ def numerical_receptive_field(
         layer: as for `receptive_field`.
         input_size: side of the input in pixels, larger than the field; by default `net.input_size`,
             or else 224.
+        in_channels: as for `receptive_field`.
 
     Raises:
         ValueError: there is no such layer, no pixel has a gradient, or the field reaches the
@@ -35,8 +39,10 @@ def numerical_receptive_field(
         7
     """
     twin = _every_path_counts(net)
-    image = torch.ones_like(image_for(net, input_size), device="cpu", dtype=torch.float64)
-    gradient = _central_gradient(twin, image, field_of(net, layer, input_size)[0])
+    meta = image_for(net, input_size, in_channels)
+    image = torch.ones_like(meta, device="cpu", dtype=torch.float64)
+    name, _ = field_of(net, layer, input_size, in_channels)
+    gradient = _central_gradient(twin, image, name)
     columns = gradient.sum(dim=(0, 1, 2)).nonzero().flatten()
     low, high, side = int(columns.min()), int(columns.max()), image.shape[-1]
     if low == 0 or high == side - 1:
@@ -74,6 +80,7 @@ def effective_receptive_field(
     layer: str | None = None,
     input_size: int | None = None,
     images: Tensor | None = None,
+    in_channels: int | None = None,
 ) -> EffectiveReceptiveField:
     """Gradient energy in the image for the central value of a layer's maps.
 
@@ -87,6 +94,7 @@ def effective_receptive_field(
         layer: as for `receptive_field`.
         input_size: side of the images in pixels; by default `net.input_size`, or else 224.
         images: a batch (N, C, H, W); by default eight images of Gaussian noise.
+        in_channels: as for `receptive_field`; `images` have their own.
 
     Raises:
         ValueError: there is no such layer, the batch is empty, or no pixel has an influence.
@@ -97,10 +105,11 @@ def effective_receptive_field(
         >>> effective_receptive_field(net, "features.stage1").energy.shape
         torch.Size([32, 32])
     """
-    name, _ = field_of(net, layer, input_size)
+    image = image_for(net, input_size, in_channels if images is None else images.shape[1])
+    name, _ = field_of(net, layer, input_size, image.shape[1])
     if images is None:
-        shape = (8, *image_for(net, input_size).shape[1:])
-        images = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+        noise = torch.randn(8, *image.shape[1:], generator=torch.Generator().manual_seed(0))
+        images = noise.to(image.dtype)
     gradient = _central_gradient(net, images, name)
     energy = gradient.double().square().mean(dim=(0, 1))
     return EffectiveReceptiveField(energy / energy.sum())

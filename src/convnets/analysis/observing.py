@@ -12,6 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+PARAMETRIZATIONS = "parametrizations"
+"""Where `torch.nn.utils.parametrize` puts the modules that compute a weight."""
+
 
 def observe(
     net: nn.Module,
@@ -65,22 +68,23 @@ def observe(
     for name, module in (layers or {}).items():
         hooks.append(module.register_forward_pre_hook(partial(before, name=name)))
         hooks.append(module.register_forward_hook(partial(after, name=name)))
-    state = {name: buffer.clone() for name, buffer in net.named_buffers()} | dict(weights or {})
+    given = dict(weights or {})
+    statistics = {name: b.clone() for name, b in net.named_buffers() if name not in given}
     devices = [images.device] if images.is_cuda else []
-    mode = evaluating(net) if evaluate else nullcontext()
+    mode = in_mode(net, training=False) if evaluate else nullcontext()
     try:
         with torch.set_grad_enabled(gradients), torch.random.fork_rng(devices), mode:
-            return functional_call(net, state, (images,))
+            return functional_call(net, statistics | given, (images,))
     finally:
         for hook in hooks:
             hook.remove()
 
 
 @contextmanager
-def evaluating(net: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside the block; afterwards every module has its own mode again."""
+def in_mode(net: nn.Module, *, training: bool) -> Iterator[None]:
+    """One mode for all modules inside the block; afterwards every module has its own again."""
     modes = {module: module.training for module in net.modules()}
-    net.eval()
+    net.train(training)
     try:
         yield
     finally:
@@ -89,8 +93,16 @@ def evaluating(net: nn.Module) -> Iterator[None]:
 
 
 def leaf_modules(net: nn.Module) -> dict[str, nn.Module]:
-    """The modules of `net` without children, by name: what the analyses call its layers."""
-    return {name: module for name, module in net.named_modules() if not any(module.children())}
+    """The modules of `net` without children, by name: what the analyses call its layers.
+
+    What computes a weight, as weight normalisation does, is a part of the layer with this weight.
+    """
+    return {
+        name: module
+        for name, module in net.named_modules()
+        if PARAMETRIZATIONS not in name.split(".")
+        and all(name == PARAMETRIZATIONS for name, _ in module.named_children())
+    }
 
 
 def check_batch(images: Tensor, labels: Tensor | None = None) -> None:

@@ -70,7 +70,10 @@ def along(axis: Axis) -> ReceptiveField:
 
 
 def receptive_field(
-    net: nn.Module, layer: str | None = None, input_size: int | None = None
+    net: nn.Module,
+    layer: str | None = None,
+    input_size: int | None = None,
+    in_channels: int | None = None,
 ) -> ReceptiveField:
     """The receptive field of a layer's output in input pixels, exact for networks with branches.
 
@@ -82,6 +85,7 @@ def receptive_field(
         layer: name of a module, such as "features.stage1", or the end of such a name, "conv3_1"; by
             default `features` in networks of this course, in others the last map.
         input_size: side of the input in pixels; by default `net.input_size`, or else 224.
+        in_channels: channels of the image; by default what the first convolution that runs needs.
 
     Raises:
         ValueError: no module has this name, an operation before it has no known field, maps of
@@ -93,7 +97,7 @@ def receptive_field(
         >>> receptive_field(convnets.create_model("vgg16"), "conv3_3").size
         40
     """
-    name, field = field_of(net, layer, input_size)
+    name, field = field_of(net, layer, input_size, in_channels)
     label = f"layer {name!r}" if name else "the network"
     if field is None:
         raise ValueError(f"{label} returns no map that depends on the image")
@@ -108,9 +112,11 @@ def receptive_field(
     return height
 
 
-def field_of(net: nn.Module, layer: str | None, input_size: int | None) -> tuple[str, Field | None]:
+def field_of(
+    net: nn.Module, layer: str | None, input_size: int | None, in_channels: int | None
+) -> tuple[str, Field | None]:
     """The full name of the layer, and its field; arguments as for `receptive_field`."""
-    image = image_for(net, input_size)
+    image = image_for(net, input_size, in_channels)
     seen: dict[str, set[Field | None]] = {}
     maps: list[str] = []
     with FieldMode(image) as fields:
@@ -121,7 +127,7 @@ def field_of(net: nn.Module, layer: str | None, input_size: int | None) -> tuple
             if isinstance(field, Unknown) or (field and output.ndim == 4 and not field[0].fixed):
                 maps.append(name)
 
-        observe_on_meta(net, image, dict(net.named_modules()), leave, tensors_only=False)
+        observe_on_meta(net, image, dict(net.named_modules()), leave)
     name = _full_name(list(seen), layer)
     if layer is None:
         name = "features" if isinstance(net, ImageClassifier) else ["", *maps][-1]

@@ -140,7 +140,9 @@ class Trace:
         return FittingTable(columns, rows, _OPTIONAL, title)
 
 
-def trace(net: nn.Module, input_size: int | Pair | None = None) -> Trace:
+def trace(
+    net: nn.Module, input_size: int | Pair | None = None, in_channels: int | None = None
+) -> Trace:
     """Record every layer of `net` for one image: shape, parameters, MACs, memory, receptive field.
 
     Layers are the modules without children. A module that is called twice has two rows; its
@@ -148,10 +150,11 @@ def trace(net: nn.Module, input_size: int | Pair | None = None) -> Trace:
     unchanged afterwards.
 
     Args:
-        net: any network that takes images (N, C, H, W); C is its `in_channels`, or else that of its
-            first convolution.
+        net: any network that takes images (N, C, H, W).
         input_size: side of the square image in pixels, or (height, width); by default
             `net.input_size`, which registered networks have from their card, or else 224.
+        in_channels: C; by default what the first convolution that runs needs, and in networks
+            without convolutions their attribute `in_channels`.
 
     Returns:
         A row for each layer, and totals of the network.
@@ -166,7 +169,7 @@ def trace(net: nn.Module, input_size: int | Pair | None = None) -> Trace:
         >>> layers["conv1"].output, layers["conv1"].parameters, layers.macs
         ((96, 55, 55), 34944, 724406816)
     """
-    image = image_for(net, input_size)
+    image = image_for(net, input_size, in_channels)
     layers = leaf_modules(net)
     counter, fields = FlopCounterMode(display=False), FieldMode(image)
     rows: list[LayerRow] = []
