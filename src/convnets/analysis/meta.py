@@ -76,7 +76,9 @@ def observe_on_meta(
         ValueError: the network cannot run on such an image without looking at its values.
     """
     state = dict(net.named_parameters()) | dict(net.named_buffers())
-    weights = {name: torch.empty_like(tensor, device=image.device) for name, tensor in state.items()}
+    weights = {
+        name: torch.empty_like(tensor, device=image.device) for name, tensor in state.items()
+    }
     if training:
         for name, parameter in net.named_parameters():
             weights[name].requires_grad_(parameter.requires_grad)
