@@ -49,6 +49,14 @@ def weights(*modules: nn.Module) -> int:
     )
 
 
+def test_responses_are_normalised_after_the_first_pool_and_before_the_second():
+    """Figure 3 of the paper."""
+    parts = [type(part).__name__ for part in on_meta("googlenet").features.stem]
+    pools = [i for i, part in enumerate(parts) if part == "MaxPool2d"]
+    norms = [i for i, part in enumerate(parts) if part == "LocalResponseNorm"]
+    assert norms == [pools[0] + 1, pools[1] - 1]
+
+
 @pytest.mark.parametrize("name", ["googlenet", "googlenet_bn"])
 def test_feature_maps_have_the_sizes_of_table_1(name):
     net, sizes = on_meta(name), {}
