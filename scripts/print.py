@@ -13,6 +13,7 @@ import sys
 import threading
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -64,11 +65,21 @@ def main() -> int:
     ElementTree.register_namespace("dc", "http://purl.org/dc/elements/1.1/")
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir(parents=True)
-    pdf = print_pdf(built("singlehtml", config()), OUT / f"{NAME}.pdf")
-    print(f"print: {pdf.relative_to(ROOT)}")
-    epub = declare_mathml(built("epub", for_readers(config())) / f"{NAME}.epub", OUT)
-    print(f"print: {epub.relative_to(ROOT)}")
+    with ProcessPoolExecutor(max_workers=1) as beside:
+        epub = beside.submit(make_epub)
+        print(f"print: {make_pdf().relative_to(ROOT)}")
+        print(f"print: {epub.result().relative_to(ROOT)}")
     return 0
+
+
+def make_pdf() -> Path:
+    """Make the book as one page, and print it."""
+    return print_pdf(built("singlehtml", config()), OUT / f"{NAME}.pdf")
+
+
+def make_epub() -> Path:
+    """Make the book for readers."""
+    return declare_mathml(built("epub", for_readers(config())) / f"{NAME}.epub", OUT)
 
 
 def config() -> dict[str, Any]:
@@ -108,14 +119,15 @@ def for_readers(values: dict[str, Any]) -> dict[str, Any]:
 
 def built(builder: str, values: dict[str, Any]) -> Path:
     """Let Sphinx write the book; outputs come from the cache of executed chapters."""
-    out = BUILD / builder
-    shutil.rmtree(out, ignore_errors=True)
+    folder = BUILD / f".print-{builder}"  # of its own, since both are written at once
+    shutil.rmtree(folder, ignore_errors=True)
+    out = folder / builder
     with docutils_namespace():
         app = Sphinx(
             ROOT,
             None,
             out,
-            BUILD / f".doctrees-{builder}",
+            folder / "doctrees",
             builder,
             confoverrides=values,
             status=None,

@@ -38,12 +38,13 @@ def lightest_of_each_family() -> list[str]:
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group tests that share an expensive fixture, and mark those that repeat for every network.
+    """Group tests that share an expensive fixture or a network's trace, and mark repetitions.
 
     A test that takes a network's name is slow for all but the lightest of each family; one that is
     marked slow already is a sweep for them. The examples in docstrings together take a minute.
     """
-    heavier = set(convnets.list_models()) - set(lightest_of_each_family())
+    names = set(convnets.list_models())
+    heavier = names - set(lightest_of_each_family())
     for item in items:
         if isinstance(item, pytest.DoctestItem):
             item.add_marker("slow")
@@ -51,5 +52,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if fixture in item.fixturenames:
                 item.add_marker(pytest.mark.xdist_group(fixture))
         parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
-        if any(isinstance(value, str) and value in heavier for value in parameters):
+        networks = {value for value in parameters if isinstance(value, str)} & names
+        if len(networks) == 1:
+            item.add_marker(pytest.mark.xdist_group(*networks))
+        if networks & heavier:
             item.add_marker("sweep" if item.get_closest_marker("slow") else "slow")

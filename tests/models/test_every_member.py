@@ -78,7 +78,7 @@ def test_a_network_compiles_to_one_graph(name):
         torch.testing.assert_close(compiled(batch), net(batch))
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", FAMILIES)
 def test_an_exported_network_computes_the_same(name):
     net = convnets.create_model(name, num_classes=5, in_channels=3).eval()

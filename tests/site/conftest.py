@@ -37,23 +37,29 @@ class Published(http.server.SimpleHTTPRequestHandler):
 
 
 LONG_PAGES = tuple(f"reference/{room}" for room in ("models", "analysis", "plots", "training"))
+# A page of each kind: colours come from style sheets that all pages share.
+DARK_PAGES = (
+    *("intro", "chapters/02_activations", "chapters/07_resnet", "chapters/appendix/errata"),
+    *("guides/student", "reference/layers"),
+)
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group the tests of each page, and leave axe on the longest pages to `make test-all`.
+    """Group the tests of each page, and leave some of axe's slowest runs to `make test-all`.
 
-    There axe takes up to 20 seconds; they come from the same templates as the other pages of the
-    Reference.
+    Those are the longest pages of the Reference, which come from the same templates as the others,
+    and the contrast of more than one page of each kind in the dark scheme.
     """
     for item in items:
         if item.path.parent != Path(__file__).parent:
             continue
         parameters = item.callspec.params if hasattr(item, "callspec") else {}
-        page = parameters.get("opened") or parameters.get("chapter")
+        page = parameters.get("opened")
         if not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group(page or item.path.stem))
-        if page in LONG_PAGES and "axe" in item.name:
+        repeated = "dark" in item.name and page not in DARK_PAGES
+        if page and "axe" in item.name and (page in LONG_PAGES or repeated):
             item.add_marker("sweep")
 
 

@@ -30,6 +30,7 @@ def test_two_processes_give_the_same_losses_as_one(tmp_path):
     assert two == pytest.approx(one, abs=1e-4)
 
 
+@pytest.mark.sweep
 def test_accelerate_launch_starts_the_command(tmp_path):
     launcher = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1"]
     assert losses(tmp_path / "run", launcher)

@@ -290,7 +290,7 @@ def test_a_sandbox_started_in_a_thread_outlives_the_thread(isolation):
         assert student.run_cell("1").state == "ok"
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_python_below_tmp_can_be_isolated(isolation):
     """Runs the quick tests of this file with a virtual environment in /tmp."""
     with TemporaryDirectory(dir="/tmp") as folder:
