@@ -43,7 +43,7 @@ class Batches:
         self.smallest = net.smallest_input if isinstance(net, ImageClassifier) else 1
         self.split, self.device, self.num_workers = split, device, num_workers
         self.images = self._normalise(split.images) if isinstance(split, Split) else None
-        self.labels = split.labels.to(device)
+        self.labels = split.labels.to(device).long()
         self.batch_size = batch_size
         self.seed = seed
 
@@ -85,7 +85,10 @@ class Batches:
             collate_fn=_collate,
             pin_memory=self.device.type == "cuda",
         )
-        for images, labels, corrupt in loader:
+        for batch in loader:
+            if isinstance(batch, RuntimeError):
+                raise batch
+            images, labels, corrupt = batch
             warn_about_corrupt(corrupt)
             if len(labels):
                 yield self._normalise(images), labels.to(self.device)
@@ -99,8 +102,9 @@ class Batches:
         return images.contiguous(memory_format=torch.channels_last)
 
 
-# An image (C, H, W) or `None`, its label, and the corrupt files that were tried before it.
-Item = tuple[Tensor | None, Tensor, list[Path]]
+# An image (C, H, W) or `None`, its label, and the corrupt files that were tried before it; or the
+# error that ends the run, which a worker returns because one that it raises carries its traceback.
+Item = tuple[Tensor | None, Tensor, list[Path]] | RuntimeError
 
 
 class _ImageFiles(TorchDataset[Item]):
@@ -113,23 +117,37 @@ class _ImageFiles(TorchDataset[Item]):
         self.split, self.seed, self.epoch = split, seed, epoch
 
     def __getitem__(self, index: int) -> Item:
+        try:
+            return self._read(index)
+        except RuntimeError as error:
+            return error
+
+    def _read(self, index: int) -> tuple[Tensor | None, Tensor, list[Path]]:
         corrupt: list[Path] = []
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(step_seed(self.seed or 0, self.epoch * len(self.split) + index))
             image = self.split.image(index, random_crop=self.seed is not None)
-            while image is None and len(corrupt) < len(self.split):
+            while image is None:
                 corrupt.append(self.split.paths[index])
                 if self.seed is None:  # in evaluation, each image counts at most once
                     break
+                if len(corrupt) == len(self.split):
+                    raise self.split.unreadable()
                 index = (index + 1) % len(self.split)
                 image = self.split.image(index, random_crop=True)
         return image, self.split.labels[index], corrupt
 
 
-def _collate(items: list[Item]) -> tuple[Tensor, Tensor, list[Path]]:
-    """Images (N, C, H, W), labels (N,) and the corrupt files of one batch."""
-    readable = [(image, label) for image, label, _ in items if image is not None]
-    corrupt = [path for _, _, paths in items for path in paths]
+def _collate(items: list[Item]) -> tuple[Tensor, Tensor, list[Path]] | RuntimeError:
+    """Images (N, C, H, W), labels (N,) and the corrupt files of one batch; or its first error."""
+    readable, corrupt = [], []
+    for item in items:
+        if isinstance(item, RuntimeError):
+            return item
+        image, label, paths = item
+        corrupt += paths
+        if image is not None:
+            readable.append((image, label))
     if not readable:
         return torch.empty(0), torch.empty(0), corrupt
     images, labels = zip(*readable, strict=True)

@@ -21,6 +21,7 @@ RECIPES_OWN = "the recipe's"
 
 
 def train(
+    context: typer.Context,
     name: Annotated[str, typer.Argument(help="A name from `convnets list`.")],
     data: Annotated[
         str, typer.Option(help=f"Images: {', '.join(NAMES)} or {IMAGE_FOLDER}.")
@@ -99,7 +100,7 @@ def train(
     try:
         history = fit(
             name,
-            _load(data, data_root, on_corrupt, image_size),
+            _load(context, data, data_root, on_corrupt, image_size),
             recipe,
             epochs,
             seed,
@@ -127,8 +128,16 @@ def train(
     console.print(f"test accuracy {history.test_accuracy:.1%}")
 
 
-def _load(data: str, root: Path | None, on_corrupt: str, image_size: int) -> AnyDataset:
+def _load(
+    context: typer.Context, data: str, root: Path | None, on_corrupt: str, image_size: int
+) -> AnyDataset:
     if data != IMAGE_FOLDER:
+        for option in ("image_size", "on_corrupt", "num_workers"):
+            if context.get_parameter_source(option).name == "COMMANDLINE":
+                raise ValueError(
+                    f"--{option.replace('_', '-')} is an option of --data {IMAGE_FOLDER} and changes "
+                    f"nothing about {data}; omit it"
+                )
         return load(data, root)
     if root is None:
         raise ValueError(

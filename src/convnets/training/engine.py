@@ -13,9 +13,10 @@ from torch import nn
 from convnets import registry
 from convnets.models import create_model
 from convnets.models.densenet import DenseLayer
-from convnets.training.data import AnyDataset, load
-from convnets.training.device import default_device, has_fast_bfloat16
+from convnets.training.data import AnyDataset, check_for_training, load
+from convnets.training.device import has_fast_bfloat16, resolve_device
 from convnets.training.interrupt import DeferredInterrupt
+from convnets.training.options import check_options, check_recipe, check_scores
 from convnets.training.recipes import Recipe, resolve_recipe
 from convnets.training.record import RunRecord
 from convnets.training.run_folder import RunFolder
@@ -62,7 +63,7 @@ def fit(
         device: where to train; the GPU if there is one, otherwise the CPU.
         progress: show a progress bar.
         batch_size: images in a step, over all processes; the recipe's own number if `None`.
-        resume: continue from the checkpoint in `output_dir`, if there is one.
+        resume: continue the run in `output_dir`, from its checkpoint if it has saved one.
         precision: "no" (float32), "bf16" or "fp16"; if `None`, bfloat16 where the device is fast
             at it.
         accumulation_steps: split each batch into this many parts and add up their gradients, which
@@ -87,8 +88,24 @@ def fit(
         >>> len(record.epochs), record.test_accuracy > 0.1
         (1, True)
     """
+    check_options(
+        net=net,
+        recipe=recipe,
+        device=device,
+        output_dir=output_dir,
+        resume=resume,
+        compile=compile,
+        epochs=epochs,
+        batch_size=batch_size,
+        seed=seed,
+        accumulation_steps=accumulation_steps,
+        num_workers=num_workers,
+    )
+    batch_size_is_default = batch_size is None and isinstance(recipe, str)
     recipe = resolve_recipe(recipe, epochs, batch_size)
     dataset = load(data) if isinstance(data, str) else data
+    check_for_training(dataset, net)
+    check_recipe(recipe, dataset, batch_size_is_default)
     accelerator = make_accelerator(device, precision)
     with torch.random.fork_rng(), DeferredInterrupt() as interrupt:
         torch.manual_seed(seed)
@@ -108,6 +125,7 @@ def fit(
         trainer = Trainer(
             record, dataset, accelerator, folder, accumulation_steps, compile, num_workers
         )
+        check_scores(trainer.net, dataset, accelerator)
         trainer.load_checkpoint(resume)
         trainer.train(interrupt, progress)
         record.test_accuracy = trainer.evaluate(trainer.make_batches(dataset.test))
@@ -153,9 +171,9 @@ def make_accelerator(device: torch.device | str | None, precision: str | None) -
     """An accelerator for one run; it replaces one that the process made for another device.
 
     Raises:
-        ValueError: the precision is unknown, or the device does not support it.
+        ValueError: there is no such device, or it does not support the precision.
     """
-    target = torch.device(device) if device is not None else default_device()
+    target = resolve_device(device)
     if precision is None:
         precision = "bf16" if has_fast_bfloat16(target) else "no"
     if precision not in ("no", "bf16", "fp16") or (precision, target.type) == ("fp16", "cpu"):

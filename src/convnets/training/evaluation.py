@@ -9,8 +9,8 @@ from torchmetrics.classification import MulticlassAccuracy
 from torchvision.transforms.v2.functional import ten_crop
 
 from convnets.training.batches import Batches
-from convnets.training.data import AnyDataset, load
-from convnets.training.device import default_device
+from convnets.training.data import AnyDataset, check_for_testing, load
+from convnets.training.device import resolve_device
 
 BATCH_SIZE = 500
 SCALES = (0.875, 1.0, 1.125)
@@ -70,8 +70,8 @@ def evaluate(
         views: "single", "10-crop" or "multi-scale".
 
     Raises:
-        ValueError: `net` is an empty list, the views are unknown, or the images do not fit the
-            network.
+        ValueError: `net` is an empty list, views or device are unknown, images or labels cannot be
+            right, or the images do not fit the network.
 
     Example:
         >>> import convnets
@@ -85,7 +85,8 @@ def evaluate(
     if views not in VIEWS:
         raise ValueError(f"unknown views {views!r}; choose one of {', '.join(VIEWS)}")
     dataset = load(data) if isinstance(data, str) else data
-    target = torch.device(device) if device is not None else default_device()
+    check_for_testing(dataset, nets)
+    target = resolve_device(device)
     neediest = max(nets, key=lambda each: getattr(each, "smallest_input", 1))
     batches = Batches(dataset.test, dataset, neediest, target, BATCH_SIZE)
     return accuracy([each.to(target) for each in nets], batches, VIEWS[views])

@@ -24,6 +24,7 @@ from matplotlib.figure import Figure
 from convnets.training.record import Epoch, RunRecord
 
 CHECKPOINT = "checkpoint.pt"
+CONFIG = "config.json"
 WEIGHTS = "weights.pt"
 FREE_CHECKPOINTS = 4
 """Free space that a run needs before its first epoch, as a multiple of one checkpoint."""
@@ -130,7 +131,12 @@ class RunFolder:
             "torchvision": torchvision.__version__,
         }
         text = json.dumps(config, indent=1) + "\n"
-        (self.path / "config.json").write_text(text, encoding="utf-8")
+        (self.path / CONFIG).write_text(text, encoding="utf-8")
+
+
+def holds_run(folder: Path) -> bool:
+    """Whether a run was started in `folder`, even if it was killed before its first checkpoint."""
+    return any((folder / name).is_file() for name in (CHECKPOINT, CONFIG))
 
 
 def save_atomically(state: dict[str, Any], path: Path) -> None:

@@ -19,7 +19,7 @@ from convnets.models.googlenet import GoogLeNet
 from convnets.models.googlenet_auxiliary import AUXILIARY_WEIGHT, WithAuxiliaries
 from convnets.training.augmentation import make_augmentation
 from convnets.training.batches import Batches, step_seed
-from convnets.training.data import AnyDataset, AnySplit
+from convnets.training.data import VALIDATION_SHARE, AnyDataset, AnySplit
 from convnets.training.evaluation import BATCH_SIZE, accuracy
 from convnets.training.interrupt import DeferredInterrupt
 from convnets.training.memory import out_of_memory
@@ -28,7 +28,6 @@ from convnets.training.record import Epoch, RunRecord
 from convnets.training.reporting import Reporter, check_loss, stopped
 from convnets.training.run_folder import RunFolder
 
-VALIDATION_SHARE = 0.1
 SAVE_SECONDS = 60
 """Time between two checkpoints within an epoch."""
 SYNC_EVERY = 50

@@ -6,8 +6,9 @@ folders in ImageNet's layout.
 
 from pathlib import Path
 
+from convnets.training.data.checks import check_for_testing, check_for_training
 from convnets.training.data.cifar import SETS, load_cifar
-from convnets.training.data.dataset import Dataset, Split
+from convnets.training.data.dataset import VALIDATION_SHARE, Dataset, Split
 from convnets.training.data.fashion_mnist import (
     CLASSES,
     load_full,
@@ -25,12 +26,15 @@ __all__ = [
     "CLASSES",
     "NAMES",
     "ON_CORRUPT",
+    "VALIDATION_SHARE",
     "AnyDataset",
     "AnySplit",
     "Dataset",
     "FolderDataset",
     "FolderSplit",
     "Split",
+    "check_for_testing",
+    "check_for_training",
     "load",
     "load_folder",
     "read_original",
@@ -48,7 +52,7 @@ def load(name: str = "fashion-mnist-small", root: Path | str | None = None) -> D
             folder that contains CIFAR's. The files are downloaded if `None`.
 
     Raises:
-        ValueError: the name is unknown.
+        ValueError: the name is unknown, or `fashion-mnist-small` is asked for with a root.
         FileNotFoundError: a file is missing; the message says where to get it.
         RuntimeError: a file is damaged.
 
@@ -59,9 +63,17 @@ def load(name: str = "fashion-mnist-small", root: Path | str | None = None) -> D
     """
     folder = Path(root) if root is not None else None
     if name == "fashion-mnist-small":
+        if root is not None:
+            raise ValueError(
+                "fashion-mnist-small is part of the course and read from nowhere else; omit root "
+                "(--data-root), or choose fashion-mnist for the files of a folder"
+            )
         return load_subset()
     if name == "fashion-mnist":
         return load_full(folder)
     if name in SETS:
         return load_cifar(name, folder)
-    raise ValueError(f"unknown data set {name!r}; choose one of {', '.join(NAMES)}")
+    raise ValueError(
+        f"unknown data set {name!r}; choose one of {', '.join(NAMES)}, or read a folder of images "
+        "with load_folder (--data image-folder)"
+    )

@@ -7,6 +7,8 @@ from torch import Tensor
 
 DOWNLOADS = Path.home() / ".cache" / "convnets"
 """Folder for downloaded data sets."""
+VALIDATION_SHARE = 0.1
+"""Share of the training images that a run holds out for validation."""
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 from torchvision.datasets import ImageFolder
-from torchvision.datasets.folder import pil_loader
+from torchvision.datasets.folder import IMG_EXTENSIONS
 from torchvision.transforms import v2
+
+from convnets.training.data.image_file import read_image
 
 IMAGE_SIZE = 224
 """Height and width in pixels of the crop that a network sees."""
@@ -51,7 +53,9 @@ class FolderSplit:
         return replace(self, paths=paths, labels=self.labels[indices])
 
     def image(self, index: int, random_crop: bool = False) -> Tensor | None:
-        """One image (3, image_size, image_size), uint8; `None` for a corrupt file to be skipped.
+        """One image (3, image_size, image_size) from 0 to 255; `None` for a corrupt file to skip.
+
+        It is uint8, or float32 where the file has more than 8 bits (see `read_image`).
 
         Args:
             index: position in `paths`.
@@ -63,14 +67,21 @@ class FolderSplit:
         """
         path = self.paths[index]
         try:
-            return self._crop(random_crop)(v2.functional.pil_to_tensor(pil_loader(path)))
-        except (OSError, ValueError, SyntaxError) as error:  # what Pillow raises
+            image = read_image(path)
+        except ValueError as error:
             if self.on_corrupt == "skip":
                 return None
             raise RuntimeError(
                 f"{path} cannot be read ({error}); repair or delete it, or skip such files with "
                 "on_corrupt='skip' (--on-corrupt skip)"
             ) from None
+        return self._crop(random_crop)(image)
+
+    def unreadable(self) -> RuntimeError:
+        """The error of a split of which no image can be read."""
+        return RuntimeError(
+            f"none of {len(self)} images can be read, such as {self.paths[0]}; check the files"
+        )
 
     def _crop(self, random_crop: bool) -> Callable[[Tensor], Tensor]:
         if random_crop:
@@ -79,9 +90,15 @@ class FolderSplit:
         return v2.Compose([resize, v2.CenterCrop(self.image_size)])
 
     def pixels(self) -> Tensor:
-        """Pixels (3, n), uint8, of at most `SAMPLE_SIZE` images, evenly spaced over the split."""
+        """Pixels (3, n) of at most `SAMPLE_SIZE` images, evenly spaced over the split.
+
+        Raises:
+            RuntimeError: none of them can be read.
+        """
         indices = torch.linspace(0, len(self) - 1, min(SAMPLE_SIZE, len(self))).long().tolist()
         images = [image for index in indices if (image := self.image(index)) is not None]
+        if not images:
+            raise self.unreadable()
         return torch.stack(images, dim=1).flatten(1)
 
 
@@ -123,7 +140,7 @@ def load_folder(
         image_size: height and width of the crops, in pixels.
 
     Raises:
-        ValueError: `on_corrupt` has another value.
+        ValueError: `on_corrupt` has another value, or `image_size` is below 1.
         FileNotFoundError: a folder or images are missing, or the splits have different classes.
 
     Example:
@@ -136,6 +153,10 @@ def load_folder(
     if on_corrupt not in ON_CORRUPT:
         raise ValueError(
             f"unknown on_corrupt={on_corrupt!r}; choose one of {', '.join(ON_CORRUPT)}"
+        )
+    if not isinstance(image_size, int) or image_size < 1:
+        raise ValueError(
+            f"image_size (--image-size) must be a whole number of at least 1, got {image_size!r}"
         )
     held_out = next((name for name in ("val", "test") if (root / name).is_dir()), None)
     if held_out is None or not (root / "train").is_dir():
@@ -169,6 +190,15 @@ def warn_about_corrupt(paths: list[Path]) -> None:
 
 def _find_images(folder: Path) -> ImageFolder:
     try:
-        return ImageFolder(str(folder))
-    except FileNotFoundError as error:  # without classes, or a class without images
-        raise FileNotFoundError(f"{error} Put images there, or delete the folder.") from None
+        found = ImageFolder(str(folder), allow_empty=True)
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"{folder} has no folders; put the images of each class into a folder with its name"
+        ) from None
+    full = {found.classes[label] for label in found.targets}
+    if empty := [name for name in found.classes if name not in full]:
+        raise FileNotFoundError(
+            f"{folder} has no images of {', '.join(empty[:5])} (files that end in "
+            f"{', '.join(IMG_EXTENSIONS)}). Put images there, or delete the folder."
+        )
+    return found

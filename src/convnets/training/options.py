@@ -1,0 +1,172 @@
+"""Whether the arguments of a run can be honoured, so that it is refused before its first step."""
+
+import math
+import os
+import shutil
+import sys
+import warnings
+from numbers import Real
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from convnets.training.batches import Batches
+from convnets.training.data import VALIDATION_SHARE, AnyDataset, Split
+from convnets.training.device import resolve_device
+from convnets.training.recipes import Recipe
+from convnets.training.run_folder import holds_run
+
+SEEDS = (-(2**23), 2**24 - 1)
+"""Smallest and largest seed for which every step of a run has a seed of 64 bits."""
+
+
+def check_options(
+    *,
+    net: nn.Module | str,
+    recipe: Recipe | str,
+    epochs: int | None,
+    batch_size: int | None,
+    seed: int,
+    accumulation_steps: int,
+    num_workers: int,
+    output_dir: Path | str | None,
+    resume: bool,
+    compile: bool,
+    device: torch.device | str | None,
+) -> None:
+    """Check the arguments of `fit` that need neither network nor data to be judged.
+
+    Raises:
+        ValueError: one of them cannot be honoured; the message says what to change.
+    """
+    for name, value in {"epochs": epochs, "batch_size": batch_size}.items():
+        if value is not None:
+            _check_whole(name, value, -math.inf)  # `resolve_recipe` checks that they are positive
+    _check_whole("seed", seed, *SEEDS)
+    _check_whole("accumulation_steps", accumulation_steps, 1)
+    _check_whole("num_workers", num_workers, 0)
+    if not isinstance(net, nn.Module | str):
+        raise ValueError(
+            f"net must be a network or a registered name, got {net!r}; a class needs to be called"
+        )
+    if not isinstance(recipe, Recipe | str):
+        raise ValueError(f"recipe must be a Recipe or the name of one, got {recipe!r}")
+    if isinstance(net, nn.Module) and not any(p.requires_grad for p in net.parameters()):
+        raise ValueError(
+            f"{type(net).__name__} has no parameter to train; set requires_grad of some to True"
+        )
+    if resume and output_dir is None:
+        raise ValueError(
+            "resume=True (--resume) needs the folder of the run that is to be continued; add "
+            "output_dir=… (--output-dir)"
+        )
+    if resume and output_dir is not None and not holds_run(Path(output_dir)):
+        raise ValueError(
+            f"{output_dir} holds no run to continue; name the folder of the run, or start one there "
+            "by omitting resume=True (--resume)"
+        )
+    if compile and resolve_device(device).type == "cpu":
+        _check_compiler()
+
+
+def check_recipe(recipe: Recipe, dataset: AnyDataset, batch_size_is_default: bool) -> None:
+    """Check the numbers of a recipe, and that its batch is not larger than the data.
+
+    Args:
+        recipe: with the number of epochs and the batch size of the run.
+        dataset: to train on.
+        batch_size_is_default: nobody has chosen the size of the batch, which may then hold all
+            images there are.
+
+    Raises:
+        ValueError: a number cannot be honoured; the message says what to change.
+    """
+    limits = {
+        "learning_rate": (0, math.inf),
+        "momentum": (0, math.inf),
+        "weight_decay": (0, math.inf),
+        "label_smoothing": (0, 1),
+        "average": (0, 1),
+        "clip_norm": (sys.float_info.min, math.inf),
+    }
+    for name, (least, most) in limits.items():
+        value = getattr(recipe, name)
+        if value is not None and not (least <= value <= most and math.isfinite(value)):
+            end = "" if math.isinf(most) else f" and at most {most}"
+            least_text = "above 0" if name == "clip_norm" else "at least 0"
+            raise ValueError(f"a recipe's {name} must be {least_text}{end}, got {value}")
+    images = len(dataset.train) - round(VALIDATION_SHARE * len(dataset.train))
+    if recipe.batch_size <= images:
+        return
+    if batch_size_is_default:
+        warnings.warn(
+            f"the recipe's batch of {recipe.batch_size} images is larger than the data: every step "
+            f"takes all {images}",
+            stacklevel=3,
+        )
+    else:
+        raise ValueError(
+            f"a batch of {recipe.batch_size} images is larger than the data: {images} are left to "
+            f"train on after a tenth of {dataset.name} is held out for validation; choose "
+            f"batch_size={images} (--batch-size) or less"
+        )
+
+
+@torch.no_grad()
+def check_scores(net: nn.Module, dataset: AnyDataset, accelerator: Accelerator) -> None:
+    """Check that `net` gives a score for every class, by showing it two images of each split.
+
+    Args:
+        net: on the device of `accelerator`; its mode is left unchanged.
+        dataset: the images and labels of the run.
+        accelerator: of the run.
+
+    Raises:
+        ValueError: it does not.
+    """
+    classes = 1 + max(int(split.labels.max()) for split in (dataset.train, dataset.test))
+    was_training = net.training
+    net.eval()
+    for split in (dataset.train, dataset.test):
+        first = torch.zeros(2, dtype=torch.long)
+        if isinstance(split, Split):
+            few = split.subset(first)
+        else:  # all files give crops of the same size, so none needs to be read
+            shape = (2, dataset.in_channels, split.image_size, split.image_size)
+            few = Split(torch.zeros(shape, dtype=torch.uint8), first)
+        for images, _ in Batches(few, dataset, net, accelerator.device, batch_size=2).epoch():
+            with accelerator.autocast():
+                scores = net(images)
+            if not isinstance(scores, Tensor) or scores.ndim != 2:
+                got = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+                raise ValueError(
+                    f"{type(net).__name__} must turn images (N, C, H, W) into scores (N, classes), "
+                    f"got {got} for two images"
+                )
+            if scores.shape[1] < classes:
+                raise ValueError(
+                    f"{type(net).__name__} gives scores for {scores.shape[1]} classes, but the "
+                    f"labels of {dataset.name} run up to {classes - 1}; create it with "
+                    f"num_classes={max(classes, len(dataset.classes))}"
+                )
+    net.train(was_training)
+
+
+def _check_whole(name: str, value: object, least: float, most: float = math.inf) -> None:
+    if isinstance(value, Real) and value % 1 == 0 and least <= value <= most:
+        return
+    limits = "" if math.isinf(least) else f" of at least {least}"
+    limits += "" if math.isinf(most) else f" and at most {most}"
+    option = "--" + name.replace("_", "-")
+    raise ValueError(f"{name} ({option}) must be a whole number{limits}, got {value!r}")
+
+
+def _check_compiler() -> None:
+    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
+    if sys.platform != "win32" and shutil.which(compiler) is None:
+        raise ValueError(
+            f"compile=True (--compile) needs the C++ compiler {compiler}, which is not on this "
+            "machine; install it, or omit the option"
+        )
