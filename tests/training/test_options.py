@@ -10,7 +10,7 @@ from torch import nn
 from typer.testing import CliRunner
 
 from convnets.__main__ import app
-from convnets.models import LeNet5
+from convnets.models.lenet import LeNet5
 from convnets.training import RECIPES, Recipe, evaluate, fit, load, run_folder
 from convnets.training.batches import step_seed
 from convnets.training.data import Dataset

@@ -27,7 +27,8 @@ RECIPE = Recipe(
 SCRIPT = """
 import sys
 from dataclasses import replace
-from convnets.training import Recipe, fit, load, trainer
+from pathlib import Path
+from convnets.training import Recipe, fit, load, run_folder, trainer
 from convnets.training.data import Split
 trainer.SAVE_SECONDS = 0.2
 full = load("fashion-mnist-small")
@@ -35,7 +36,9 @@ few = replace(full, train=Split(full.train.images[:640], full.train.labels[:640]
               test=Split(full.test.images[:100], full.test.labels[:100]))
 recipe = Recipe(epochs=3, batch_size=32, learning_rate=0.05, schedule="one-cycle",
                 augmentation=("flip",), average=0.9)
-fit("resnet20", few, recipe, output_dir=sys.argv[1], device="cpu", resume=True, progress=False)
+folder = Path(sys.argv[1])
+resume = run_folder.holds_run(folder)
+fit("resnet20", few, recipe, output_dir=folder, device="cpu", resume=resume, progress=False)
 """
 
 

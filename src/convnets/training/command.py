@@ -133,10 +133,11 @@ def _load(
 ) -> AnyDataset:
     if data != IMAGE_FOLDER:
         for option in ("image_size", "on_corrupt", "num_workers"):
-            if context.get_parameter_source(option).name == "COMMANDLINE":
+            source = context.get_parameter_source(option)
+            if source is not None and source.name == "COMMANDLINE":
                 raise ValueError(
-                    f"--{option.replace('_', '-')} is an option of --data {IMAGE_FOLDER} and changes "
-                    f"nothing about {data}; omit it"
+                    f"--{option.replace('_', '-')} is an option of --data {IMAGE_FOLDER}, not of "
+                    f"--data {data}; omit it"
                 )
         return load(data, root)
     if root is None:

@@ -7,6 +7,7 @@ import sys
 import warnings
 from numbers import Real
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -64,8 +65,8 @@ def check_options(
         )
     if resume and output_dir is not None and not holds_run(Path(output_dir)):
         raise ValueError(
-            f"{output_dir} holds no run to continue; name the folder of the run, or start one there "
-            "by omitting resume=True (--resume)"
+            f"{output_dir} holds no run to continue; name the folder of the run, or omit "
+            "resume=True (--resume) to start one there"
         )
     if compile and resolve_device(device).type == "cpu":
         _check_compiler()
@@ -154,7 +155,7 @@ def check_scores(net: nn.Module, dataset: AnyDataset, accelerator: Accelerator) 
     net.train(was_training)
 
 
-def _check_whole(name: str, value: object, least: float, most: float = math.inf) -> None:
+def _check_whole(name: str, value: Any, least: float, most: float = math.inf) -> None:
     if isinstance(value, Real) and value % 1 == 0 and least <= value <= most:
         return
     limits = "" if math.isinf(least) else f" of at least {least}"

@@ -134,7 +134,7 @@ def test_a_constant_channel_is_named(good, channel, value):
 
 def test_a_constant_channel_of_floats_is_named_though_its_deviation_is_not_quite_0(good):
     images = torch.full((40, 1, 28, 28), 0.1)
-    with pytest.raises(ValueError, match="channel 0 .* is constant"):
+    with pytest.raises(ValueError, match=r"channel 0 .* is constant"):
         train(changed(good, "training", images=images))
 
 
@@ -167,7 +167,7 @@ def test_a_folder_with_labels_outside_its_classes_is_refused(tmp_path):
 
 
 def test_what_is_not_a_data_set_is_refused(good):
-    with pytest.raises(ValueError, match="name of a data set or what load .* got tuple"):
+    with pytest.raises(ValueError, match=r"name of a data set or what load .* got tuple"):
         train((good.train, good.test))
 
 

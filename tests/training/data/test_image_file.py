@@ -164,7 +164,9 @@ def test_a_damaged_image_is_named_or_skipped(folder, kind):
     path = damage(folder / "train" / "coat" / "3.jpg", content)
     split = load_folder(folder, image_size=32).train
     place = split.paths.index(path)
-    with pytest.raises(RuntimeError, match=rf"{path} cannot be read \(.*{reason}.*--on-corrupt skip"):
+    with pytest.raises(
+        RuntimeError, match=rf"{path} cannot be read \(.*{reason}.*--on-corrupt skip"
+    ):
         split.image(place)
     skipping = load_folder(folder, "skip", image_size=32).train
     assert skipping.image(place) is None
@@ -228,8 +230,10 @@ def test_the_command_trains_on_images_of_16_bits(folder):
             "val has no images of bag, coat",
         ),
         (
-            lambda root: [path.rename(root / "val" / path.name) for path in root.glob("val/*/*")]
-            and [path.rmdir() for path in (root / "val").iterdir() if path.is_dir()],
+            lambda root: (
+                [path.rename(root / "val" / path.name) for path in root.glob("val/*/*")]
+                and [path.rmdir() for path in (root / "val").iterdir() if path.is_dir()]
+            ),
             "val has no folders; put the images of each class",
         ),
     ],
