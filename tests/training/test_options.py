@@ -75,15 +75,16 @@ def test_arguments_that_cannot_be_honoured_are_refused(few, arguments, sentence)
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
-        ("learning_rate", math.nan, "at least 0, got nan"),
-        ("learning_rate", math.inf, "at least 0, got inf"),
-        ("learning_rate", -0.1, "at least 0, got -0.1"),
+        ("learning_rate", math.nan, "at least 0, and finite, got nan"),
+        ("learning_rate", math.inf, "at least 0, and finite, got inf"),
+        ("learning_rate", -0.1, "at least 0, and finite, got -0.1"),
         ("momentum", -1, "at least 0"),
         ("weight_decay", -1e-4, "at least 0"),
-        ("label_smoothing", 1.5, "at least 0 and at most 1, got 1.5"),
+        ("label_smoothing", 1.5, "between 0 and 1, got 1.5"),
         ("clip_norm", 0, "above 0, got 0"),
         ("clip_norm", -1, "above 0, got -1"),
-        ("average", 2, "at least 0 and at most 1, got 2"),
+        ("clip_norm", math.nan, "above 0, got nan"),
+        ("average", 2, "between 0 and 1, got 2"),
     ],
 )
 def test_numbers_in_a_recipe_that_make_no_sense_are_refused(few, name, value, sentence):
@@ -94,6 +95,7 @@ def test_numbers_in_a_recipe_that_make_no_sense_are_refused(few, name, value, se
 @pytest.mark.filterwarnings("ignore:the recipe's batch")
 def test_every_recipe_and_every_number_at_a_limit_is_accepted(few):
     limits = replace(SMALL, learning_rate=0.0, momentum=0.0, label_smoothing=1.0, average=1.0)
+    limits = replace(limits, clip_norm=math.inf)
     assert train(few, recipe=limits).step_losses
     for recipe in RECIPES.values():
         check_recipe(recipe, few, batch_size_is_default=True)

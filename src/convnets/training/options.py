@@ -14,13 +14,21 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from convnets.training.batches import Batches
-from convnets.training.data import VALIDATION_SHARE, AnyDataset, Split
+from convnets.training.data import VALIDATION_SHARE, AnyDataset, AnySplit, Split
 from convnets.training.device import resolve_device
 from convnets.training.recipes import Recipe
 from convnets.training.run_folder import holds_run
 
 SEEDS = (-(2**23), 2**24 - 1)
 """Smallest and largest seed for which every step of a run has a seed of 64 bits."""
+LIMITS = (
+    ("learning_rate", 0, sys.float_info.max),
+    ("momentum", 0, sys.float_info.max),
+    ("weight_decay", 0, sys.float_info.max),
+    ("label_smoothing", 0, 1),
+    ("average", 0, 1),
+)
+"""Smallest and largest value of the numbers in a recipe."""
 
 
 def check_options(
@@ -84,20 +92,13 @@ def check_recipe(recipe: Recipe, dataset: AnyDataset, batch_size_is_default: boo
     Raises:
         ValueError: a number cannot be honoured; the message says what to change.
     """
-    limits = {
-        "learning_rate": (0, math.inf),
-        "momentum": (0, math.inf),
-        "weight_decay": (0, math.inf),
-        "label_smoothing": (0, 1),
-        "average": (0, 1),
-        "clip_norm": (sys.float_info.min, math.inf),
-    }
-    for name, (least, most) in limits.items():
+    for name, least, most in LIMITS:
         value = getattr(recipe, name)
-        if value is not None and not (least <= value <= most and math.isfinite(value)):
-            end = "" if math.isinf(most) else f" and at most {most}"
-            least_text = "above 0" if name == "clip_norm" else "at least 0"
-            raise ValueError(f"a recipe's {name} must be {least_text}{end}, got {value}")
+        if value is not None and not least <= value <= most:
+            limits = f"between {least} and {most}" if most == 1 else f"at least {least}, and finite"
+            raise ValueError(f"a recipe's {name} must be {limits}, got {value}")
+    if recipe.clip_norm is not None and not recipe.clip_norm > 0:
+        raise ValueError(f"a recipe's clip_norm must be above 0, got {recipe.clip_norm}")
     images = len(dataset.train) - round(VALIDATION_SHARE * len(dataset.train))
     if recipe.batch_size <= images:
         return
@@ -115,7 +116,6 @@ def check_recipe(recipe: Recipe, dataset: AnyDataset, batch_size_is_default: boo
         )
 
 
-@torch.no_grad()
 def check_scores(net: nn.Module, dataset: AnyDataset, accelerator: Accelerator) -> None:
     """Check that `net` gives a score for every class, by showing it two images of each split.
 
@@ -127,36 +127,45 @@ def check_scores(net: nn.Module, dataset: AnyDataset, accelerator: Accelerator) 
     Raises:
         ValueError: it does not.
     """
-    classes = 1 + max(int(split.labels.max()) for split in (dataset.train, dataset.test))
-    was_training = net.training
-    net.eval()
+    name, classes = type(net).__name__, len(dataset.classes)
     for split in (dataset.train, dataset.test):
-        first = torch.zeros(2, dtype=torch.long)
-        if isinstance(split, Split):
-            few = split.subset(first)
-        else:  # all files give crops of the same size, so none needs to be read
-            shape = (2, dataset.in_channels, split.image_size, split.image_size)
-            few = Split(torch.zeros(shape, dtype=torch.uint8), first)
-        for images, _ in Batches(few, dataset, net, accelerator.device, batch_size=2).epoch():
-            with accelerator.autocast():
-                scores = net(images)
-            if not isinstance(scores, Tensor) or scores.ndim != 2:
-                got = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
-                raise ValueError(
-                    f"{type(net).__name__} must turn images (N, C, H, W) into scores (N, classes), "
-                    f"got {got} for two images"
-                )
-            if scores.shape[1] < classes:
-                raise ValueError(
-                    f"{type(net).__name__} gives scores for {scores.shape[1]} classes, but the "
-                    f"labels of {dataset.name} run up to {classes - 1}; create it with "
-                    f"num_classes={max(classes, len(dataset.classes))}"
-                )
-    net.train(was_training)
+        highest = int(split.labels.max())
+        scores = _scores_of_two(net, split, dataset, accelerator)
+        if not isinstance(scores, Tensor) or scores.ndim != 2:
+            got = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+            raise ValueError(
+                f"{name} must turn images (N, C, H, W) into scores (N, classes), got {got} for two "
+                "images"
+            )
+        if scores.shape[1] <= highest:
+            raise ValueError(
+                f"{name} gives scores for {scores.shape[1]} classes, but the labels of "
+                f"{dataset.name} run up to {highest}; create it with "
+                f"num_classes={max(classes, highest + 1)}"
+            )
+
+
+@torch.no_grad()
+def _scores_of_two(
+    net: nn.Module, split: AnySplit, dataset: AnyDataset, accelerator: Accelerator
+) -> object:
+    first = torch.zeros(2, dtype=torch.long)
+    if isinstance(split, Split):
+        two = split.subset(first)
+    else:  # all files give crops of the same size, so none needs to be read
+        shape = (2, dataset.in_channels, split.image_size, split.image_size)
+        two = Split(torch.zeros(shape, dtype=torch.uint8), first)
+    images, _ = next(Batches(two, dataset, net, accelerator.device, batch_size=2).epoch())
+    was_training = net.training
+    try:
+        with accelerator.autocast():
+            return net.eval()(images)
+    finally:
+        net.train(was_training)
 
 
 def _check_whole(name: str, value: Any, least: float, most: float = math.inf) -> None:
-    if isinstance(value, Real) and value % 1 == 0 and least <= value <= most:
+    if isinstance(value, Real) and value % 1 == 0 and least <= float(value) <= most:
         return
     limits = "" if math.isinf(least) else f" of at least {least}"
     limits += "" if math.isinf(most) else f" and at most {most}"
