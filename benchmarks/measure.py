@@ -10,11 +10,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
+from pathlib import Path
 
 import torch
 import torchvision
 from torch.profiler import ProfilerActivity, profile
 
+from convnets.experiments.running import commit_of
+from convnets.models.speed import has_fast_bfloat16
 from convnets.training import describe
 
 Work = Callable[[], object]
@@ -68,8 +71,10 @@ def threads(number: int) -> Iterator[None]:
 
 
 def machine() -> str:
-    """Date, device and versions, for the heading of a table."""
+    """Date, device, versions and commit, for the heading of a table."""
+    fast = "with" if has_fast_bfloat16(torch.device("cpu")) else "without"
     return (
-        f"{date.today().isoformat()}, {platform.machine()}, {describe()}, "
-        f"torchvision {torchvision.__version__}"
+        f"{date.today().isoformat()}, {platform.machine()} "
+        f"({torch.cpu.get_capabilities()['cpu_name']}, {fast} fast bfloat16), {describe()}, "
+        f"torchvision {torchvision.__version__}, commit {commit_of(Path(__file__))}"
     )

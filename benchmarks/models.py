@@ -1,10 +1,12 @@
-"""Time and memory of our networks and of torchvision's and timm's with the same weights.
+"""Time and memory of our networks, and of torchvision's and timm's with the same weights.
 
-`make bench` runs it. `python -m benchmarks.models resnet50 vgg16 --rounds 15` measures these two;
-without names, it measures every network that torchvision or timm has. The table is written to
-`results/models_1_and_2_threads.md`, where 1 and 2 are the numbers of threads.
+`make bench` runs it. `python -m benchmarks.models` measures every network that torchvision or timm
+has, and writes `results/models.md` after each, so that nothing is lost when it is stopped.
+`python -m benchmarks.models resnet50 vgg16 --rounds 3 --threads 1` measures these two, and writes
+`results/models_selected.md`.
 """
 
+import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,32 +16,37 @@ import timm
 import torch
 import torchvision.models
 import typer
+from scipy.stats import quantile_test
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import SGD
 
 import convnets
 from benchmarks import measure
-from convnets.models import checkpoints, fuse
+from convnets.models import checkpoints, for_inference, for_training
 
-BATCH = 2
+BATCH = 4
 LARGEST_INPUT = 160
 RESULTS = Path(__file__).with_name("results")
 PEERS = ("torchvision", "timm")
 MEMBERS = [
     n for n in convnets.list_models() if any(n in checkpoints.SOURCES[peer] for peer in PEERS)
 ]
-OPTIONS = ("resnet50", "googlenet_bn", "mobilenet_v2", "efficientnet_b0")
 HEAD = """# Our networks and those of other packages
 
 {machine}.
-Batches of {batch} images of at most {size}x{size} pixels, float32, {rounds} alternating rounds.
-Ratios below 1 mean that our network takes less. Time is the median ratio of consecutive runs: CPU
-time on one thread, wall-clock time on several. Memory is the peak of all tensors beyond weights and
-images.
+{networks} of {members} networks, batches of {batch} images of at most {size}x{size} pixels,
+{rounds} alternating rounds.
+
+*Ours* is the plain network in float32, *fast* is `for_inference` or `for_training` of it, *compiled*
+is `torch.compile` of it. Their peer is torchvision's network, or timm's where torchvision has none,
+in float32 without compilation. Ratios below 1 mean that ours takes less. Time is the median ratio of
+consecutive runs: CPU time on one thread, wall-clock time on several. Memory is the peak of all
+tensors beyond weights and images.
 """
-HEADERS = (
-    *("network", "setting", "ours, ms", "by torchvision", "by timm"),
+HEADERS = ("network", "setting", "ours, ms")
+RATIOS = (
+    *("ours / torchvision", "ours / timm", "fast / peer", "compiled / peer"),
     *("ours, MiB", "by torchvision", "by timm"),
 )
 
@@ -51,23 +58,13 @@ class Line:
     name: str
     setting: str
     milliseconds: float
-    time: dict[str, float]
-    """Ratio of our time to that of each package."""
-    mebibytes: float
-    memory: dict[str, float]
-    """Ratio of our memory to that of each package."""
+    ratios: dict[str, float]
+    """By the names in `RATIOS`; those of packages without this network are missing."""
 
     def text(self) -> str:
         """The row of the Markdown table."""
-        ratios = [
-            f"{values[peer]:.2f}" if peer in values else ""
-            for values in (self.time, self.memory)
-            for peer in PEERS
-        ]
-        return (
-            f"| {self.name} | {self.setting} | {self.milliseconds:.0f} | {ratios[0]} | {ratios[1]} "
-            f"| {self.mebibytes:.0f} | {ratios[2]} | {ratios[3]} |"
-        )
+        ratios = [f"{self.ratios[key]:.2f}" if key in self.ratios else "" for key in RATIOS]
+        return f"| {' | '.join([self.name, self.setting, f'{self.milliseconds:.0f}', *ratios])} |"
 
 
 def evaluation(net: nn.Module, images: Tensor) -> measure.Work:
@@ -93,7 +90,7 @@ def training_step(net: nn.Module, images: Tensor) -> measure.Work:
     return work
 
 
-SETTINGS = {"eval": evaluation, "train": training_step}
+SETTINGS = {"eval": (evaluation, for_inference), "train": (training_step, for_training)}
 
 
 def peer(name: str, source: str) -> nn.Module:
@@ -114,58 +111,63 @@ def images_for(name: str) -> Tensor:
 def compare(name: str, rounds: int, numbers: list[int]) -> Iterator[Line]:
     """Measure our network and its peers, in evaluation and training, on each number of threads."""
     ours = convnets.create_model(name)
-    nets = {source: peer(name, source) for source in PEERS if name in checkpoints.SOURCES[source]}
-    for source, theirs in nets.items():
+    peers = {source: peer(name, source) for source in PEERS if name in checkpoints.SOURCES[source]}
+    for source, theirs in peers.items():
         for key, tensor in checkpoints.convert(name, theirs.state_dict(), source).items():
             tensor.copy_(ours.state_dict()[key])  # the converted tensors share their memory
-    nets["ours"] = ours
     images = images_for(name)
-    for mode, setting in SETTINGS.items():
-        works = {source: setting(net, images) for source, net in nets.items()}
-        memory = {}
+    for mode, (setting, accelerated) in SETTINGS.items():
+        torch.compiler.reset()  # the networks share forward(), whose compilations are limited
+        fast = accelerated(convnets.create_model(name).train(mode == "train"))
+        nets = {"ours": ours, "fast": fast, "compiled": torch.compile(ours), **peers}
+        works = {way: setting(net, images) for way, net in nets.items()}
+        memory = {way: measure.peak_bytes(works[way]) for way in ("ours", *peers)}
         for number in numbers:
             with measure.threads(number):
                 seconds = measure.interleaved(works, rounds)
-            memory = memory or {source: measure.peak_bytes(works[source]) for source in works}
+            ratios = {f"{way} / peer": (way, next(iter(peers))) for way in ("fast", "compiled")}
+            ratios |= {f"ours / {source}": ("ours", source) for source in peers}
             yield Line(
                 name,
                 f"{mode}, {number} thread{'s' if number > 1 else ''}",
-                sorted(seconds["ours"])[rounds // 2] * 1e3,
-                {p: measure.ratio(seconds["ours"], seconds[p]) for p in nets if p != "ours"},
-                memory["ours"] / 2**20,
-                {p: memory["ours"] / memory[p] for p in nets if p != "ours"},
+                statistics.median(seconds["ours"]) * 1e3,
+                {key: measure.ratio(seconds[a], seconds[b]) for key, (a, b) in ratios.items()}
+                | {f"by {source}": memory["ours"] / memory[source] for source in peers}
+                | {"ours, MiB": memory["ours"] / 2**20},
             )
 
 
-def options(name: str, rounds: int) -> str:
-    """Time of inference with channels_last, with folded batch norm and with both.
+def summary(lines: list[Line]) -> list[str]:
+    """Medians over the networks in each setting, as a Markdown table."""
+    text = [
+        "\n## Medians over the networks, with intervals of 95 %\n",
+        "| setting | ours / peer | above 1.05 | fast / peer | above 1 | compiled / peer |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for setting in dict.fromkeys(line.setting for line in lines):
+        some = [line.ratios for line in lines if line.setting == setting]
+        ours = [r.get("ours / torchvision", r.get("ours / timm", 0.0)) for r in some]
+        fast, compiled = ([r[f"{way} / peer"] for r in some] for way in ("fast", "compiled"))
+        cells = (
+            *(setting, median(ours), f"{sum(ratio > 1.05 for ratio in ours)}"),
+            *(median(fast), f"{sum(ratio > 1 for ratio in fast)}", median(compiled)),
+        )
+        text.append(f"| {' | '.join(cells)} |")
+    return text
 
-    Returns:
-        A row of the Markdown table, with ratios to the time of the plain network.
-    """
-    images = images_for(name)
-    last = images.to(memory_format=torch.channels_last)
-    net, fused = convnets.create_model(name).eval(), fuse(convnets.create_model(name).eval())
-    works = {
-        "plain": evaluation(net, images),
-        "channels_last": evaluation(
-            convnets.create_model(name).to(memory_format=torch.channels_last), last
-        ),
-        "fused": evaluation(fused, images),
-        "both": evaluation(
-            fuse(convnets.create_model(name).eval()).to(memory_format=torch.channels_last), last
-        ),
-    }
-    seconds = measure.interleaved(works, rounds)
-    ratios = (measure.ratio(seconds[way], seconds["plain"]) for way in list(works)[1:])
-    return f"| {name} | " + " | ".join(f"{ratio:.2f}" for ratio in ratios) + " |"
+
+def median(ratios: list[float]) -> str:
+    """The median with its interval; fewer than six networks have none."""
+    interval = quantile_test(ratios, p=0.5).confidence_interval(0.95)
+    limits = f" ({interval.low:.2f} to {interval.high:.2f})" if len(ratios) > 5 else ""
+    return f"{statistics.median(ratios):.2f}{limits}"
 
 
 def main(
     names: Annotated[
         list[str] | None, typer.Argument(help="names of networks; all by default")
     ] = None,
-    rounds: Annotated[int, typer.Option(min=3, help="runs of each network")] = 7,
+    rounds: Annotated[int, typer.Option(min=3, help="runs of each network")] = 11,
     threads: Annotated[
         list[int] | None, typer.Option(help="numbers of threads; one and all by default")
     ] = None,
@@ -178,31 +180,27 @@ def main(
         )
     torch.manual_seed(0)
     numbers = threads or sorted({1, torch.get_num_threads()})
-    head = HEAD.format(machine=measure.machine(), batch=BATCH, size=LARGEST_INPUT, rounds=rounds)
-    text = [
-        head,
-        f"| {' | '.join(HEADERS)} |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    print("\n".join(text))
-    for name in names or MEMBERS:
+    machine = measure.machine()
+    columns = [*HEADERS, *RATIOS]
+    table = [f"| {' | '.join(columns)} |", "| --- | --- |" + " ---: |" * (len(columns) - 2)]
+    print("\n".join(table))
+    lines: list[Line] = []
+    for count, name in enumerate(names or MEMBERS, start=1):
         for line in compare(name, rounds, numbers):
-            text.append(line.text())
-            print(text[-1], flush=True)
-    text += [
-        "",
-        "## Options for inference, relative to the plain network",
-        "",
-        "| network | channels_last | `convnets.models.fuse` | both |",
-        "| --- | ---: | ---: | ---: |",
-    ]
-    print("\n".join(text[-5:]))
-    for name in [name for name in names or OPTIONS if name in OPTIONS]:
-        text.append(options(name, rounds))
-        print(text[-1], flush=True)
-    RESULTS.mkdir(exist_ok=True)
-    file = f"models_{'_and_'.join(map(str, numbers))}_threads.md"
-    (RESULTS / file).write_text("\n".join(text) + "\n", encoding="utf-8")
+            lines.append(line)
+            print(line.text(), flush=True)
+        head = HEAD.format(
+            machine=machine,
+            networks=count,
+            members=len(MEMBERS),
+            batch=BATCH,
+            size=LARGEST_INPUT,
+            rounds=rounds,
+        )
+        text = [head, *table, *(line.text() for line in lines), *summary(lines)]
+        file = RESULTS / ("models_selected.md" if names else "models.md")
+        file.write_text("\n".join(text) + "\n", encoding="utf-8")
+    print("\n".join(summary(lines)))
 
 
 if __name__ == "__main__":

@@ -194,6 +194,23 @@ def test_bfloat16_gives_nearly_the_same_losses(few):
     assert half.step_losses == pytest.approx(full.step_losses, abs=0.1)
 
 
+def test_bfloat16_leaves_slow_layers_in_float32_and_the_network_as_it_was(few, monkeypatch):
+    monkeypatch.setattr("convnets.models.speed.has_fast_bfloat16", lambda device: True)
+    large = nn.Conv2d(4, 4, 5, groups=4)
+    formats = set()
+    large.register_forward_hook(
+        lambda layer, x, y: formats.add(y.dtype) if layer.training else None
+    )
+    net = nn.Sequential(
+        nn.Conv2d(1, 4, 3, stride=2), large, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 10)
+    )
+    before = [parameter.detach().clone() for parameter in net.parameters()]
+    fitted(net, few, epochs=1, precision="bf16")
+    assert formats == {torch.float32}
+    assert type(large) is nn.Conv2d
+    assert not any(map(torch.equal, net.parameters(), before))
+
+
 def test_a_precision_that_the_device_does_not_support_is_refused(few):
     for precision in ("fp16", "int8"):
         with pytest.raises(ValueError, match=f"'{precision}' is not available on cpu"):

@@ -23,7 +23,6 @@ from convnets.models.efficientnet import (
     efficientnet_b7,
 )
 from convnets.models.factory import create_model
-from convnets.models.fusing import fuse
 from convnets.models.googlenet import (
     googlenet,
     googlenet_bn,
@@ -88,6 +87,7 @@ from convnets.models.shufflenet_v2 import (
     shufflenet_v2_x1_5,
     shufflenet_v2_x2_0,
 )
+from convnets.models.speed import for_inference, for_training
 from convnets.models.vgg import (
     vgg11,
     vgg11_bn,
@@ -127,7 +127,8 @@ __all__ = [
     "efficientnet_b5",
     "efficientnet_b6",
     "efficientnet_b7",
-    "fuse",
+    "for_inference",
+    "for_training",
     "googlenet",
     "googlenet_bn",
     "inception_resnet_v2",

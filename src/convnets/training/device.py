@@ -63,13 +63,6 @@ def choose(*, cpu: T, gpu: T) -> T:
     return gpu if default_device().type == "cuda" else cpu
 
 
-def has_fast_bfloat16(device: torch.device) -> bool:
-    """Whether the device computes bfloat16 in hardware, and therefore faster than float32."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.cpu._is_avx512_bf16_supported()
-
-
 def describe() -> str:
     """One line about this machine, to print next to a measurement.
 

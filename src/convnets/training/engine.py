@@ -13,8 +13,9 @@ from torch import nn
 from convnets import registry
 from convnets.models import create_model
 from convnets.models.densenet import DenseLayer
+from convnets.models.speed import has_fast_bfloat16
 from convnets.training.data import AnyDataset, check_for_training, load
-from convnets.training.device import has_fast_bfloat16, resolve_device
+from convnets.training.device import resolve_device
 from convnets.training.interrupt import DeferredInterrupt
 from convnets.training.options import check_options, check_recipe, check_scores
 from convnets.training.recipes import Recipe, resolve_recipe

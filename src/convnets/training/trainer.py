@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from convnets.models import for_training
 from convnets.models.googlenet import GoogLeNet
 from convnets.models.googlenet_auxiliary import AUXILIARY_WEIGHT, WithAuxiliaries
 from convnets.training.augmentation import make_augmentation
@@ -97,7 +98,9 @@ class Trainer:
         self.steps = len(self.train_batches) * recipe.epochs
         self.schedule = make_schedule(optimizer, recipe, self.steps)
         self.ema = None if recipe.average is None else make_ema(self.net, recipe.average)
-        model = torch.compile(self.learner) if compile else self.learner
+        is_bfloat16 = accelerator.mixed_precision == "bf16"
+        model = for_training(self.learner) if is_bfloat16 else self.learner
+        model = torch.compile(model) if compile else model
         self.model, self.optimizer = accelerator.prepare(model, optimizer)
 
         # Bookkeeping
