@@ -38,11 +38,11 @@ HEAD = """# Our networks and those of other packages
 {networks} of {members} networks, batches of {batch} images of at most {size}x{size} pixels,
 {rounds} alternating rounds.
 
-*Ours* is the plain network in float32, *fast* is `for_inference` or `for_training` of it, *compiled*
-is `torch.compile` of it. Their peer is torchvision's network, or timm's where torchvision has none,
-in float32 without compilation. Ratios below 1 mean that ours takes less. Time is the median ratio of
-consecutive runs: CPU time on one thread, wall-clock time on several. Memory is the peak of all
-tensors beyond weights and images.
+*Ours* is the plain network in float32; *fast* is `for_inference` or `for_training` of it;
+*compiled* is `torch.compile` of it. The *peer* is torchvision's network, or timm's where
+torchvision has none, in float32 without compilation. Ratios below 1 mean that ours takes less. Time
+is the median ratio of consecutive runs: CPU time on one thread, wall-clock time on several. Memory
+is the peak of all tensors beyond weights and images.
 """
 HEADERS = ("network", "setting", "ours, ms")
 RATIOS = (

@@ -99,8 +99,8 @@ class Trainer:
         self.schedule = make_schedule(optimizer, recipe, self.steps)
         self.ema = None if recipe.average is None else make_ema(self.net, recipe.average)
         is_bfloat16 = accelerator.mixed_precision == "bf16"
-        model = for_training(self.learner) if is_bfloat16 else self.learner
-        model = torch.compile(model) if compile else model
+        learner = for_training(self.learner) if is_bfloat16 else self.learner
+        model = torch.compile(learner) if compile else learner
         self.model, self.optimizer = accelerator.prepare(model, optimizer)
 
         # Bookkeeping
