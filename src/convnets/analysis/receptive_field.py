@@ -11,9 +11,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from convnets.analysis.fields import Axis, Field, FieldMode, Unknown
+from convnets.analysis.fields import Field, FieldMode, Unknown
 from convnets.analysis.meta import image_for, observe_on_meta
-from convnets.layers import ImageClassifier
 
 
 @dataclass(frozen=True)
@@ -64,11 +63,6 @@ def receptive_field_of_chain(windows: Iterable[Window]) -> ReceptiveField:
     return ReceptiveField(size, jump, start)
 
 
-def along(axis: Axis) -> ReceptiveField:
-    """The field along one side."""
-    return ReceptiveField(axis.high - axis.low + 1, axis.jump, (axis.low + axis.high) / 2)
-
-
 def receptive_field(
     net: nn.Module,
     layer: str | None = None,
@@ -83,7 +77,7 @@ def receptive_field(
     Args:
         net: any network that takes images (N, C, H, W).
         layer: name of a module, such as "features.stage1", or the end of such a name, "conv3_1"; by
-            default `features` in networks of this course, in others the last map.
+            default the last one that returns a map, adaptive pools left out.
         input_size: side of the input in pixels; by default `net.input_size`, or else 224.
         in_channels: channels of the image; by default what the first convolution that runs needs.
 
@@ -101,9 +95,10 @@ def receptive_field(
     label = f"layer {name!r}" if name else "the network"
     if field is None:
         raise ValueError(f"{label} returns no map that depends on the image")
-    if isinstance(field, Unknown):
-        raise ValueError(f"the receptive field of {label} cannot be given: {field.reason}")
-    height, width = (along(axis) for axis in field)
+    sides = sides_of(field)
+    if isinstance(sides, str):
+        raise ValueError(f"the receptive field of {label} cannot be given: {sides}")
+    height, width = sides
     if height != width:
         raise ValueError(
             f"the receptive field of {label} is not square, {height.size}x{width.size} pixels; "
@@ -112,34 +107,56 @@ def receptive_field(
     return height
 
 
+def sides_of(field: Field | Unknown) -> tuple[ReceptiveField, ReceptiveField] | str:
+    """The field along height and width, or why it cannot be given."""
+    if isinstance(field, Unknown):
+        return field.reason
+    sides = []
+    for span in field.spans:
+        if isinstance(measured := span.measured(), str):
+            return measured
+        low, high, jump = measured
+        sides.append(ReceptiveField(high - low + 1, jump, (low + high) / 2))
+    return sides[0], sides[1]
+
+
 def field_of(
     net: nn.Module, layer: str | None, input_size: int | None, in_channels: int | None
-) -> tuple[str, Field | None]:
+) -> tuple[str, Field | Unknown | None]:
     """The full name of the layer, and its field; arguments as for `receptive_field`."""
     image = image_for(net, input_size, in_channels)
-    seen: dict[str, set[Field | None]] = {}
-    maps: list[str] = []
+    modules = dict(net.named_modules())
+    seen: dict[str, list[Field | Unknown | None]] = {}
+    last_map = ""
     with FieldMode(image) as fields:
 
         def leave(name: str, output: Any) -> None:
+            nonlocal last_map
             field = fields[output] if isinstance(output, Tensor) else None
-            seen.setdefault(name, set()).add(field)
-            if isinstance(field, Unknown) or (field and output.ndim == 4 and not field[0].fixed):
-                maps.append(name)
+            seen.setdefault(name, []).append(field)
+            if _ends_in_a_map(modules[name], field):
+                last_map = name
 
-        observe_on_meta(net, image, dict(net.named_modules()), leave)
-    name = _full_name(list(seen), layer)
+        observe_on_meta(net, image, modules, leave)
     if layer is None:
-        name = "features" if isinstance(net, ImageClassifier) else ["", *maps][-1]
-    if len(seen[name]) > 1:
+        return last_map, seen[last_map][-1]
+    name = _full_name(list(seen), layer)
+    if len({field and sides_of(field) for field in seen[name]}) > 1:
         raise ValueError(f"layer {name!r} runs more than once and sees different fields each time")
-    return name, seen[name].pop()
+    return name, seen[name][-1]
 
 
-def _full_name(names: list[str], layer: str | None) -> str:
-    """The one of `names` that is `layer` or ends in `.layer`; the network itself if `None`."""
-    if layer is None or layer in names:
-        return layer or ""
+def _ends_in_a_map(module: nn.Module, field: Field | Unknown | None) -> bool:
+    """Adaptive pools are left out: they fit the last map, whatever its size, to the classifier."""
+    if isinstance(module, (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)):
+        return False
+    return isinstance(field, Unknown) or (field is not None and field.is_map)
+
+
+def _full_name(names: list[str], layer: str) -> str:
+    """The one of `names` that is `layer` or ends in `.layer`."""
+    if layer in names:
+        return layer
     matches = [name for name in names if name.endswith(f".{layer}")]
     if len(matches) != 1:
         among = matches or [name.removeprefix("features.") for name in names if name]

@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from convnets.analysis.fields import Field, FieldMode, Unknown
 from convnets.analysis.meta import Pair, image_for, observe_on_meta
 from convnets.analysis.observing import leaf_modules
-from convnets.analysis.receptive_field import along
+from convnets.analysis.receptive_field import sides_of
 from convnets.tables import FittingTable
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ def _row(
     output: Tensor,
     macs: int,
     parameters: dict[str, nn.Parameter],
-    field: Field | None,
+    field: Field | Unknown | None,
 ) -> LayerRow:
     biases = sum(p.numel() for key, p in parameters.items() if key.endswith("bias"))
     return LayerRow(
@@ -220,10 +220,11 @@ def _row(
     )
 
 
-def _of_field(field: Field | None) -> dict[str, Any]:
-    if field is None or isinstance(field, Unknown):
+def _of_field(field: Field | Unknown | None) -> dict[str, Any]:
+    sides = "no image" if field is None else sides_of(field)
+    if isinstance(sides, str):
         return {"receptive_field": None, "jump": None, "start": None}
-    height, width = (along(axis) for axis in field)
+    height, width = sides
     return {
         "receptive_field": (height.size, width.size),
         "jump": (height.jump, width.jump),
