@@ -1,6 +1,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 import convnets
 from convnets.analysis import (
@@ -44,6 +45,82 @@ def test_the_derivative_agrees_on_networks_with_branches(name, layer):
         net = convnets.create_model(name)
     formula = receptive_field(net, layer).size
     assert numerical_receptive_field(net, layer, formula + 64) == formula
+
+
+@pytest.mark.parametrize("name", ["lenet5", "mobilenet_v2", "mobilenet_v1"])
+def test_the_derivative_agrees_where_activations_saturate(name):
+    with torch.device("meta"):
+        net = convnets.create_model(name)
+    formula = receptive_field(net, "features").size
+    assert numerical_receptive_field(net, "features", formula + 64) == formula
+
+
+class Functional(nn.Module):
+    """A convolution of 3x3 with stride 2 after which a function runs."""
+
+    def __init__(self, function) -> None:
+        super().__init__()
+        self.conv, self.function, self.last = nn.Conv2d(2, 4, 3, 2), function, nn.Identity()
+
+    def forward(self, x):
+        return self.last(self.function(self.conv(x)))
+
+
+@pytest.mark.parametrize(
+    ("function", "size"),
+    [
+        (nn.MaxPool2d(3, 2, dilation=2), 3 + 2 * 4),
+        (lambda x: functional.max_pool2d(x, 3, 1, dilation=3), 3 + 2 * 6),
+        (lambda x: functional.max_pool2d(x, 3, 2, 1, ceil_mode=True), 3 + 2 * 2),
+        (lambda x: functional.max_pool2d_with_indices(x, (3, 3), (1, 1))[0], 3 + 2 * 2),
+        (lambda x: functional.max_pool2d(functional.max_pool2d(x, 2), 2), 3 + 2 * 3),
+        (lambda x: torch.clamp(x, 0, 6), 3),
+        (lambda x: torch.clamp(x, -1, 1), 3),
+        (functional.hardtanh, 3),
+        (lambda x: functional.hardshrink(x, 2), 3),
+        (lambda x: functional.softshrink(x, 2), 3),
+        (lambda x: functional.threshold(x, 5, 0), 3),
+        (lambda x: functional.hardsigmoid(100 * x), 3),
+        (lambda x: torch.sigmoid(1e9 * x), 3),
+        (lambda x: functional.layer_norm(x.movedim(1, 3), (4,)).movedim(3, 1), 3),
+        (lambda x: functional.local_response_norm(x, 3), 3),
+        (lambda x: functional.avg_pool2d(x.movedim(1, 3).movedim(3, 1), 2), 3 + 2),
+    ],
+)
+def test_the_derivative_agrees_for_functions(function, size):
+    net = Functional(function)
+    assert receptive_field(net, "last", 41).size == size
+    assert numerical_receptive_field(net, "last", 41) == size
+
+
+def test_the_derivative_finds_channels_that_come_last():
+    net = Functional(lambda x: x.permute(0, 2, 3, 1))
+    assert numerical_receptive_field(net, "last", 15) == receptive_field(net, "last", 15).size == 3
+
+
+def test_the_effective_field_is_never_larger_than_the_theoretical_one():
+    for kernel_size in (1, 2, 3, 4, 6):
+        net = nn.Sequential(conv(kernel_size))
+        nn.init.constant_(net[0].weight, 1)
+        assert effective_receptive_field(net, input_size=15).size == kernel_size
+    skewed = nn.Sequential(conv(6))
+    nn.init.constant_(skewed[0].weight, 0.4)
+    with torch.no_grad():
+        skewed[0].weight[..., 0, 0] = 1
+    assert effective_receptive_field(skewed, input_size=15).size == 6
+
+
+@pytest.mark.parametrize("outside", [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize("inside", [torch.enable_grad, torch.no_grad, torch.inference_mode])
+def test_fields_are_the_same_where_gradients_are_off(outside, inside):
+    with outside():
+        net = nn.Sequential(conv(3), nn.ReLU(), conv(3))
+        images = torch.randn(2, 1, 15, 15)
+    expected = effective_receptive_field(net, images=images.clone()).energy
+    with inside():
+        assert torch.equal(effective_receptive_field(net, images=images).energy, expected)
+        assert numerical_receptive_field(net, input_size=15) == 5
+        assert receptive_field(net, input_size=15).size == 5
 
 
 def test_differentiating_leaves_the_network_unchanged():

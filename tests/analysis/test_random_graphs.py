@@ -49,4 +49,4 @@ def test_the_field_of_a_random_network_is_the_gradients_or_refused(seeds):
         seed: text for seed, text in outcomes.items() if not text.startswith(("equal", "refused"))
     }
     assert not wrong
-    assert sum(text == "equal" for text in outcomes.values()) >= 0.7 * len(seeds)
+    assert sum(text == "equal" for text in outcomes.values()) >= 0.6 * len(seeds)

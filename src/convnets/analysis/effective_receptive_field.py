@@ -1,14 +1,21 @@
 """Receptive fields from derivatives: which pixels have an influence, and how much."""
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import conv_transpose2d, pad
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from convnets.analysis.fields import Field, Unknown
 from convnets.analysis.meta import image_for
-from convnets.analysis.observing import observe
+from convnets.analysis.observing import check_batch, observe, recording
 from convnets.analysis.receptive_field import field_of
+
+aten = torch.ops.aten
 
 
 def numerical_receptive_field(
@@ -19,8 +26,9 @@ def numerical_receptive_field(
 ) -> int:
     """The side of the field of the central output in pixels, found by differentiating.
 
-    In a copy of the network all weights are positive, batch norms are the identity, and max pools
-    become average pools, so that every path counts: the pixels with a gradient are the field.
+    In a copy of the network all weights are random and positive, and batch norms have no statistics
+    yet. In the backward pass activations let every derivative through, and max pools pass it on to
+    all values of a window, so that every path counts: the pixels with a gradient are the field.
 
     Args:
         net: any network that takes images (N, C, H, W).
@@ -38,13 +46,19 @@ def numerical_receptive_field(
         >>> numerical_receptive_field(net, input_size=15)
         7
     """
-    twin = _every_path_counts(net)
     meta = image_for(net, input_size, in_channels)
-    image = torch.ones_like(meta, device="cpu", dtype=torch.float64)
-    name, _ = field_of(net, layer, input_size, in_channels)
-    gradient = _central_gradient(twin, image, name)
-    columns = gradient.sum(dim=(0, 1, 2)).nonzero().flatten()
-    low, high, side = int(columns.min()), int(columns.max()), image.shape[-1]
+    noise = torch.rand(meta.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    name, field = field_of(net, layer, input_size, in_channels)
+    with _EveryPathCounts():
+        gradient = _central_gradient(
+            _with_positive_weights(net),
+            1e-5 * (1 + noise),  # small, so that nothing is clipped
+            name,
+            field,
+            lambda values: torch.arange(1, values.numel() + 1).to(values).view_as(values),
+        )
+    columns = gradient.abs().sum(dim=(0, 1, 2)).nonzero().flatten()
+    low, high, side = int(columns.min()), int(columns.max()), noise.shape[-1]
     if low == 0 or high == side - 1:
         raise ValueError(f"the field reaches the border of {side} pixels; use a larger input")
     return high - low + 1
@@ -59,20 +73,23 @@ class EffectiveReceptiveField:
 
     @property
     def size(self) -> int:
-        """Side in pixels of the smallest square around the median that holds 95.45% of the energy.
+        """Side in pixels of the smallest square, wherever it lies, that holds 95.45% of the energy.
 
         A normal distribution holds 95.45% within two standard deviations (Luo et al., section 4).
         """
-        rows, columns = self.energy.shape
-        row = int((self.energy.sum(1).cumsum(0) < 0.5).sum())
-        column = int((self.energy.sum(0).cumsum(0) < 0.5).sum())
-        for reach in range(max(rows, columns)):
-            window = self.energy[
-                max(row - reach, 0) : row + reach + 1, max(column - reach, 0) : column + reach + 1
-            ]
-            if window.sum() >= 0.9545:
-                return min(2 * reach + 1, rows, columns)
-        return max(rows, columns)
+        longest = max(self.energy.shape)
+        sums = pad(self.energy.double(), (1, 0, 1, 0)).cumsum(0).cumsum(1)
+        for side in range(1, longest):
+            rows, columns = (min(side, length) for length in self.energy.shape)
+            squares = (
+                sums[rows:, columns:]
+                - sums[:-rows, columns:]
+                - sums[rows:, :-columns]
+                + sums[:-rows, :-columns]
+            )
+            if squares.max() >= 0.9545:
+                return side
+        return longest
 
 
 def effective_receptive_field(
@@ -105,49 +122,106 @@ def effective_receptive_field(
         >>> effective_receptive_field(net, "features.stage1").energy.shape
         torch.Size([32, 32])
     """
-    image = image_for(net, input_size, in_channels if images is None else images.shape[1])
-    name, _ = field_of(net, layer, input_size, image.shape[1])
     if images is None:
+        image = image_for(net, input_size, in_channels)
         noise = torch.randn(8, *image.shape[1:], generator=torch.Generator().manual_seed(0))
         images = noise.to(image.dtype)
-    gradient = _central_gradient(net, images, name)
+    check_batch(images)
+    _, channels, height, width = images.shape
+    name, field = field_of(net, layer, (height, width), channels)
+    gradient = _central_gradient(net, images, name, field)
     energy = gradient.double().square().mean(dim=(0, 1))
     return EffectiveReceptiveField(energy / energy.sum())
 
 
-def _central_gradient(net: nn.Module, images: Tensor, layer: str) -> Tensor:
-    """Derivative of the sum over channels of a layer's central values, shaped like `images`."""
-    images = images.detach().clone().requires_grad_()
+def _central_gradient(
+    net: nn.Module,
+    images: Tensor,
+    layer: str,
+    field: Field | Unknown | None,
+    weights: Callable[[Tensor], Tensor] = torch.ones_like,
+) -> Tensor:
+    """Derivative of the sum over channels of a layer's central values, shaped like `images`.
+
+    `weights` gives the weight of each value in the sum.
+    """
     outputs: list[Tensor] = []
 
     def leave(name: str, output: Tensor) -> None:
         outputs.append(output.clone())
 
-    observe(net, images, {layer: net.get_submodule(layer)}, leave, evaluate=True, gradients=True)
-    maps = outputs[-1]
-    middle = maps[:, :, maps.shape[-2] // 2, maps.shape[-1] // 2]
-    (gradient,) = torch.autograd.grad(middle.sum(), images)
+    with recording():
+        images = images.detach().clone().requires_grad_()
+        layers = {layer: net.get_submodule(layer)}
+        observe(net, images, layers, leave, evaluate=True, gradients=True)
+        middle = _central_values(outputs[-1], field)
+        (gradient,) = torch.autograd.grad(middle, images, weights(middle))
     if not gradient.abs().sum() > 0:  # NaN is refused as well
         raise ValueError("no pixel has an influence on the central output; are all its units dead?")
     return gradient
 
 
-def _every_path_counts(net: nn.Module) -> nn.Module:
-    """A copy in double precision whose outputs grow with every pixel that they see."""
+def _central_values(values: Tensor, field: Field | Unknown | None) -> Tensor:
+    """Those in the middle of the dimensions that follow height and width."""
+    dims = [dim for span in field.spans for dim in span.dims] if isinstance(field, Field) else []
+    if len(dims) != len(set(dims)) or (not dims and values.ndim == 4):
+        dims = [2, 3]
+    for dim in sorted(dims, reverse=True):
+        values = values.select(dim, values.shape[dim] // 2)
+    return values
+
+
+def _with_positive_weights(net: nn.Module) -> nn.Module:
+    """A copy in double precision whose sums never cancel."""
     twin = copy.deepcopy(net)
     if any(parameter.is_meta for parameter in twin.parameters()):
         twin.to_empty(device="cpu")
-    twin.double()
-    for module in list(twin.modules()):
-        if isinstance(module, (nn.Conv2d, nn.Linear)):
-            nn.init.constant_(module.weight, 1 / module.weight[0].numel())
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.BatchNorm2d):
+    twin.cpu().double().requires_grad_(False)
+    for module in twin.modules():
+        if isinstance(module, nn.modules.batchnorm._NormBase):
             module.reset_running_stats()
-            module.reset_parameters()
-        for name, child in list(module.named_children()):
-            if isinstance(child, nn.MaxPool2d):
-                pool = nn.AvgPool2d(child.kernel_size, child.stride, child.padding, child.ceil_mode)
-                setattr(module, name, pool)
+    generator = torch.Generator().manual_seed(0)
+    for name, parameter in twin.named_parameters():
+        parameter.uniform_(0.5, 1.5, generator=generator)
+        if parameter.ndim > 1:
+            parameter.div_(parameter[0].numel())
+        elif name.endswith("bias"):
+            parameter.zero_()
     return twin
+
+
+class _EveryPathCounts(TorchDispatchMode):
+    """Makes the backward pass hold nothing back."""
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        name = func.overloadpacket.__name__
+        if func.overloadpacket is aten.max_pool2d_with_indices_backward:
+            return _to_whole_windows(*args)
+        if func.overloadpacket is aten.adaptive_max_pool2d_backward:
+            return aten._adaptive_avg_pool2d_backward(*args[:2])
+        if name.endswith("_backward"):
+            forward = getattr(getattr(aten, name.removesuffix("_backward"), None), "default", None)
+            if forward and torch.Tag.pointwise in forward.tags:
+                return args[0]
+        return func(*args, **(kwargs or {}))
+
+
+def _to_whole_windows(
+    gradient: Tensor,
+    values: Tensor,
+    kernel: list[int],
+    stride: list[int],
+    padding: list[int],
+    dilation: list[int],
+    *_: Any,
+) -> Tensor:
+    """The gradient of a pool's output, added to all values (..., C, H, W) of its window."""
+    one = gradient.flatten(0, -3).unsqueeze(1)
+    kernel, padding = kernel * (3 - len(kernel)), padding * (3 - len(padding))
+    weight = gradient.new_ones(1, 1, *kernel)
+    spread = conv_transpose2d(one, weight, stride=stride or kernel, dilation=dilation)
+    (height, width), (top, left) = values.shape[-2:], padding
+    below, right = height + top - spread.shape[-2], width + left - spread.shape[-1]
+    return pad(spread, (-left, right, -top, below)).view_as(values)

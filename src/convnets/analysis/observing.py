@@ -3,7 +3,7 @@
 Every analysis that runs a network does it through `observe`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
@@ -68,16 +68,28 @@ def observe(
     for name, module in (layers or {}).items():
         hooks.append(module.register_forward_pre_hook(partial(before, name=name)))
         hooks.append(module.register_forward_hook(partial(after, name=name)))
-    given = dict(weights or {})
+    given = _usable(net.named_parameters()) | dict(weights or {})
     statistics = {name: b.clone() for name, b in net.named_buffers() if name not in given}
     devices = [images.device] if images.is_cuda else []
     mode = in_mode(net, training=False) if evaluate else nullcontext()
     try:
-        with torch.set_grad_enabled(gradients), torch.random.fork_rng(devices), mode:
+        with recording(), torch.set_grad_enabled(gradients), torch.random.fork_rng(devices), mode:
             return functional_call(net, statistics | given, (images,))
     finally:
         for hook in hooks:
             hook.remove()
+
+
+@contextmanager
+def recording() -> Iterator[None]:
+    """Autograd records inside the block, also within `torch.no_grad` or `torch.inference_mode`."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
+
+
+def _usable(tensors: Iterable[tuple[str, Tensor]]) -> dict[str, Tensor]:
+    """Copies of those that were made in inference mode, which autograd does not take."""
+    return {name: tensor.clone() for name, tensor in tensors if tensor.is_inference()}
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from convnets.analysis.fields import Field, FieldMode, Unknown
-from convnets.analysis.meta import image_for, observe_on_meta
+from convnets.analysis.meta import Pair, image_for, observe_on_meta
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def sides_of(field: Field | Unknown) -> tuple[ReceptiveField, ReceptiveField] | 
 
 
 def field_of(
-    net: nn.Module, layer: str | None, input_size: int | None, in_channels: int | None
+    net: nn.Module, layer: str | None, input_size: int | Pair | None, in_channels: int | None
 ) -> tuple[str, Field | Unknown | None]:
     """The full name of the layer, and its field; arguments as for `receptive_field`."""
     image = image_for(net, input_size, in_channels)
