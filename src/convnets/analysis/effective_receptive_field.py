@@ -49,7 +49,7 @@ def numerical_receptive_field(
     meta = image_for(net, input_size, in_channels)
     noise = torch.rand(meta.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     name, field = field_of(net, layer, input_size, in_channels)
-    with _EveryPathCounts():
+    with _EveryPathCounts():  # type: ignore[no-untyped-call]
         gradient = _central_gradient(
             _with_positive_weights(net),
             1e-5 * (1 + noise),  # small, so that nothing is clipped
