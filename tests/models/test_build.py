@@ -15,6 +15,7 @@ SMALL = [name for name in NAMES if convnets.card(name).is_small_image]
 TRAINABLE = [name for name in SMALL if name not in ("plain32", "plain44", "plain56")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_features_and_classifier_compose_to_class_scores(name):
     with torch.device("meta"):
@@ -34,6 +35,7 @@ def test_parameters_and_macs_equal_those_on_the_card(name):
     assert (measured.parameters, measured.macs) == (card.parameters, card.macs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_the_smallest_input_is_the_cards_and_one_pixel_less_is_refused(name):
     net, card = on_meta(name), convnets.card(name)
@@ -46,6 +48,7 @@ def test_the_smallest_input_is_the_cards_and_one_pixel_less_is_refused(name):
             net(image[..., 1:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_the_stated_smallest_input_is_not_larger_than_needed(name):
     net, card = on_meta(name), convnets.card(name)
@@ -84,6 +87,7 @@ def test_a_small_network_overfits_one_batch(name):
     assert loss.item() < 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_builder_takes_classes_channels_and_input_size_from_the_card(name):
     card, build = convnets.card(name), getattr(convnets.models, name)
