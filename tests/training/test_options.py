@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from convnets.__main__ import app
 from convnets.models.lenet import LeNet5
-from convnets.training import RECIPES, Recipe, evaluate, fit, load, run_folder
+from convnets.training import RECIPES, Recipe, engine, evaluate, fit, load, run_folder
 from convnets.training.batches import step_seed
 from convnets.training.data import Dataset
 from convnets.training.options import SEEDS, check_recipe
@@ -157,6 +157,14 @@ def test_a_gpu_of_another_number_than_there_are_is_refused(monkeypatch):
         resolve_device("cuda:2")
     with pytest.raises(ValueError, match="no device 'xpu' on this machine; choose cpu or cuda"):
         resolve_device("xpu")
+
+
+@pytest.mark.parametrize("name", ["cuda:0", "cuda:1"])
+def test_the_gpu_that_is_asked_for_is_taken(monkeypatch, name):
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    monkeypatch.setattr(engine, "resolve_device", torch.device)
+    assert engine.make_accelerator(name, "no").device == torch.device(name)
+    assert engine.make_accelerator("cpu", "no").device == torch.device("cpu")
 
 
 @pytest.mark.parametrize(

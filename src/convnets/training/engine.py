@@ -3,11 +3,13 @@
 accelerate chooses devices, processes and number formats.
 """
 
+import os
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.utils import patch_environment
 from torch import nn
 
 from convnets import registry
@@ -171,6 +173,8 @@ def recompute_features_(net: nn.Module) -> None:
 def make_accelerator(device: torch.device | str | None, precision: str | None) -> Accelerator:
     """An accelerator for one run; it replaces one that the process made for another device.
 
+    Of several processes, each takes the GPU of its own number, whichever is asked for.
+
     Raises:
         ValueError: there is no such device, or it does not support the precision.
     """
@@ -182,4 +186,8 @@ def make_accelerator(device: torch.device | str | None, precision: str | None) -
             f"precision {precision!r} is not available on {target.type}; choose no or bf16"
         )
     AcceleratorState._reset_state(reset_partial_state=True)
-    return Accelerator(cpu=target.type == "cpu", mixed_precision=precision)
+    chosen = {}
+    if target.type != "cpu" and target.index is not None and "LOCAL_RANK" not in os.environ:
+        chosen = {"ACCELERATE_TORCH_DEVICE": str(target)}
+    with patch_environment(**chosen):
+        return Accelerator(cpu=target.type == "cpu", mixed_precision=precision)
