@@ -67,7 +67,7 @@ def register(builder: Callable[Arguments, Network]) -> Callable[Arguments, Netwo
         builder: makes the network; the defaults of its arguments are those of the card.
 
     Returns:
-        The builder; the networks that it makes now have the `input_size` of their card.
+        The builder; the networks that it makes now have the `name` and `input_size` of their card.
 
     Raises:
         ValueError: if the name is already registered, or has no card.
@@ -81,7 +81,7 @@ def register(builder: Callable[Arguments, Network]) -> Callable[Arguments, Netwo
     @wraps(builder)
     def build(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Network:
         net = builder(*args, **kwargs)
-        net.input_size = _cards()[name].input_size
+        net.name, net.input_size = name, _cards()[name].input_size
         return net
 
     _BUILDERS[name] = build

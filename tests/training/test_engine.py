@@ -142,7 +142,9 @@ def test_the_output_dir_documents_the_run(few, tmp_path):
     assert config["torch"] == torch.__version__
     assert config["recipe"]["epochs"] == 2
     rows = (tmp_path / "history.csv").read_text().splitlines()
-    assert rows[0] == "epoch,train_loss,validation_accuracy,seconds"
+    assert rows[0] == (
+        "epoch,train_loss,train_accuracy,validation_loss,validation_accuracy,seconds"
+    )
     assert len(rows) == 3
     assert (tmp_path / "history.png").read_bytes().startswith(b"\x89PNG")
     again = convnets.create_model("lenet5", 10, 1)

@@ -19,6 +19,7 @@ class ImageClassifier(nn.Module):
         input_size: side of the square image that the network is made for, in pixels. A builder sets
             it from the network's card, `create_model(..., small_input=True)` to 32; it is `None`
             for networks that are not registered.
+        name: of the network in the registry, which a builder sets; otherwise `None`.
 
     Raises:
         ValueError: when it is called, if the input is not a batch of images, has another number of
@@ -50,6 +51,7 @@ class ImageClassifier(nn.Module):
         self.in_channels = in_channels
         self.smallest_input = smallest_input
         self.input_size: int | None = None
+        self.name: str | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         self.check(x)

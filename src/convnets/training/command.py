@@ -98,7 +98,7 @@ def train(
     """Train a network and print its accuracies."""
     console = Console(quiet=not PartialState().is_main_process)
     try:
-        history = fit(
+        record = fit(
             name,
             _load(context, data, data_root, on_corrupt, image_size),
             recipe,
@@ -120,12 +120,7 @@ def train(
     except (ValueError, OSError, RuntimeError, FloatingPointError, MemoryError) as error:
         raise typer.BadParameter(str(error)) from None
     console.print(describe())
-    for epoch in history.epochs:
-        console.print(
-            f"epoch {epoch.number}: training loss {epoch.train_loss:.3f}, "
-            f"validation accuracy {epoch.validation_accuracy:.1%}, {epoch.seconds:.0f} s"
-        )
-    console.print(f"test accuracy {history.test_accuracy:.1%}")
+    console.print(f"test accuracy {record.test_accuracy:.1%}")
 
 
 def _load(

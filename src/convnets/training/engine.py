@@ -64,7 +64,7 @@ def fit(
         seed: decides initial weights (of a name), order of images, augmentation and dropout.
         output_dir: folder for checkpoints, weights and history; nothing is written if `None`.
         device: where to train; the GPU if there is one, otherwise the CPU.
-        progress: show a progress bar.
+        progress: show a progress bar, and print a line after each epoch.
         batch_size: images in a step, over all processes; the recipe's own number if `None`.
         resume: continue the run in `output_dir`, from its checkpoint if it has saved one.
         precision: "no" (float32), "bf16" or "fp16"; if `None`, bfloat16 where the device is fast
@@ -112,7 +112,6 @@ def fit(
     accelerator = make_accelerator(device, precision)
     with torch.random.fork_rng(), DeferredInterrupt() as interrupt:
         torch.manual_seed(seed)
-        name = net if isinstance(net, str) else type(net).__name__
         if isinstance(net, str):
             net = _network_for(net, dataset, accelerator)
         if save_memory:
@@ -122,8 +121,8 @@ def fit(
         )
         folder = None
         if output_dir is not None:
-            settings = {"network": name, "images": len(dataset.train)}
-            settings |= {"accumulation_steps": accumulation_steps} | record.settings()
+            settings = {"images": len(dataset.train), "accumulation_steps": accumulation_steps}
+            settings |= record.settings()
             folder = RunFolder(Path(output_dir), settings, accelerator)
         trainer = Trainer(
             record, dataset, accelerator, folder, accumulation_steps, compile, num_workers
@@ -131,7 +130,7 @@ def fit(
         check_scores(trainer.net, dataset, accelerator)
         trainer.load_checkpoint(resume)
         trainer.train(interrupt, progress)
-        record.test_accuracy = trainer.evaluate(trainer.make_batches(dataset.test))
+        _, record.test_accuracy = trainer.evaluate(trainer.make_batches(dataset.test))
         trainer.finish()
     return record
 

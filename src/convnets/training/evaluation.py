@@ -1,11 +1,12 @@
 """Accuracy of trained networks: for one view of an image or several, one network or an ensemble."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
-from torchmetrics.classification import MulticlassAccuracy
+from torch.nn.functional import cross_entropy, interpolate
+from torchmetrics import MeanMetric
 from torchvision.transforms.v2.functional import ten_crop
 
 from convnets.training.batches import Batches
@@ -89,21 +90,31 @@ def evaluate(
     target = resolve_device(device)
     neediest = max(nets, key=lambda each: getattr(each, "smallest_input", 1))
     batches = Batches(dataset.test, dataset, neediest, target, BATCH_SIZE)
-    return accuracy([each.to(target) for each in nets], batches, VIEWS[views])
+    _, accuracy = loss_and_accuracy([each.to(target) for each in nets], batches, VIEWS[views])
+    return accuracy
 
 
 @torch.no_grad()
-def accuracy(
+def loss_and_accuracy(
     nets: Sequence[nn.Module],
     batches: Batches,
     views: Callable[[Tensor], list[Tensor]] = single_view,
-) -> float:
-    """Accuracy between 0 and 1 of the averaged probabilities of `nets` over `views`.
+    label_smoothing: float = 0.0,
+    rank: int = 0,
+    processes: int = 1,
+) -> tuple[float, float]:
+    """Mean over all images for the averaged probabilities of `nets` over `views`.
 
     Args:
         nets: networks (N, C, H, W) -> (N, classes) on the device of the batches.
         batches: images and labels.
         views: makes the views of a batch of images, as those in `VIEWS`.
+        label_smoothing: of the loss, between 0 and 1.
+        rank: index of this process, which evaluates its own part of each batch.
+        processes: how many share a batch; all get the same result.
+
+    Returns:
+        The cross entropy in nats, and the accuracy between 0 and 1.
 
     Raises:
         ValueError: `batches` is empty.
@@ -111,15 +122,21 @@ def accuracy(
     modes = [net.training for net in nets]
     for net in nets:
         net.eval()
-    metric: MulticlassAccuracy | None = None
-    for images, labels in batches.epoch():
+    loss, accuracy = (
+        MeanMetric(nan_strategy="disable", sync_on_compute=processes > 1).to(batches.device)
+        for _ in range(2)
+    )
+    for images, labels in batches.epoch(rank=rank, processes=processes):
+        if not len(labels):  # the last batch has fewer images than there are processes
+            continue
         scores = [net(view) for view in views(images) for net in nets]
-        mean = torch.stack([score.float().softmax(dim=1) for score in scores]).mean(dim=0)
-        if metric is None:
-            metric = MulticlassAccuracy(mean.shape[1], average="micro").to(mean.device)
-        metric.update(mean, labels)
+        logs = torch.stack([score.float().log_softmax(dim=1) for score in scores])
+        mean = logs.logsumexp(dim=0) - math.log(len(scores))  # (N, classes)
+        loss.update(cross_entropy(mean, labels, reduction="none", label_smoothing=label_smoothing))
+        accuracy.update((mean.argmax(1) == labels).float())
     for net, mode in zip(nets, modes, strict=True):
         net.train(mode)
-    if metric is None:
+    means = torch.stack([loss.compute(), accuracy.compute()]).tolist()
+    if math.isnan(means[1]):
         raise ValueError("evaluation needs at least one image, got none")
-    return metric.compute().item()
+    return means[0], means[1]

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from convnets.layers import ImageClassifier
 from convnets.training.recipes import Recipe
 
 
@@ -19,9 +20,14 @@ class Epoch:
     """Counted from 1."""
     train_loss: float
     """Mean over the epoch's steps, in nats."""
+    train_accuracy: float
+    """Mean over the epoch's steps, between 0 and 1."""
+    validation_loss: float
+    """Mean over the held-out images, in nats, with the label smoothing of the training loss."""
     validation_accuracy: float
     """Share of the held-out images, between 0 and 1."""
     seconds: float
+    """Of training and validation; a pause of the run is left out."""
 
 
 @dataclass
@@ -39,12 +45,23 @@ class RunRecord:
     epochs: list[Epoch] = field(default_factory=list)
     step_losses: list[float] = field(default_factory=list)
     """Training loss of every step, in nats."""
+    step_accuracies: list[float] = field(default_factory=list)
+    """Share of the images of every step that were classified correctly, between 0 and 1."""
+    seconds: float = 0.0
+    """Time that training has taken so far; pauses of the run are left out."""
     test_accuracy: float = math.nan
     """Share of the test images, between 0 and 1, measured once after the last epoch."""
+
+    @property
+    def network(self) -> str:
+        """Name of the network in the registry, or of its class."""
+        name = self.net.name if isinstance(self.net, ImageClassifier) else None
+        return name or type(self.net).__name__
 
     def settings(self) -> dict[str, Any]:
         """The settings of the run as plain data."""
         return {
+            "network": self.network,
             "recipe": asdict(self.recipe) | {"augmentation": list(self.recipe.augmentation)},
             "data": self.data,
             "seed": self.seed,
@@ -59,6 +76,8 @@ class RunRecord:
         row = self.settings() | {
             "epochs": [asdict(epoch) for epoch in self.epochs],
             "step_losses": self.step_losses,
+            "step_accuracies": self.step_accuracies,
+            "seconds": self.seconds,
             "test_accuracy": self.test_accuracy,
         }
         path.write_text(json.dumps(row, indent=1) + "\n", encoding="utf-8")

@@ -1,23 +1,30 @@
-"""What a run shows its user: a progress bar, TensorBoard, and the reason for an early end."""
+"""What a run shows its user: a progress bar, a line for each epoch, TensorBoard, early ends."""
 
 import importlib.util
 import math
+import sys
 from typing import Any, Self
 
 from tqdm.auto import tqdm
 
-from convnets.training.record import RunRecord
+from convnets.training.record import Epoch, RunRecord
 from convnets.training.run_folder import RunFolder
+
+RECENT_STEPS = 50
+"""Steps over which the progress bar averages the training accuracy."""
 
 
 class Reporter:
-    """Shows a run in a progress bar and, where TensorBoard is installed, in the run's folder.
+    """Shows a run in a progress bar and a line for each epoch.
+
+    Where TensorBoard is installed, its files in the run's folder show the run, too.
 
     Args:
-        record: the run, which may have been resumed.
+        record: the run, which may have been resumed; its lines then begin with the first epoch.
         steps: number of steps in all epochs together.
+        batch_size: images in a step, over all processes.
         folder: of the run, to which TensorBoard's files go; nothing is written if `None`.
-        progress: show the bar.
+        progress: show the bar and the lines.
         is_main_process: the other processes show and write nothing.
     """
 
@@ -25,21 +32,25 @@ class Reporter:
         self,
         record: RunRecord,
         steps: int,
+        batch_size: int,
         folder: RunFolder | None,
         progress: bool,
         is_main_process: bool,
     ) -> None:
-        self.record, self.batch_size = record, record.recipe.batch_size
+        self.record, self.batch_size = record, batch_size
         self.steps_per_epoch = steps // record.recipe.epochs
+        self.visible = progress and is_main_process
         done = len(record.step_losses)
         self.bar = tqdm(
             total=steps * self.batch_size,
             initial=done * self.batch_size,
-            disable=not (progress and is_main_process),
+            disable=not self.visible,
             unit=" images",
             unit_scale=True,
             leave=False,
         )
+        for epoch in record.epochs:
+            self._print(epoch)
         self.board: Any = None
         has_tensorboard = importlib.util.find_spec("tensorboard") is not None
         if folder is not None and is_main_process and has_tensorboard:
@@ -60,21 +71,35 @@ class Reporter:
         """Advance the bar by one batch; it shows images a second and the time that is left."""
         self.bar.update(self.batch_size)
 
-    def log_metrics(self, accuracy: float) -> None:
+    def log_metrics(self) -> None:
         """Show the last training loss and the training accuracy of the last steps."""
-        self._set_postfix(self.record.step_losses[-1], accuracy)
+        recent = self.record.step_accuracies[-RECENT_STEPS:]
+        self._set_postfix(self.record.step_losses[-1], sum(recent) / len(recent))
 
-    def log_epoch(self, accuracy: float, learning_rate: float) -> None:
-        """Report the last epoch of the record; `accuracy` as in `log_metrics`."""
+    def log_epoch(self, learning_rate: float) -> None:
+        """Report the last epoch of the record."""
         last, end = self.record.epochs[-1], len(self.record.step_losses)
-        self._set_postfix(last.train_loss, accuracy)
+        self._set_postfix(last.train_loss, last.train_accuracy)
+        self._print(last)
         if self.board is None:
             return
         for step in range(end - self.steps_per_epoch, end):
             self.board.add_scalar("training loss", self.record.step_losses[step], step)
+        self.board.add_scalar("training accuracy", last.train_accuracy, end)
+        self.board.add_scalar("validation loss", last.validation_loss, end)
         self.board.add_scalar("validation accuracy", last.validation_accuracy, end)
         self.board.add_scalar("learning rate", learning_rate, end)
         self.board.flush()
+
+    def _print(self, epoch: Epoch) -> None:
+        """Print the line of an epoch above the bar; it leaves the process at once."""
+        if not self.visible:
+            return
+        tqdm.write(
+            f"epoch {epoch.number}: training loss {epoch.train_loss:.3f}, "
+            f"validation accuracy {epoch.validation_accuracy:.1%}, {epoch.seconds:.0f} s"
+        )
+        sys.stdout.flush()
 
     def _set_postfix(self, loss: float, accuracy: float) -> None:
         epochs = self.record.epochs

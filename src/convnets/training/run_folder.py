@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,8 @@ from typing import Any
 import torch
 import torchvision
 from accelerate import Accelerator
-from matplotlib.figure import Figure
 
+from convnets.training.learning_curves import learning_curves
 from convnets.training.record import Epoch, RunRecord
 
 CHECKPOINT = "checkpoint.pt"
@@ -77,6 +77,8 @@ class RunFolder:
             "settings": self.settings,
             "epochs": [asdict(epoch) for epoch in record.epochs],
             "step_losses": record.step_losses,
+            "step_accuracies": record.step_accuracies,
+            "seconds": record.seconds,
         }
         save_atomically(state, self.path / CHECKPOINT)
 
@@ -103,6 +105,8 @@ class RunFolder:
             part.load_state_dict(state[name])
         record.epochs = [Epoch(**epoch) for epoch in state["epochs"]]
         record.step_losses = state["step_losses"]
+        record.step_accuracies = state["step_accuracies"]
+        record.seconds = state["seconds"]
 
     def save_results(self, record: RunRecord) -> None:
         """Write the final weights, and the record as JSON, CSV and a picture."""
@@ -112,12 +116,10 @@ class RunFolder:
         record.save(self.path)
         with (self.path / "history.csv").open("w", newline="", encoding="utf-8") as file:
             rows = csv.writer(file)
-            rows.writerow(["epoch", "train_loss", "validation_accuracy", "seconds"])
-            rows.writerows(
-                (epoch.number, epoch.train_loss, epoch.validation_accuracy, epoch.seconds)
-                for epoch in record.epochs
-            )
-        _plot(record).savefig(self.path / "history.png", dpi=120)
+            columns = [each.name for each in fields(Epoch)]
+            rows.writerow(["epoch", *columns[1:]])
+            rows.writerows([getattr(epoch, name) for name in columns] for epoch in record.epochs)
+        learning_curves(record).savefig(self.path / "history.png", dpi=120)
 
     def _write_config(self) -> None:
         """Write `config.json`: settings, versions, machine, state of the repository, date."""
@@ -197,18 +199,6 @@ def _check_free_space(folder: Path, needed: int) -> None:
             f"{folder} has {free / 1e6:.0f} MB free, but the checkpoints of a run need "
             f"{needed / 1e6:.0f} MB; free some space, or choose another folder"
         )
-
-
-def _plot(record: RunRecord) -> Figure:
-    figure = Figure(figsize=(8, 3), layout="constrained")
-    loss, accuracy = figure.subplots(1, 2)
-    loss.plot(record.step_losses, linewidth=1)
-    loss.set(xlabel="step", ylabel="training loss, nats", ylim=(0, None))
-    numbers = [epoch.number for epoch in record.epochs]
-    shares = [100 * epoch.validation_accuracy for epoch in record.epochs]
-    accuracy.plot(numbers, shares, marker="o")
-    accuracy.set(xlabel="epoch", ylabel="validation accuracy, %")
-    return figure
 
 
 def _git_state() -> str | None:

@@ -10,6 +10,7 @@ from contextlib import nullcontext
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast
 from accelerate.utils.memory import should_reduce_batch_size
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -21,7 +22,7 @@ from convnets.models.googlenet_auxiliary import AUXILIARY_WEIGHT, WithAuxiliarie
 from convnets.training.augmentation import make_augmentation
 from convnets.training.batches import Batches, step_seed
 from convnets.training.data import VALIDATION_SHARE, AnyDataset, AnySplit
-from convnets.training.evaluation import BATCH_SIZE, accuracy
+from convnets.training.evaluation import BATCH_SIZE, loss_and_accuracy
 from convnets.training.interrupt import DeferredInterrupt
 from convnets.training.memory import out_of_memory
 from convnets.training.recipes import make_ema, make_optimizer, make_schedule
@@ -48,8 +49,8 @@ class Trainer:
         num_workers: processes that read image files.
 
     Raises:
-        ValueError: a name in the recipe is unknown, or processes and accumulation steps cannot
-            share a batch evenly.
+        ValueError: a name in the recipe is unknown, processes and accumulation steps cannot share
+            a batch evenly, or there are more processes than images.
     """
 
     def __init__(
@@ -90,6 +91,12 @@ class Trainer:
         # Data
         train, validation = random_split(dataset.train, VALIDATION_SHARE, record.seed)
         self.train_batches = self.make_batches(train, recipe.batch_size, record.seed)
+        self.images_per_step = min(recipe.batch_size, len(train))  # over all processes
+        if self.images_per_step < processes:
+            raise ValueError(
+                f"{processes} processes cannot share {self.images_per_step} training images; "
+                "start fewer processes, or train on more images"
+            )
         self.validation_batches = self.make_batches(validation)
         self.augment = make_augmentation(recipe.augmentation, dataset)
 
@@ -106,7 +113,6 @@ class Trainer:
         # Bookkeeping
         self.step_metrics: list[Tensor] = []
         """Loss and accuracy (2,) of each step since the last `sync_metrics`, on the device."""
-        self.running_accuracy = 0.0
         self.saved_at = time.monotonic()
         parts = {"net": self.learner, "optimizer": self.optimizer, "schedule": self.schedule}
         parts |= {"ema": self.ema, "scaler": accelerator.scaler}
@@ -128,21 +134,29 @@ class Trainer:
             MemoryError: a batch does not fit into memory.
         """
         record, is_main_process = self.record, self.accelerator.is_main_process
-        with Reporter(record, self.steps, self.folder, progress, is_main_process) as reporter:
+        self.started = time.perf_counter() - record.seconds
+        with Reporter(
+            record, self.steps, self.images_per_step, self.folder, progress, is_main_process
+        ) as reporter:
             while len(record.epochs) < self.recipe.epochs:
-                number, start = len(record.epochs) + 1, time.perf_counter()
-                loss = self.train_one_epoch(number, interrupt, reporter)
+                number = len(record.epochs) + 1
+                training = self.train_one_epoch(number, interrupt, reporter)
                 validation = self.evaluate(self.validation_batches)
-                record.epochs.append(Epoch(number, loss, validation, time.perf_counter() - start))
-                reporter.log_epoch(self.running_accuracy, self.optimizer.param_groups[0]["lr"])
+                seconds = self.count_seconds() - sum(epoch.seconds for epoch in record.epochs)
+                record.epochs.append(Epoch(number, *training, *validation, seconds))
+                reporter.log_epoch(self.optimizer.param_groups[0]["lr"])
                 if isinstance(self.schedule, ReduceLROnPlateau):
-                    self.schedule.step(validation)
+                    self.schedule.step(record.epochs[-1].validation_accuracy)
                 self.save_checkpoint()
 
     def train_one_epoch(
         self, number: int, interrupt: DeferredInterrupt, reporter: Reporter
-    ) -> float:
-        """Train on the batches that are left in epoch `number`; return its mean loss, in nats."""
+    ) -> tuple[float, float]:
+        """Train on the batches that are left in epoch `number`.
+
+        Returns:
+            Means over all steps of the epoch: loss in nats, accuracy between 0 and 1.
+        """
         rank, processes = self.accelerator.process_index, self.accelerator.num_processes
         length = len(self.train_batches)
         first = len(self.record.step_losses) - (number - 1) * length
@@ -152,14 +166,16 @@ class Trainer:
             reporter.log_step()
             if len(self.step_metrics) >= SYNC_EVERY:
                 self.sync_metrics()
-                reporter.log_metrics(self.running_accuracy)
+                reporter.log_metrics()
             if self.any_process(interrupt.requested):
                 self.save_checkpoint()
                 raise KeyboardInterrupt(stopped(self.record, self.steps, self.folder))
             if self.any_process(time.monotonic() - self.saved_at > SAVE_SECONDS):
                 self.save_checkpoint()
         self.sync_metrics()
-        return sum(self.record.step_losses[-length:]) / length
+        steps = (self.record.step_losses[-length:], self.record.step_accuracies[-length:])
+        loss, accuracy = (sum(values) / length for values in steps)
+        return loss, accuracy
 
     def train_step(self, images: Tensor, labels: Tensor) -> None:
         """One step of the optimizer on this process's share of a batch.
@@ -183,18 +199,25 @@ class Trainer:
             self.ema.update_parameters(self.net)
 
     def accumulate_gradients(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Gradients of the mean loss, computed in parts; returns loss and accuracy (2,).
+        """Gradients of the mean loss over all processes, computed in parts.
+
+        The processes' gradients and metrics are averaged. A process with more images than another,
+        as in an incomplete batch, therefore has a larger share, and the shares have a mean of 1.
+
+        Returns:
+            Loss and accuracy (2,), both times the share of this process.
 
         Raises:
             MemoryError: a part does not fit into memory; the message names a size that does.
         """
         parts = [each.chunk(self.accumulation_steps) for each in (images, labels)]
-        metrics = []
+        metrics, processes = [], self.accelerator.num_processes
         try:
             for part, (x, y) in enumerate(zip(*parts, strict=True), start=1):
                 is_last = part == len(parts[0])  # then the processes exchange their gradients
                 with nullcontext() if is_last else self.accelerator.no_sync(self.model):
-                    metrics.append(self.forward_backward(x, y, len(x) / len(images)))
+                    share = len(x) * processes / self.images_per_step
+                    metrics.append(self.forward_backward(x, y, share))
         except RuntimeError as error:
             if not should_reduce_batch_size(error):
                 raise
@@ -204,7 +227,7 @@ class Trainer:
                     lambda size: self.forward_backward(images[:size], labels[:size]),
                     len(parts[0][0]),
                     self.accumulation_steps,
-                    self.accelerator.num_processes,
+                    processes,
                     images.device,
                 ) from error
         return torch.stack(metrics).sum(dim=0)
@@ -215,7 +238,7 @@ class Trainer:
         Args:
             images: (N, C, H, W).
             labels: (N,).
-            share: part of the batch that these images are.
+            share: weight of these images; 1 for the whole batch of one process.
         """
         scores = self.model(images)
         loss = training_loss(scores, labels, self.recipe.label_smoothing) * share
@@ -232,8 +255,9 @@ class Trainer:
         if self.step_metrics:
             metrics = self.accelerator.reduce(torch.stack(self.step_metrics), "mean")  # (steps, 2)
             self.step_metrics.clear()
-            self.record.step_losses += metrics[:, 0].tolist()
-            self.running_accuracy = metrics[:, 1].mean().item()
+            losses, accuracies = metrics.T.tolist()
+            self.record.step_losses += losses
+            self.record.step_accuracies += accuracies
         check_loss(self.record, self.folder)
 
     def any_process(self, flag: bool) -> bool:
@@ -245,15 +269,27 @@ class Trainer:
         flags = torch.tensor(float(flag), device=self.accelerator.device)
         return bool(self.accelerator.reduce(flags, "sum") > 0)
 
-    def evaluate(self, batches: Batches) -> float:
-        """Accuracy between 0 and 1 of the network, with its averaged weights where it has them."""
+    def evaluate(self, batches: Batches) -> tuple[float, float]:
+        """Loss in nats and accuracy of the network, with its averaged weights where it has them."""
         net = self.net if self.ema is None else self.ema.module
-        with self.accelerator.autocast():
-            return accuracy([net], batches)
+        for buffer in net.buffers():  # on several CPUs, each has the batch statistics of its images
+            broadcast(buffer)
+        accelerator, smoothing = self.accelerator, self.recipe.label_smoothing
+        rank, processes = accelerator.process_index, accelerator.num_processes
+        with accelerator.autocast():
+            return loss_and_accuracy(
+                [net], batches, label_smoothing=smoothing, rank=rank, processes=processes
+            )
+
+    def count_seconds(self) -> float:
+        """Bring the time that the run has taken, without its pauses, into the record."""
+        self.record.seconds = time.perf_counter() - self.started
+        return self.record.seconds
 
     def save_checkpoint(self) -> None:
         """Replace the checkpoint in the folder of the run, if it has one."""
         self.sync_metrics()
+        self.count_seconds()
         if self.folder is not None:
             self.folder.save_checkpoint(self.checkpointed, self.record)
         self.saved_at = time.monotonic()

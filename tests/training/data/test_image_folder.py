@@ -11,7 +11,7 @@ from torch import nn
 from convnets.training import fit, load, load_folder
 from convnets.training.batches import Batches
 from convnets.training.data.image_folder import FolderDataset
-from convnets.training.evaluation import accuracy
+from convnets.training.evaluation import loss_and_accuracy
 from convnets.training.recipes import RECIPES
 
 SIDE = 16
@@ -124,7 +124,7 @@ def test_a_folder_of_corrupt_images_only_ends_with_an_error(folder):
         pytest.warns(UserWarning, match="left out"),
         pytest.raises(ValueError, match="at least one image, got none"),
     ):
-        accuracy([Small()], batches(dataset))
+        loss_and_accuracy([Small()], batches(dataset))
 
 
 def test_training_on_a_folder_does_not_depend_on_the_number_of_workers(folder):
