@@ -5,10 +5,11 @@ import copy
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import convnets
 from convnets import analysis
+from convnets.analysis import gradient_norms
 from convnets.analysis.observing import in_mode, observe
 from tests.analysis.analyses import ANALYSES
 
@@ -105,3 +106,34 @@ def test_layers_that_return_other_things_than_tensors_can_be_allowed():
         observe(net, images, layers)
     observe(net, images, layers, lambda name, output: seen.append(output), tensors_only=False)
     assert isinstance(seen[0], tuple)
+
+
+@pytest.mark.parametrize(
+    "key", ["gradient_norms", "grad_cam", "effective_receptive_field", "trace"]
+)
+@pytest.mark.parametrize("made", [torch.enable_grad, torch.inference_mode])
+@pytest.mark.parametrize("used", [torch.no_grad, torch.inference_mode])
+def test_an_analysis_gives_the_same_where_gradients_are_off(key, made, used):
+    torch.manual_seed(1)
+    expected = ANALYSES[key](*network_and_batch())
+    torch.manual_seed(1)
+    with made():
+        made_here = network_and_batch()
+    with used():
+        result = ANALYSES[key](*made_here)
+    tensors = [getattr(each, "energy", each) for each in (expected, result)]
+    if isinstance(tensors[0], Tensor):
+        assert torch.equal(*tensors)
+    else:
+        assert tensors[0] == tensors[1]
+
+
+def network_and_batch() -> tuple[nn.Module, Tensor, Tensor]:
+    net = convnets.create_model("resnet20", 10, 1)
+    return net, torch.randn(2, 1, 32, 32), torch.tensor([3, 5])
+
+
+def test_gradients_of_frozen_weights_are_measured():
+    net, images, labels = network_and_batch()
+    expected = gradient_norms(net, images, labels)
+    assert gradient_norms(net.requires_grad_(False), images, labels) == expected

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from convnets.analysis.observing import check_batch, observe
+from convnets.analysis.observing import check_batch, observe, outside_inference, recording
 from convnets.layers import ImageClassifier
 
 
@@ -53,7 +53,7 @@ def grad_cam(net: nn.Module, images: Tensor, classes: Tensor | None = None) -> T
             f"the last maps have the shape {tuple(maps.shape)} and no places to distinguish; "
             "use larger images, or a network whose features end in maps"
         )
-    with torch.enable_grad():
+    with recording():
         maps = maps.detach().requires_grad_()
         # a clone, because an in-place layer may overwrite it
         scores = observe(net.classifier, maps.clone(), evaluate=True, gradients=True)
@@ -74,4 +74,4 @@ def _chosen(scores: Tensor, classes: Tensor | None) -> Tensor:
             f"classes must be from 0 to {scores.shape[1] - 1}, "
             f"got {classes.min().item()} to {classes.max().item()}"
         )
-    return classes.to(scores.device).long().unsqueeze(1)
+    return outside_inference(classes).to(scores.device).long().unsqueeze(1)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from convnets.analysis.observing import check_batch, observe
+from convnets.analysis.observing import check_batch, observe, outside_inference, recording
 
 
 def gradient_norms(net: nn.Module, images: Tensor, labels: Tensor) -> dict[str, float]:
@@ -43,8 +43,12 @@ def gradient_norms(net: nn.Module, images: Tensor, labels: Tensor) -> dict[str, 
     }
     if not weights:
         raise ValueError("this network has neither convolutions nor fully connected layers")
-    loss = cross_entropy(observe(net, images, gradients=True), labels)
-    gradients = torch.autograd.grad(loss, list(weights.values()))
+    with recording():
+        copies = {id(w): w.detach().clone().requires_grad_() for w in weights.values()}
+        given = {f"{name}.weight": copies[id(weight)] for name, weight in weights.items()}
+        scores = observe(net, images, weights=given, gradients=True)
+        loss = cross_entropy(scores, outside_inference(labels))
+        gradients = torch.autograd.grad(loss, list(given.values()))
     return {
         name: gradient.square().mean().sqrt().item()
         for name, gradient in zip(weights, gradients, strict=True)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from convnets.analysis.observing import in_mode, observe
+from convnets.analysis.observing import in_mode, observe, recording
 
 Pair = tuple[int, int]
 
@@ -185,7 +185,8 @@ class _FirstConvolution(TorchFunctionMode):
 
 def _first_convolution(net: nn.Module, image: Tensor) -> tuple[int, int] | None:
     """Channels that the first convolution is given for `image` and needs, `None` without one."""
-    image = image.requires_grad_().clone()
+    with recording():
+        image = image.new_empty(image.shape, requires_grad=True).clone()
     try:
         with _FirstConvolution():
             observe_on_meta(net, image, {}, lambda name, output: None, gradients=True)

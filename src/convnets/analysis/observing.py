@@ -3,7 +3,7 @@
 Every analysis that runs a network does it through `observe`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
@@ -68,13 +68,15 @@ def observe(
     for name, module in (layers or {}).items():
         hooks.append(module.register_forward_pre_hook(partial(before, name=name)))
         hooks.append(module.register_forward_hook(partial(after, name=name)))
-    given = _usable(net.named_parameters()) | dict(weights or {})
-    statistics = {name: b.clone() for name, b in net.named_buffers() if name not in given}
+    with recording():
+        state = {name: b.clone() for name, b in net.named_buffers()}
+        state |= {name: p.clone() for name, p in net.named_parameters() if p.is_inference()}
+    state |= weights or {}
     devices = [images.device] if images.is_cuda else []
     mode = in_mode(net, training=False) if evaluate else nullcontext()
     try:
         with recording(), torch.set_grad_enabled(gradients), torch.random.fork_rng(devices), mode:
-            return functional_call(net, statistics | given, (images,))
+            return functional_call(net, state, (outside_inference(images),))
     finally:
         for hook in hooks:
             hook.remove()
@@ -87,9 +89,10 @@ def recording() -> Iterator[None]:
         yield
 
 
-def _usable(tensors: Iterable[tuple[str, Tensor]]) -> dict[str, Tensor]:
-    """Copies of those that were made in inference mode, which autograd does not take."""
-    return {name: tensor.clone() for name, tensor in tensors if tensor.is_inference()}
+def outside_inference(tensor: Tensor) -> Tensor:
+    """The tensor, or a copy if it was made in inference mode, which autograd does not take."""
+    with recording():
+        return tensor.clone() if tensor.is_inference() else tensor
 
 
 @contextmanager
