@@ -139,9 +139,12 @@ def test_show_takes_another_image_size():
 
 
 def test_compare_prints_a_row_for_each_network():
-    rows = [line.split()[:7] for line in invoke("compare", "resnet18", "vgg16").stdout.splitlines()]
-    assert rows[2] == ["resnet18", "2015", "224x224", "21", "11.7M", "1.81G", rows[2][6]]
-    assert rows[3] == ["vgg16", "2014", "224x224", "16", "138.4M", "15.47G", "114.8"]
+    lines = invoke("compare", "resnet50", "densenet121").stdout.splitlines()
+    resnet50, densenet121 = (line.split()[:10] for line in lines[2:4])
+    assert resnet50[:6] == ["resnet50", "2015", "224x224", "54", "25.6M", "4.09G"]
+    assert densenet121[:6] == ["densenet121", "2016", "224x224", "121", "8.0M", "2.83G"]
+    assert (resnet50[6:8], densenet121[6:8]) == (["82.0", "MiB"], ["124.5", "MiB"])  # saved
+    assert (resnet50[8:], densenet121[8:]) == (["10.5", "MiB"], ["8.6", "MiB"])  # peak
 
 
 @pytest.mark.parametrize(

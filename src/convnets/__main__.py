@@ -55,7 +55,11 @@ def show(
         ),
     ] = None,
 ) -> None:
-    """Print every layer of an architecture: kernel, output shape, parameters, MACs, bytes."""
+    """Print every layer of an architecture: kernel, output shape, parameters, MACs, memory.
+
+    All bytes are for one image: those of the layer's output, those that it is the first to keep for
+    the backward pass (saved), and the most that inference holds while it runs (peak).
+    """
     try:
         layers = _trace(name, image_size)
     except ValueError as error:
@@ -71,8 +75,8 @@ def compare(
 ) -> None:
     """Compare architectures: layers, parameters, MACs, memory, published errors.
 
-    Layers are the convolutions and fully connected layers; outputs are those of all layers for one
-    image.
+    Layers are the convolutions and fully connected layers. For one image, "saved" is what training
+    keeps for the backward pass, and "peak" the most that inference holds at any time.
     """
     try:
         rows = [_compared(name) for name in names]
@@ -80,11 +84,11 @@ def compare(
         raise typer.BadParameter(str(error)) from None
     columns = (
         Column("name"),
-        *_right("year", "input", "layers", "params", "MACs", "outputs", "top-1 error"),
+        *_right("year", "input", "layers", "params", "MACs", "saved", "peak", "top-1 error"),
         *_right("top-5 error"),
         Column("error measured on"),
     )
-    optional = ("error measured on", "year", "input", "top-5 error", "outputs")
+    optional = ("error measured on", "year", "input", "top-5 error", "peak", "saved")
     make_console().print(FittingTable(columns, rows, optional))
 
 
@@ -154,7 +158,7 @@ def _compared(name: str) -> tuple[str, ...]:
         str(sum(layer.macs > 0 for layer in layers)),
         short(layers.parameters),
         short_macs(layers.macs),
-        f"{layers.activation_bytes / 1e6:.1f} MB",
+        *(f"{(size or 0) / 2**20:.1f} MiB" for size in (layers.saved_bytes, layers.peak_bytes)),
         *_published(card),
     )
 

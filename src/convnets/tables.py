@@ -9,7 +9,7 @@ from rich.jupyter import JupyterMixin
 from rich.table import Column, Table
 from rich.text import Text
 
-WIDTH_IN_A_PIPE = 200
+WIDTH_IN_A_PIPE = 240
 UNLIMITED = 10_000
 
 

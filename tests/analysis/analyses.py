@@ -25,6 +25,7 @@ ANALYSES: dict[str, Callable[[nn.Module, Tensor, Tensor], object]] = {
     "feature_reuse": lambda net, x, y: analysis.feature_reuse(net, 1),
     "grad_cam": analysis.grad_cam,
     "gradient_norms": analysis.gradient_norms,
+    "inference_peak": lambda net, x, y: analysis.inference_peak(net, x.shape[-1]),
     "loss_along_direction": lambda net, x, y: analysis.loss_along_direction(net, x, y, STEPS),
     "loss_surface": lambda net, x, y: analysis.loss_surface(net, x, y, STEPS),
     "numerical_receptive_field": lambda net, x, y: analysis.numerical_receptive_field(
@@ -35,6 +36,7 @@ ANALYSES: dict[str, Callable[[nn.Module, Tensor, Tensor], object]] = {
     ),
     "residual_responses": lambda net, x, y: analysis.residual_responses(net, x),
     "saturation": lambda net, x, y: analysis.saturation(net, x),
+    "saved_for_backward": lambda net, x, y: analysis.saved_for_backward(net, x.shape[-1]),
     "trace": lambda net, x, y: analysis.trace(net, x.shape[-1]),
 }
 # What takes no network.

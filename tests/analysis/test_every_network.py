@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 import convnets
 from convnets import analysis
+from convnets.analysis.layer_rows import OUTSIDE
 from convnets.models.lenet import Squash
 from convnets.registry import Card
 from tests.analysis.analyses import ANALYSES, OTHERS
@@ -43,9 +44,11 @@ def batch(card: Card) -> tuple[Tensor, Tensor]:
 def check(results: dict[str, object], net: nn.Module, images: Tensor) -> None:
     """The results agree with the network's modules and with each other."""
     layers = [name for name, module in net.named_modules() if not any(module.children())]
-    traced = [row.name for row in results["trace"]]
+    traced = [row.name for row in results["trace"] if row.name != OUTSIDE]
     assert {*traced} == {*layers}
     assert [row.name for row in results["activation_statistics"]] == traced
+    assert results["saved_for_backward"] == results["trace"].saved_bytes > 0
+    assert results["inference_peak"] == results["trace"].peak_bytes > 0
     assert all(row.std >= 0 for row in results["activation_statistics"])
     activations = [name for name in traced if isinstance(net.get_submodule(name), ACTIVATIONS)]
     assert [row.name for row in results["dead_units"]] == activations

@@ -1,7 +1,7 @@
 """Measure networks and what flows through them.
 
-Layers with their shapes, costs and receptive fields; gradients and activations, dead and saturated
-units; the loss around the weights; feature reuse, gates, similarity of layers, and Grad-CAM.
+Layers with their shapes, costs, memory and receptive fields; gradients and activations, dead and
+saturated units; the loss around the weights; feature reuse, gates, similarity of layers, Grad-CAM.
 """
 
 from convnets.analysis.activation_statistics import ActivationRow, activation_statistics
@@ -15,7 +15,9 @@ from convnets.analysis.excitations import excitations
 from convnets.analysis.feature_reuse import feature_reuse
 from convnets.analysis.grad_cam import grad_cam
 from convnets.analysis.gradients import gradient_norms
+from convnets.analysis.layer_rows import LayerRow
 from convnets.analysis.loss_landscape import loss_along_direction, loss_surface
+from convnets.analysis.memory import inference_peak, saved_for_backward
 from convnets.analysis.receptive_field import (
     ReceptiveField,
     Window,
@@ -26,7 +28,7 @@ from convnets.analysis.residual_responses import residual_responses
 from convnets.analysis.saturation import SaturationRow, saturation
 from convnets.analysis.signal_propagation import INITIALIZATIONS, SignalRow, signal_propagation
 from convnets.analysis.similarity import cka, linear_cka
-from convnets.analysis.trace import LayerRow, Trace, trace
+from convnets.analysis.trace import Trace, trace
 
 __all__ = [
     "INITIALIZATIONS",
@@ -47,6 +49,7 @@ __all__ = [
     "feature_reuse",
     "grad_cam",
     "gradient_norms",
+    "inference_peak",
     "linear_cka",
     "loss_along_direction",
     "loss_surface",
@@ -55,6 +58,7 @@ __all__ = [
     "receptive_field_of_chain",
     "residual_responses",
     "saturation",
+    "saved_for_backward",
     "signal_propagation",
     "trace",
 ]

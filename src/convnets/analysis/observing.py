@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.utils.parametrize import is_parametrized
 
 PARAMETRIZATIONS = "parametrizations"
 """Where `torch.nn.utils.parametrize` puts the modules that compute a weight."""
@@ -108,16 +109,34 @@ def in_mode(net: nn.Module, *, training: bool) -> Iterator[None]:
 
 
 def leaf_modules(net: nn.Module) -> dict[str, nn.Module]:
-    """The modules of `net` without children, by name: what the analyses call its layers.
+    """The modules of `net` without children, by name: what most analyses call its layers.
 
     What computes a weight, as weight normalisation does, is a part of the layer with this weight.
     """
+    return {name: module for name, module in _modules(net) if not _has_children(module)}
+
+
+def layer_modules(net: nn.Module) -> dict[str, nn.Module]:
+    """`leaf_modules`, and those modules inside `net` that have children and own parameters."""
     return {
         name: module
-        for name, module in net.named_modules()
-        if PARAMETRIZATIONS not in name.split(".")
-        and all(name == PARAMETRIZATIONS for name, _ in module.named_children())
+        for name, module in _modules(net)
+        if not _has_children(module) or (name and _owns_parameters(module))
     }
+
+
+def _modules(net: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    for name, module in net.named_modules():
+        if PARAMETRIZATIONS not in name.split("."):
+            yield name, module
+
+
+def _has_children(module: nn.Module) -> bool:
+    return any(name != PARAMETRIZATIONS for name, _ in module.named_children())
+
+
+def _owns_parameters(module: nn.Module) -> bool:
+    return is_parametrized(module) or any(True for _ in module.parameters(recurse=False))
 
 
 def check_batch(images: Tensor, labels: Tensor | None = None) -> None:

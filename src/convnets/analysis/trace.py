@@ -11,51 +11,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from rich.table import Column
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch import nn
 
-from convnets.analysis.fields import Field, FieldMode, Unknown
-from convnets.analysis.meta import Pair, image_for, observe_on_meta
-from convnets.analysis.observing import leaf_modules
-from convnets.analysis.receptive_field import sides_of
+from convnets.analysis.layer_rows import LayerRow, layer_rows
+from convnets.analysis.memory import held_in_layers, saved_in_layers
+from convnets.analysis.meta import Pair, image_for
+from convnets.analysis.observing import layer_modules
 from convnets.tables import FittingTable
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-@dataclass(frozen=True)
-class LayerRow:
-    """One layer, for one image. A size that a layer does not have is `None`."""
-
-    name: str
-    kind: str
-    """Class of the module."""
-    kernel: Pair | None
-    """Height and width, as for all pairs."""
-    stride: Pair | None
-    padding: Pair | None
-    groups: int | None
-    output: tuple[int, ...]
-    """(C, H, W) for feature maps, (features,) for a vector; without N."""
-    weights: int
-    biases: int
-    macs: int
-    """Multiply-accumulate operations; a FLOP count is twice this."""
-    activation_bytes: int
-    """Bytes of the output of one image."""
-    receptive_field: Pair | None
-    """Input pixels that one value of the output sees along height and width; `None` if unknown."""
-    jump: Pair | None
-    """Input pixels from the field of one value to that of the next: the product of the strides."""
-    start: tuple[float, float] | None
-    """Centre of the first value's field in input pixels; the centre of the first pixel is 0."""
-
-    @property
-    def parameters(self) -> int:
-        """Weights and biases."""
-        return self.weights + self.biases
-
 
 # Header, text and justification of each column, in the order of a paper's table.
 _COLUMNS: tuple[tuple[str, Callable[[LayerRow], str], Literal["left", "center", "right"]], ...] = (
@@ -71,13 +36,15 @@ _COLUMNS: tuple[tuple[str, Callable[[LayerRow], str], Literal["left", "center", 
     ("parameters", lambda row: f"{row.parameters:,}", "right"),
     ("MACs", lambda row: f"{row.macs:,}", "right"),
     ("bytes", lambda row: f"{row.activation_bytes:,}", "right"),
+    ("saved", lambda row: _count(row.saved_bytes), "right"),
+    ("peak", lambda row: _count(row.peak_bytes), "right"),
     ("field", lambda row: _one(row.receptive_field), "right"),
     ("jump", lambda row: _one(row.jump), "right"),
     ("start", lambda row: _one(row.start), "right"),
 )
 _OPTIONAL = (
     *("start", "jump", "groups", "pad", "biases", "weights"),
-    *("bytes", "field", "kind", "stride", "kernel", "MACs"),
+    *("peak", "bytes", "saved", "field", "kind", "stride", "kernel", "MACs"),
 )
 """Columns that a narrow terminal may leave out; the first is left out first."""
 
@@ -93,6 +60,10 @@ class Trace:
     """Parameters of the whole network; shared ones count once."""
     macs: int
     """Multiply-accumulate operations for one image, including those outside layers."""
+    saved_bytes: int | None
+    """Bytes that autograd keeps for the backward pass, as `saved_for_backward` returns."""
+    peak_bytes: int | None
+    """The most bytes that inference holds at any time, as `inference_peak` returns."""
 
     def __iter__(self) -> Iterator[LayerRow]:
         """The rows."""
@@ -131,6 +102,8 @@ class Trace:
             "parameters": f"{self.parameters:,}",
             "MACs": f"{self.macs:,}",
             "bytes": f"{self.activation_bytes:,}",
+            "saved": _count(self.saved_bytes),
+            "peak": _count(self.peak_bytes),
         }
         columns = [
             Column(header, totals.get(header, ""), justify=justify)
@@ -145,9 +118,11 @@ def trace(
 ) -> Trace:
     """Record every layer of `net` for one image: shape, parameters, MACs, memory, receptive field.
 
-    Layers are the modules without children. A module that is called twice has two rows; its
-    parameters count in the first. The network runs in evaluation mode on the meta device and is
-    unchanged afterwards.
+    Layers are the modules without children, and those with children that own parameters. A module
+    that is called twice has two rows. Each parameter counts once, in the first row of the module
+    that owns it, or of the nearest layer around it if this module does not run by itself. With what
+    lies outside layers, in the last row, the rows add up to the totals. The network runs in
+    evaluation mode, for `saved_bytes` in training mode, and is unchanged afterwards.
 
     Args:
         net: any network that takes images (N, C, H, W).
@@ -161,7 +136,7 @@ def trace(
 
     Raises:
         ValueError: the network cannot run on an image of this size without looking at its values,
-            a layer returns something other than a tensor, or the number of channels is unknown.
+            or the number of channels is unknown.
 
     Example:
         >>> import convnets
@@ -170,73 +145,34 @@ def trace(
         ((96, 55, 55), 34944, 724406816)
     """
     image = image_for(net, input_size, in_channels)
-    layers = leaf_modules(net)
-    counter, fields = FlopCounterMode(display=False), FieldMode(image)
-    rows: list[LayerRow] = []
-    flops_before: list[int] = []
-    counted: set[str] = set()
-
-    def enter(name: str) -> None:
-        flops_before.append(counter.get_total_flops())
-
-    def leave(name: str, output: Tensor) -> None:
-        macs = (counter.get_total_flops() - flops_before.pop()) // 2
-        owned = {} if name in counted else dict(layers[name].named_parameters())
-        counted.add(name)
-        rows.append(_row(name, layers[name], output, macs, owned, fields[output]))
-
-    with counter, fields:
-        observe_on_meta(net, image, layers, leave, enter)
+    layers = layer_modules(net)
+    saved, peaks = (
+        _unless_refused(measure, net, image, layers)
+        for measure in (saved_in_layers, held_in_layers)
+    )
+    rows = layer_rows(net, image, layers, saved, peaks)
     return Trace(
-        rows=tuple(rows),
+        rows=rows,
         input_shape=tuple(image.shape[1:]),
         parameters=sum(parameter.numel() for parameter in net.parameters()),
-        macs=counter.get_total_flops() // 2,
+        macs=sum(row.macs for row in rows),
+        saved_bytes=None if saved is None else sum(saved.values()),
+        peak_bytes=None if peaks is None else max(peaks.values()),
     )
 
 
-def _row(
-    name: str,
-    module: nn.Module,
-    output: Tensor,
-    macs: int,
-    parameters: dict[str, nn.Parameter],
-    field: Field | Unknown | None,
-) -> LayerRow:
-    biases = sum(p.numel() for key, p in parameters.items() if key.endswith("bias"))
-    return LayerRow(
-        name=name,
-        kind=type(module).__name__,
-        kernel=_pair(module, "kernel_size"),
-        stride=_pair(module, "stride"),
-        padding=_pair(module, "padding"),
-        groups=getattr(module, "groups", None),
-        output=tuple(output.shape[1:]),
-        weights=sum(p.numel() for p in parameters.values()) - biases,
-        biases=biases,
-        macs=macs,
-        activation_bytes=output[0].numel() * output.element_size(),
-        **_of_field(field if output.ndim == 4 else None),
-    )
+def _unless_refused(
+    measure: Callable[..., dict[str, int]], *arguments: Any
+) -> dict[str, int] | None:
+    """What `measure` returns; `None` for networks that it cannot measure."""
+    try:
+        return measure(*arguments)
+    except ValueError:
+        return None
 
 
-def _of_field(field: Field | Unknown | None) -> dict[str, Any]:
-    sides = "no image" if field is None else sides_of(field)
-    if isinstance(sides, str):
-        return {"receptive_field": None, "jump": None, "start": None}
-    height, width = sides
-    return {
-        "receptive_field": (height.size, width.size),
-        "jump": (height.jump, width.jump),
-        "start": (height.start, width.start),
-    }
-
-
-def _pair(module: nn.Module, attribute: str) -> Pair | None:
-    value = getattr(module, attribute, None)
-    if isinstance(value, int):
-        return value, value
-    return (value[0], value[1]) if isinstance(value, tuple) and len(value) == 2 else None
+def _count(number: int | None) -> str:
+    return "" if number is None else f"{number:,}"
 
 
 def _by(pair: tuple[float, float] | None) -> str:
