@@ -8,7 +8,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(shell expr 
 PORT ?= 8000
 LAB ?=
 
-.PHONY: help course test test-all check lint book print assets links serve lab release grade bench lock clean
+.PHONY: help course test test-all check lint book print assets links serve lab release grade bench gpu lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ bench: $(READY) ## measure ours against torchvision, timm, torchinfo, nbgrader (
 	@$(BIN)/python -m benchmarks.analysis
 	@$(BIN)/python -m benchmarks.training
 	@$(BIN)/python -m benchmarks.grading
+
+gpu: $(READY) ## on a machine with a GPU: its tests, the speed of training, all experiments
+	@$(BIN)/python -m benchmarks.gpu
 
 lock: $(READY) ## compile requirements.lock from pyproject.toml (UPGRADE=--upgrade for the newest)
 	@CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/python -m piptools compile --quiet $(UPGRADE) --all-extras \

@@ -8,6 +8,7 @@ import torch
 import convnets
 from convnets.analysis import Trace, trace
 from convnets.layers import ImageClassifier
+from tests.meta_device import meta_machine, refusing_trainer  # noqa: F401  fixtures
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +52,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for fixture in ("graded", "bundle"):
             if fixture in item.fixturenames:
                 item.add_marker(pytest.mark.xdist_group(fixture))
+        if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+            item.add_marker(pytest.mark.skip(reason="needs a GPU"))
         parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
         networks = {value for value in parameters if isinstance(value, str)} & names
         if len(networks) == 1:

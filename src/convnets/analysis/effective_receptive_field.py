@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv_transpose2d, pad
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from convnets import transfer
 from convnets.analysis.fields import Field, Unknown
 from convnets.analysis.meta import image_for
 from convnets.analysis.observing import check_batch, observe, recording
@@ -77,10 +78,11 @@ class EffectiveReceptiveField:
 
         A normal distribution holds 95.45% within two standard deviations (Luo et al., section 4).
         """
-        longest = max(self.energy.shape)
-        sums = pad(self.energy.double(), (1, 0, 1, 0)).cumsum(0).cumsum(1)
+        energy = transfer.to_cpu(self.energy)
+        longest = max(energy.shape)
+        sums = pad(energy.double(), (1, 0, 1, 0)).cumsum(0).cumsum(1)
         for side in range(1, longest):
-            rows, columns = (min(side, length) for length in self.energy.shape)
+            rows, columns = (min(side, length) for length in energy.shape)
             squares = (
                 sums[rows:, columns:]
                 - sums[:-rows, columns:]
@@ -125,7 +127,8 @@ def effective_receptive_field(
     if images is None:
         image = image_for(net, input_size, in_channels)
         noise = torch.randn(8, *image.shape[1:], generator=torch.Generator().manual_seed(0))
-        images = noise.to(image.dtype)
+        device = next(net.parameters(), noise).device
+        images = transfer.to_device(noise.to(image.dtype), device)
     check_batch(images)
     _, channels, height, width = images.shape
     name, field = field_of(net, layer, (height, width), channels)
@@ -156,7 +159,7 @@ def _central_gradient(
         observe(net, images, layers, leave, evaluate=True, gradients=True)
         middle = _central_values(outputs[-1], field)
         (gradient,) = torch.autograd.grad(middle, images, weights(middle))
-    if not gradient.abs().sum() > 0:  # NaN is refused as well
+    if not transfer.to_cpu(gradient.abs().sum()) > 0:  # NaN is refused as well
         raise ValueError("no pixel has an influence on the central output; are all its units dead?")
     return gradient
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from convnets import transfer
 from convnets.analysis.observing import check_batch, observe, outside_inference, recording
 from convnets.layers import ImageClassifier
 
@@ -69,9 +70,11 @@ def _chosen(scores: Tensor, classes: Tensor | None) -> Tensor:
     """The class of each image, (N, 1)."""
     if classes is None:
         return scores.argmax(dim=1, keepdim=True)
-    if classes.min() < 0 or classes.max() >= scores.shape[1]:
+    numbers = transfer.to_cpu(classes)
+    if numbers.min() < 0 or numbers.max() >= scores.shape[1]:
         raise ValueError(
             f"classes must be from 0 to {scores.shape[1] - 1}, "
-            f"got {classes.min().item()} to {classes.max().item()}"
+            f"got {numbers.min().item()} to {numbers.max().item()}"
         )
-    return outside_inference(classes).to(scores.device).long().unsqueeze(1)
+    chosen = transfer.to_device(outside_inference(classes), scores.device)
+    return chosen.long().unsqueeze(1)

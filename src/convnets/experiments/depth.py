@@ -104,7 +104,7 @@ def deepened(shallow: Chain) -> Chain:
         old[0].out_channels,
         num_classes=shallow.num_classes,
         in_channels=shallow.in_channels,
-    )
+    ).to(old[0].weight.device)
     new = [layer for layer in deep.features.children() if isinstance(layer, nn.Conv2d)]
     half = len(old) // 2
     with torch.no_grad():
@@ -115,7 +115,7 @@ def deepened(shallow: Chain) -> Chain:
             else:
                 nn.init.dirac_(layer.weight)
     deep.classifier.load_state_dict(shallow.classifier.state_dict())
-    return deep.to(old[0].weight.device)
+    return deep
 
 
 def train_then_deepen(build: Build, data: Dataset, budget: Budget, seed: int) -> RunRecord:

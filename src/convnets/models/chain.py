@@ -86,5 +86,5 @@ def init_chain_(net: Chain) -> None:
 
 def _negative_slope(activation: nn.Module) -> float:
     if isinstance(activation, nn.PReLU):
-        return activation.weight.mean().item()
+        return activation.init
     return float(getattr(activation, "negative_slope", 0.0))

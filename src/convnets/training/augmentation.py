@@ -11,6 +11,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.functional import pad
 
+from convnets import transfer
 from convnets.training.data import AnyDataset
 
 Augmentation = Callable[[Tensor, Generator], Tensor]
@@ -41,7 +42,7 @@ def random_crop(images: Tensor, generator: Generator, padding: int = CROP_PADDIN
     return crops.permute(0, 3, 1, 2)
 
 
-def pca_colour(dataset: AnyDataset) -> Augmentation:
+def pca_colour(dataset: AnyDataset, device: torch.device | str = "cpu") -> Augmentation:
     """Add random multiples of the principal components of the pixels' colours to each image.
 
     Krizhevsky et al. (2012), section 4.1: the factor of each component is normal, with standard
@@ -50,30 +51,34 @@ def pca_colour(dataset: AnyDataset) -> Augmentation:
 
     Args:
         dataset: the normalised images come from it; its training pixels give the components.
+        device: of the images.
     """
     pixels = dataset.train.pixels().double() / 255  # (C, N * H * W)
     variances, directions = torch.linalg.eigh(torch.atleast_2d(torch.cov(pixels)))
     # Normalised images were divided by the standard deviation of their channel.
-    steps = directions * variances.clamp(min=0).sqrt() / dataset.std.flatten()[:, None]  # (C, C)
+    steps = directions * variances.clamp(min=0).sqrt() / dataset.std.flatten()[:, None]
+    mixing = transfer.to_device(steps.T.float(), torch.device(device))  # (C, C)
 
     def shift(images: Tensor, generator: Generator) -> Tensor:
-        size = (len(images), len(steps))
+        size = (len(images), len(mixing))
         factors = torch.randn(size, device=images.device, generator=generator) * COLOUR_DEVIATION
-        return images + (factors @ steps.T.to(factors))[:, :, None, None]
+        return images + (factors @ mixing)[:, :, None, None]
 
     return shift
 
 
-AUGMENTATIONS: dict[str, Callable[[AnyDataset], Augmentation]] = {
-    "flip": lambda dataset: random_flip,
-    "crop": lambda dataset: random_crop,
+AUGMENTATIONS: dict[str, Callable[[AnyDataset, torch.device | str], Augmentation]] = {
+    "flip": lambda dataset, device: random_flip,
+    "crop": lambda dataset, device: random_crop,
     "pca-colour": pca_colour,
 }
-"""Name in a recipe -> function that makes the augmentation for a data set."""
+"""Name in a recipe -> function that makes the augmentation for a data set and a device."""
 
 
-def make_augmentation(names: Sequence[str], dataset: AnyDataset) -> Augmentation:
-    """The augmentations of these names, applied one after the other.
+def make_augmentation(
+    names: Sequence[str], dataset: AnyDataset, device: torch.device | str = "cpu"
+) -> Augmentation:
+    """The augmentations of these names, applied one after the other to images on `device`.
 
     Raises:
         ValueError: a name is unknown.
@@ -82,7 +87,7 @@ def make_augmentation(names: Sequence[str], dataset: AnyDataset) -> Augmentation
         raise ValueError(
             f"unknown augmentation {unknown[0]!r}; choose from {', '.join(AUGMENTATIONS)}"
         )
-    augmentations = [AUGMENTATIONS[name](dataset) for name in names]
+    augmentations = [AUGMENTATIONS[name](dataset, device) for name in names]
 
     def augment(images: Tensor, generator: Generator) -> Tensor:
         for augmentation in augmentations:

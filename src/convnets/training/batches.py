@@ -9,6 +9,7 @@ from torch.nn.functional import pad
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
+from convnets import transfer
 from convnets.layers import ImageClassifier
 from convnets.training.data import AnyDataset, AnySplit, FolderSplit, Split
 from convnets.training.data.image_folder import warn_about_corrupt
@@ -39,11 +40,14 @@ class Batches:
         seed: int | None = None,
         num_workers: int = 0,
     ) -> None:
-        self.mean, self.std = dataset.mean.to(device), dataset.std.to(device)
+        self.upload = transfer.make_uploader(device)
+        self.mean, self.std = self.upload(dataset.mean), self.upload(dataset.std)
         self.smallest = net.smallest_input if isinstance(net, ImageClassifier) else 1
         self.split, self.device, self.num_workers = split, device, num_workers
-        self.images = self._normalise(split.images) if isinstance(split, Split) else None
-        self.labels = split.labels.to(device).long()
+        self.images = (
+            self._normalise(self.upload(split.images)) if isinstance(split, Split) else None
+        )
+        self.labels = self.upload(split.labels.long())
         self.batch_size = batch_size
         self.seed = seed
 
@@ -63,10 +67,12 @@ class Batches:
             rank: index of this process, which gets its own part of each batch.
             processes: how many share a batch.
         """
-        order = torch.arange(len(self.labels), device=self.labels.device)
+        order = torch.arange(len(self.split))
         if self.seed is not None:
             shuffle = torch.Generator().manual_seed(step_seed(self.seed, number))
-            order = torch.randperm(len(order), generator=shuffle).to(self.labels.device)
+            order = torch.randperm(len(order), generator=shuffle)
+        if self.images is not None:
+            order = self.upload(order)
         batches = [batch[rank::processes] for batch in order.split(self.batch_size)]
         batches = batches[first : len(self)]
         if self.images is None:
@@ -91,13 +97,13 @@ class Batches:
             images, labels, corrupt = batch
             warn_about_corrupt(corrupt)
             if len(labels):
-                yield self._normalise(images), labels.to(self.device)
+                yield self._normalise(self.upload(images)), self.upload(labels)
 
     def _normalise(self, images: Tensor) -> Tensor:
         """Pad and normalise images (N, C, H, W), uint8, on the device."""
         missing = max(0, self.smallest - min(images.shape[-2:]))
         before, after = missing // 2, missing - missing // 2
-        images = pad(images.to(self.device), (before, after, before, after))
+        images = pad(images, (before, after, before, after))
         images = images.float().div(255).sub(self.mean).div(self.std)
         return images.contiguous(memory_format=torch.channels_last)
 

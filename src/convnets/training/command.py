@@ -1,6 +1,5 @@
 """The command that trains a registered network and prints its accuracies."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +9,7 @@ from rich.console import Console
 
 from convnets.training.data import NAMES, ON_CORRUPT, AnyDataset, load, load_folder
 from convnets.training.data.image_folder import IMAGE_SIZE
-from convnets.training.device import describe
+from convnets.training.device import cpus_of_this_process, describe
 from convnets.training.engine import fit
 from convnets.training.recipes import RECIPES
 
@@ -73,6 +72,22 @@ def train(
             "--compile", help="Compile the network with torch.compile.", show_default="off"
         ),
     ] = False,
+    cuda_graphs: Annotated[
+        bool,
+        typer.Option(
+            "--cuda-graphs",
+            help="Compile, and let a GPU repeat the recorded operations of a step.",
+            show_default="off",
+        ),
+    ] = False,
+    deterministic: Annotated[
+        bool,
+        typer.Option(
+            "--deterministic",
+            help="Compute the same bits in each run on a GPU as well; may be slower.",
+            show_default="off",
+        ),
+    ] = False,
     save_memory: Annotated[
         bool,
         typer.Option(
@@ -111,8 +126,10 @@ def train(
             precision=precision,
             accumulation_steps=accumulation_steps,
             compile=compile,
+            cuda_graphs=cuda_graphs,
+            deterministic=deterministic,
             save_memory=save_memory,
-            num_workers=(os.cpu_count() or 1) if num_workers is None else num_workers,
+            num_workers=cpus_of_this_process() if num_workers is None else num_workers,
         )
     except KeyboardInterrupt as stop:
         console.print(str(stop), markup=False, soft_wrap=True)

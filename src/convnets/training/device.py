@@ -1,11 +1,17 @@
 """The device of this machine, and the budget of an experiment that suits it."""
 
+import multiprocessing
+import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
 
 T = TypeVar("T")
+CUBLAS_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
+"""With fixed workspaces, cuBLAS computes the same bits each time; PyTorch asks for this setting."""
 
 
 def default_device() -> torch.device:
@@ -61,6 +67,54 @@ def choose(*, cpu: T, gpu: T) -> T:
         True
     """
     return gpu if default_device().type == "cuda" else cpu
+
+
+@contextmanager
+def algorithms(deterministic: bool) -> Iterator[None]:
+    """Choose how operations are computed inside the block; afterwards the settings are as before.
+
+    Without `deterministic`, cuDNN tries its algorithms on the first batch and keeps the fastest.
+
+    Args:
+        deterministic: use algorithms that give the same bits in each run, even if they are slower.
+            An operation that has none on this device raises a `RuntimeError` with its name.
+    """
+    before = torch.get_deterministic_debug_mode(), torch.backends.cudnn.benchmark
+    workspace = os.environ.get(CUBLAS_WORKSPACE)
+    if deterministic:
+        torch.use_deterministic_algorithms(True)
+        os.environ.setdefault(CUBLAS_WORKSPACE, ":4096:8")
+    torch.backends.cudnn.benchmark = not torch.are_deterministic_algorithms_enabled()
+    try:
+        yield
+    finally:
+        torch.set_deterministic_debug_mode(before[0])
+        torch.backends.cudnn.benchmark = before[1]
+        if workspace is None:
+            os.environ.pop(CUBLAS_WORKSPACE, None)
+
+
+def cpus_of_this_process() -> int:
+    """CPUs that this process may use: its share of those that are allowed to it and its siblings.
+
+    `torchrun` and `accelerate launch` say how many processes they start on a machine.
+    """
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ()
+    cpus = len(allowed) or os.cpu_count() or 1
+    return max(1, cpus // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
+
+def default_workers() -> int:
+    """One process for each CPU where Python forks them.
+
+    Elsewhere none, because a script would have to be written with them in mind.
+    """
+    return cpus_of_this_process() if multiprocessing.get_start_method() == "fork" else 0
+
+
+def make_generator(device: torch.device, seed: int) -> torch.Generator:
+    """A generator of random numbers on `device` that starts from `seed`."""
+    return torch.Generator(device).manual_seed(seed)
 
 
 def describe() -> str:

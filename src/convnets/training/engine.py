@@ -17,7 +17,7 @@ from convnets.models import create_model
 from convnets.models.densenet import DenseLayer
 from convnets.models.speed import has_fast_bfloat16
 from convnets.training.data import AnyDataset, check_for_training, load
-from convnets.training.device import resolve_device
+from convnets.training.device import algorithms, default_workers, resolve_device
 from convnets.training.interrupt import DeferredInterrupt
 from convnets.training.options import check_options, check_recipe, check_scores
 from convnets.training.recipes import Recipe, resolve_recipe
@@ -45,8 +45,10 @@ def fit(
     precision: str | None = None,
     accumulation_steps: int = 1,
     compile: bool = False,
+    cuda_graphs: bool = False,
+    deterministic: bool = False,
     save_memory: bool = False,
-    num_workers: int = 0,
+    num_workers: int | None = None,
 ) -> RunRecord:
     """Train a network, and measure it once on the test images.
 
@@ -71,10 +73,15 @@ def fit(
             at it.
         accumulation_steps: split each batch into this many parts and add up their gradients, which
             saves memory.
-        compile: compile the network with torch.compile.
+        compile: compile the network with torch.compile, which takes a minute and pays in long runs.
+        cuda_graphs: compile the network, and let a GPU repeat the recorded operations of a step,
+            which helps small networks, whose operations are shorter than the time to start them.
+        deterministic: compute the same bits in each run on a GPU as well, which may be slower. On
+            a CPU this is the case anyway, with the same number of threads.
         save_memory: recompute the concatenated feature maps of DenseNet in the backward pass
             instead of storing them; slower, but larger networks fit.
-        num_workers: processes that read image files; images in memory need none.
+        num_workers: processes that read image files; images in memory need none. By default one for
+            each CPU, or none where Python cannot fork (macOS, Windows).
 
     Returns:
         The record of the run: losses, accuracies and the trained network.
@@ -91,13 +98,14 @@ def fit(
         >>> len(record.epochs), record.test_accuracy > 0.1
         (1, True)
     """
+    num_workers = default_workers() if num_workers is None else num_workers
     check_options(
         net=net,
         recipe=recipe,
         device=device,
         output_dir=output_dir,
         resume=resume,
-        compile=compile,
+        compile=compile or cuda_graphs,
         epochs=epochs,
         batch_size=batch_size,
         seed=seed,
@@ -110,7 +118,9 @@ def fit(
     check_for_training(dataset, net)
     check_recipe(recipe, dataset, batch_size_is_default)
     accelerator = make_accelerator(device, precision)
-    with torch.random.fork_rng(), DeferredInterrupt() as interrupt:
+    if cuda_graphs:
+        _check_cuda_graphs(accelerator, accumulation_steps)
+    with torch.random.fork_rng(), DeferredInterrupt() as interrupt, algorithms(deterministic):
         torch.manual_seed(seed)
         if isinstance(net, str):
             net = _network_for(net, dataset, accelerator)
@@ -125,7 +135,13 @@ def fit(
             settings |= record.settings()
             folder = RunFolder(Path(output_dir), settings, accelerator)
         trainer = Trainer(
-            record, dataset, accelerator, folder, accumulation_steps, compile, num_workers
+            record,
+            dataset,
+            accelerator,
+            folder,
+            accumulation_steps,
+            "reduce-overhead" if cuda_graphs else "default" if compile else None,
+            num_workers,
         )
         check_scores(trainer.net, dataset, accelerator)
         trainer.load_checkpoint(resume)
@@ -151,6 +167,24 @@ def _network_for(name: str, dataset: AnyDataset, accelerator: Accelerator) -> nn
             f"{size}x{size} pixels of {dataset.name}, its first strides are set to 1."
         )
     return net
+
+
+def _check_cuda_graphs(accelerator: Accelerator, accumulation_steps: int) -> None:
+    """Refuse what CUDA graphs cannot do.
+
+    A graph writes its gradients to the same memory each time, so PyTorch cannot add up those of
+    several parts of a batch (its issues 96693 and 169545).
+    """
+    if accelerator.device.type != "cuda":
+        raise ValueError(
+            f"CUDA graphs need a GPU, and this run computes on {accelerator.device}; omit "
+            "cuda_graphs (--cuda-graphs)"
+        )
+    if accumulation_steps > 1:
+        raise ValueError(
+            "CUDA graphs cannot add up the gradients of several parts of a batch; choose "
+            "accumulation_steps=1 (--accumulation-steps 1), or omit cuda_graphs (--cuda-graphs)"
+        )
 
 
 def recompute_features_(net: nn.Module) -> None:

@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy, interpolate
 from torchmetrics import MeanMetric
 from torchvision.transforms.v2.functional import ten_crop
 
+from convnets import transfer
 from convnets.training.batches import Batches
 from convnets.training.data import AnyDataset, check_for_testing, load
 from convnets.training.device import resolve_device
@@ -122,21 +123,23 @@ def loss_and_accuracy(
     modes = [net.training for net in nets]
     for net in nets:
         net.eval()
-    loss, accuracy = (
-        MeanMetric(nan_strategy="disable", sync_on_compute=processes > 1).to(batches.device)
-        for _ in range(2)
-    )
+    with batches.device:
+        loss, accuracy = (
+            MeanMetric(nan_strategy="disable", sync_on_compute=processes > 1) for _ in range(2)
+        )
     for images, labels in batches.epoch(rank=rank, processes=processes):
         if not len(labels):  # the last batch has fewer images than there are processes
             continue
         scores = [net(view) for view in views(images) for net in nets]
         logs = torch.stack([score.float().log_softmax(dim=1) for score in scores])
         mean = logs.logsumexp(dim=0) - math.log(len(scores))  # (N, classes)
-        loss.update(cross_entropy(mean, labels, reduction="none", label_smoothing=label_smoothing))
-        accuracy.update((mean.argmax(1) == labels).float())
+        losses = cross_entropy(mean, labels, reduction="none", label_smoothing=label_smoothing)
+        weights = torch.ones_like(losses)  # the default, a number, would be copied to the device
+        loss.update(losses, weights)
+        accuracy.update((mean.argmax(1) == labels).float(), weights)
     for net, mode in zip(nets, modes, strict=True):
         net.train(mode)
-    means = torch.stack([loss.compute(), accuracy.compute()]).tolist()
+    means = transfer.to_cpu(torch.stack([loss.compute(), accuracy.compute()])).tolist()
     if math.isnan(means[1]):
         raise ValueError("evaluation needs at least one image, got none")
     return means[0], means[1]

@@ -1,8 +1,9 @@
 """How to train: schedules as pure functions, recipes as data, and the PyTorch objects they name."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import torch
@@ -264,20 +265,38 @@ def make_schedule(optimizer: Optimizer, recipe: Recipe, steps: int) -> LambdaLR 
     return LambdaLR(optimizer, lambda step: factor(min(step / steps, 1), recipe.epochs))
 
 
-def make_ema(net: nn.Module, decay: float) -> AveragedModel:
-    """A copy of `net` whose weights and statistics are exponential moving averages.
+class MovingAverage(AveragedModel):
+    """A copy of a network whose weights and statistics are exponential moving averages.
 
     The decay grows with the number of steps up to `decay`, so that a short run does not keep its
     initial weights. TensorFlow's moving average, which EfficientNet was trained with, does the
-    same.
+    same. Unlike its base class, it counts the steps on the CPU, because reading the number from a
+    GPU would make the program wait in every step.
+
+    Args:
+        net: the network; the average starts from its weights after the first step.
+        decay: largest share of the old average, between 0 and 1.
     """
 
-    def update(averages: Any, currents: Any, steps: Tensor | int) -> None:
-        share = 1 - min(decay, (1 + int(steps)) / (10 + int(steps)))
-        for average, current in zip(averages, currents, strict=True):
-            if average.is_floating_point():
-                average.lerp_(current.to(average.dtype), share)
-            else:
-                average.copy_(current)
+    def __init__(self, net: nn.Module, decay: float) -> None:
+        super().__init__(net, use_buffers=True)
+        self.decay = decay
 
-    return AveragedModel(net, multi_avg_fn=torch.no_grad()(update), use_buffers=True)
+    @torch.no_grad()
+    def update_parameters(self, model: nn.Module) -> None:
+        steps = int(self.n_averaged)  # on the CPU
+        share = 1 - min(self.decay, (1 + steps) / (10 + steps)) if steps else 1.0
+        averages, currents = list(_state(self.module)), list(_state(model))
+        torch._foreach_lerp_(_floats(averages), _floats(currents), share)
+        for average, current in zip(averages, currents, strict=True):
+            if not average.is_floating_point():
+                average.copy_(current)
+        self.n_averaged += 1
+
+
+def _state(net: nn.Module) -> Iterator[Tensor]:
+    return chain(net.parameters(), net.buffers())
+
+
+def _floats(tensors: list[Tensor]) -> list[Tensor]:
+    return [tensor for tensor in tensors if tensor.is_floating_point()]

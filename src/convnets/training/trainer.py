@@ -1,7 +1,7 @@
 """The training loop, from top to bottom: settings, model, data, optimizer; epochs, steps, accuracy.
 
 Dropout and augmentation depend on seed and step alone, so a run that continues from a checkpoint
-equals one that was never interrupted, bit for bit.
+equals one that was never interrupted, bit for bit; on a GPU, if the run is deterministic.
 """
 
 import time
@@ -16,16 +16,18 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from convnets import transfer
 from convnets.models import for_training
 from convnets.models.googlenet import GoogLeNet
 from convnets.models.googlenet_auxiliary import AUXILIARY_WEIGHT, WithAuxiliaries
 from convnets.training.augmentation import make_augmentation
 from convnets.training.batches import Batches, step_seed
 from convnets.training.data import VALIDATION_SHARE, AnyDataset, AnySplit
+from convnets.training.device import make_generator
 from convnets.training.evaluation import BATCH_SIZE, loss_and_accuracy
 from convnets.training.interrupt import DeferredInterrupt
 from convnets.training.memory import out_of_memory
-from convnets.training.recipes import make_ema, make_optimizer, make_schedule
+from convnets.training.recipes import MovingAverage, make_optimizer, make_schedule
 from convnets.training.record import Epoch, RunRecord
 from convnets.training.reporting import Reporter, check_loss, stopped
 from convnets.training.run_folder import RunFolder
@@ -45,7 +47,7 @@ class Trainer:
         accelerator: chooses devices, processes and the number format.
         folder: where checkpoints and results are written; nothing is written if `None`.
         accumulation_steps: parts of a batch whose gradients are added up for one step.
-        compile: compile the network with torch.compile.
+        compile_mode: of torch.compile; the network is not compiled if `None`.
         num_workers: processes that read image files.
 
     Raises:
@@ -60,7 +62,7 @@ class Trainer:
         accelerator: Accelerator,
         folder: RunFolder | None = None,
         accumulation_steps: int = 1,
-        compile: bool = False,
+        compile_mode: str | None = None,
         num_workers: int = 0,
     ) -> None:
         # Settings
@@ -98,16 +100,16 @@ class Trainer:
                 "start fewer processes, or train on more images"
             )
         self.validation_batches = self.make_batches(validation)
-        self.augment = make_augmentation(recipe.augmentation, dataset)
+        self.augment = make_augmentation(recipe.augmentation, dataset, device)
 
         # Optimizer
         optimizer = make_optimizer(self.learner, recipe)
         self.steps = len(self.train_batches) * recipe.epochs
         self.schedule = make_schedule(optimizer, recipe, self.steps)
-        self.ema = None if recipe.average is None else make_ema(self.net, recipe.average)
+        self.ema = None if recipe.average is None else MovingAverage(self.net, recipe.average)
         is_bfloat16 = accelerator.mixed_precision == "bf16"
         learner = for_training(self.learner) if is_bfloat16 else self.learner
-        model = torch.compile(learner) if compile else learner
+        model = torch.compile(learner, mode=compile_mode) if compile_mode else learner
         self.model, self.optimizer = accelerator.prepare(model, optimizer)
 
         # Bookkeeping
@@ -187,7 +189,7 @@ class Trainer:
         step = len(self.record.step_losses) + len(self.step_metrics)
         seed = step_seed(self.record.seed, step, self.accelerator.process_index)
         torch.manual_seed(seed)
-        images = self.augment(images, torch.Generator(images.device).manual_seed(seed))
+        images = self.augment(images, make_generator(images.device, seed))
         self.step_metrics.append(self.accumulate_gradients(images, labels))
         if self.recipe.clip_norm is not None:
             self.accelerator.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
@@ -253,7 +255,8 @@ class Trainer:
             FloatingPointError: the last loss is not finite.
         """
         if self.step_metrics:
-            metrics = self.accelerator.reduce(torch.stack(self.step_metrics), "mean")  # (steps, 2)
+            metrics = self.accelerator.reduce(torch.stack(self.step_metrics), "mean")
+            metrics = transfer.to_cpu(metrics)  # (steps, 2)
             self.step_metrics.clear()
             losses, accuracies = metrics.T.tolist()
             self.record.step_losses += losses
@@ -267,7 +270,7 @@ class Trainer:
         if self.step_metrics:
             return False
         flags = torch.tensor(float(flag), device=self.accelerator.device)
-        return bool(self.accelerator.reduce(flags, "sum") > 0)
+        return bool(transfer.to_cpu(self.accelerator.reduce(flags, "sum")) > 0)
 
     def evaluate(self, batches: Batches) -> tuple[float, float]:
         """Loss in nats and accuracy of the network, with its averaged weights where it has them."""

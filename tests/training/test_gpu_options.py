@@ -1,0 +1,110 @@
+"""Options that matter on a GPU, as far as a CPU can show them."""
+
+import os
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from convnets.training import RECIPES, fit, load
+from convnets.training.data import Dataset
+from convnets.training.device import algorithms, cpus_of_this_process, default_workers
+from convnets.training.engine import _check_cuda_graphs
+
+PLAIN = replace(RECIPES["plain-sgd"], epochs=1, batch_size=32)
+
+
+@pytest.fixture(scope="module")
+def few() -> Dataset:
+    data = load()
+    train, test = (part.subset(torch.arange(80)) for part in (data.train, data.test))
+    return replace(data, train=train, test=test)
+
+
+class Watching(nn.Module):
+    """A linear classifier that remembers in which mode PyTorch computes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(784, 10)
+        self.seen: set[tuple[bool, bool, str | None]] = set()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        deterministic = torch.are_deterministic_algorithms_enabled()
+        workspace = os.environ.get("CUBLAS_WORKSPACE_CONFIG")
+        self.seen.add((deterministic, torch.backends.cudnn.benchmark, workspace))
+        return self.fc(x.flatten(1))
+
+
+@pytest.mark.parametrize(
+    ("deterministic", "expected"), [(True, (True, False, ":4096:8")), (False, (False, True, None))]
+)
+def test_a_run_is_deterministic_or_fast_and_leaves_the_settings_alone(
+    deterministic, expected, few, monkeypatch
+):
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    before = torch.get_deterministic_debug_mode(), torch.backends.cudnn.benchmark
+    net = Watching()
+    options = {"epochs": 1, "device": "cpu", "progress": False, "batch_size": 32}
+    fit(net, few, deterministic=deterministic, **options)
+    assert net.seen == {expected}
+    assert (torch.get_deterministic_debug_mode(), torch.backends.cudnn.benchmark) == before
+    assert "CUBLAS_WORKSPACE_CONFIG" not in os.environ
+
+
+def test_the_callers_own_settings_are_kept(monkeypatch):
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+    torch.use_deterministic_algorithms(True)
+    try:
+        for deterministic in (True, False):
+            with algorithms(deterministic):
+                assert torch.are_deterministic_algorithms_enabled()
+                assert not torch.backends.cudnn.benchmark
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.parametrize(
+    ("options", "mode"),
+    [({}, None), ({"compile": True}, "default"), ({"cuda_graphs": True}, "reduce-overhead")],
+)
+def test_compilation_has_the_mode_of_the_option(options, mode, few, monkeypatch):
+    modes = []
+    monkeypatch.setattr(torch, "compile", lambda net, mode: modes.append(mode) or net)
+    monkeypatch.setattr("convnets.training.engine._check_cuda_graphs", lambda *arguments: None)
+    monkeypatch.setattr("convnets.training.options._check_compiler", lambda: None)
+    fit(Watching(), few, PLAIN, device="cpu", progress=False, **options)
+    assert modes == ([] if mode is None else [mode])
+
+
+def test_cuda_graphs_are_refused_where_they_cannot_work(few):
+    with pytest.raises(ValueError, match=r"need a GPU, and this run computes on cpu; omit"):
+        fit(Watching(), few, PLAIN, device="cpu", progress=False, cuda_graphs=True)
+
+
+def test_cuda_graphs_do_not_add_up_gradients():
+    gpu = SimpleNamespace(device=torch.device("cuda"))
+    with pytest.raises(ValueError, match="accumulation_steps=1"):
+        _check_cuda_graphs(gpu, accumulation_steps=2)
+    _check_cuda_graphs(gpu, accumulation_steps=1)
+
+
+def test_the_processes_of_a_machine_share_its_cpus(monkeypatch):
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    assert cpus_of_this_process() == 8
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert cpus_of_this_process() == 2
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "16")
+    assert cpus_of_this_process() == 1
+
+
+@pytest.mark.parametrize(("method", "expected"), [("fork", 8), ("spawn", 0)])
+def test_files_are_read_by_workers_where_python_forks(method, expected, monkeypatch):
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    monkeypatch.setattr("multiprocessing.get_start_method", lambda: method)
+    assert default_workers() == expected
