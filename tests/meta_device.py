@@ -42,7 +42,11 @@ class _NoCopiedNumbers(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        if func in (torch.tensor, torch.as_tensor, torch.asarray) and result.is_meta and result.numel():
+        if (
+            func in (torch.tensor, torch.as_tensor, torch.asarray)
+            and result.is_meta
+            and result.numel()
+        ):
             raise CrossingError(f"{func.__name__} copies numbers to the device")
         return result
 

@@ -6,19 +6,22 @@ waits for the program. Therefore training steps and analyses copy nothing by oth
 """
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+Values = TypeVar("Values", bound=Tensor | nn.Module)
 
 
-def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """The tensor on `device`; the program goes on while pinned memory is copied to a GPU.
+def to_device(values: Values, device: torch.device) -> Values:
+    """The values on `device`; the program goes on while pinned memory is copied to a GPU.
 
     Args:
-        tensor: of any shape, on the CPU or on `device`.
-        device: where it is needed.
+        values: a tensor of any shape, or a module, on the CPU or on `device`.
+        device: where they are needed.
     """
-    return tensor.to(device, non_blocking=True)
+    return values.to(device, non_blocking=True)  # type: ignore[return-value]
 
 
 def make_uploader(device: torch.device) -> Callable[[Tensor], Tensor]:

@@ -123,20 +123,20 @@ def loss_and_accuracy(
     modes = [net.training for net in nets]
     for net in nets:
         net.eval()
-    with batches.device:
-        loss, accuracy = (
-            MeanMetric(nan_strategy="disable", sync_on_compute=processes > 1) for _ in range(2)
+    loss, accuracy = (
+        transfer.to_device(
+            MeanMetric(nan_strategy="disable", sync_on_compute=processes > 1), batches.device
         )
+        for _ in range(2)
+    )
     for images, labels in batches.epoch(rank=rank, processes=processes):
         if not len(labels):  # the last batch has fewer images than there are processes
             continue
         scores = [net(view) for view in views(images) for net in nets]
         logs = torch.stack([score.float().log_softmax(dim=1) for score in scores])
         mean = logs.logsumexp(dim=0) - math.log(len(scores))  # (N, classes)
-        losses = cross_entropy(mean, labels, reduction="none", label_smoothing=label_smoothing)
-        weights = torch.ones_like(losses)  # the default, a number, would be copied to the device
-        loss.update(losses, weights)
-        accuracy.update((mean.argmax(1) == labels).float(), weights)
+        loss.update(cross_entropy(mean, labels, reduction="none", label_smoothing=label_smoothing))
+        accuracy.update((mean.argmax(1) == labels).float())
     for net, mode in zip(nets, modes, strict=True):
         net.train(mode)
     means = transfer.to_cpu(torch.stack([loss.compute(), accuracy.compute()])).tolist()
