@@ -65,9 +65,9 @@ def _allowed() -> Iterator[None]:
         yield
 
 
-def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+def to_device(values: Any, device: torch.device) -> Any:
     with _allowed():
-        return tensor.to(device)
+        return values.to(device)
 
 
 def to_cpu(tensor: Tensor) -> Tensor:
