@@ -108,7 +108,7 @@ def images_for(name: str) -> Tensor:
     return torch.randn(BATCH, 3, side, side)
 
 
-def compare(name: str, rounds: int, numbers: list[int]) -> Iterator[Line]:
+def compare(name: str, rounds: int, numbers: list[int], compiled: bool) -> Iterator[Line]:
     """Measure our network and its peers, in evaluation and training, on each number of threads."""
     ours = convnets.create_model(name)
     peers = {source: peer(name, source) for source in PEERS if name in checkpoints.SOURCES[source]}
@@ -119,13 +119,16 @@ def compare(name: str, rounds: int, numbers: list[int]) -> Iterator[Line]:
     for mode, (setting, accelerated) in SETTINGS.items():
         torch.compiler.reset()  # the networks share forward(), whose compilations are limited
         fast = accelerated(convnets.create_model(name).train(mode == "train"))
-        nets = {"ours": ours, "fast": fast, "compiled": torch.compile(ours), **peers}
+        nets = {"ours": ours, "fast": fast, **peers}
+        if compiled:
+            nets["compiled"] = torch.compile(ours)
         works = {way: setting(net, images) for way, net in nets.items()}
         memory = {way: measure.peak_bytes(works[way]) for way in ("ours", *peers)}
         for number in numbers:
             with measure.threads(number):
                 seconds = measure.interleaved(works, rounds)
-            ratios = {f"{way} / peer": (way, next(iter(peers))) for way in ("fast", "compiled")}
+            ways = [way for way in ("fast", "compiled") if way in nets]
+            ratios = {f"{way} / peer": (way, next(iter(peers))) for way in ways}
             ratios |= {f"ours / {source}": ("ours", source) for source in peers}
             yield Line(
                 name,
@@ -147,10 +150,12 @@ def summary(lines: list[Line]) -> list[str]:
     for setting in dict.fromkeys(line.setting for line in lines):
         some = [line.ratios for line in lines if line.setting == setting]
         ours = [r.get("ours / torchvision", r.get("ours / timm", 0.0)) for r in some]
-        fast, compiled = ([r[f"{way} / peer"] for r in some] for way in ("fast", "compiled"))
+        fast = [r["fast / peer"] for r in some]
+        compiled = [r["compiled / peer"] for r in some if "compiled / peer" in r]
         cells = (
             *(setting, median(ours), f"{sum(ratio > 1.05 for ratio in ours)}"),
-            *(median(fast), f"{sum(ratio > 1 for ratio in fast)}", median(compiled)),
+            *(median(fast), f"{sum(ratio > 1 for ratio in fast)}"),
+            median(compiled) if compiled else "",
         )
         text.append(f"| {' | '.join(cells)} |")
     return text
@@ -171,6 +176,9 @@ def main(
     threads: Annotated[
         list[int] | None, typer.Option(help="numbers of threads; one and all by default")
     ] = None,
+    compiled: Annotated[
+        bool, typer.Option(help="measure torch.compile, which takes minutes for each network")
+    ] = True,
 ) -> None:
     """Measure the networks and write the tables."""
     if unknown := [name for name in names or () if name not in MEMBERS]:
@@ -186,7 +194,7 @@ def main(
     print("\n".join(table))
     lines: list[Line] = []
     for count, name in enumerate(names or MEMBERS, start=1):
-        for line in compare(name, rounds, numbers):
+        for line in compare(name, rounds, numbers, compiled):
             lines.append(line)
             print(line.text(), flush=True)
         head = HEAD.format(
