@@ -20,6 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from convnets.analysis.meta import Pair, image_for, observe_on_meta
+from convnets.analysis.observing import outside_inference, recording
 
 BATCH_SIZE = 2
 """Batch norm cannot train on one value per channel, so training is measured with two images."""
@@ -153,11 +154,13 @@ class _AttentionOnMeta(Exception):  # noqa: N818
 
 
 def _with_attention_in_one_piece(measure: Callable[[Tensor], T], image: Tensor) -> T:
-    try:
-        return measure(image)
-    except _AttentionOnMeta:
-        with FakeTensorMode(allow_non_fake_inputs=True):
-            return measure(torch.empty_like(image, device="cpu"))
+    with recording():  # in inference mode, autograd would save nothing
+        image = outside_inference(image)
+        try:
+            return measure(image)
+        except _AttentionOnMeta:
+            with FakeTensorMode(allow_non_fake_inputs=True):
+                return measure(torch.empty_like(image, device="cpu"))
 
 
 class _Watching(TorchDispatchMode):
