@@ -33,7 +33,7 @@ def saved_for_backward(
 ) -> int:
     """Bytes that autograd saves for the backward pass, per image.
 
-    These are the memory blocks behind all tensors that the forward pass of training saves
+    These are the memory blocks of all tensors that the forward pass of training saves
     (`torch.autograd.graph.saved_tensors_hooks`), each counted once however many operations save it,
     for a batch of two images, divided by two. Parameters, and what is computed from them alone, are
     left out: a larger batch does not need more of them.
