@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 from torch.utils._pytree import tree_leaves
 
 from convnets.analysis.operations import UnknownFieldError, rule_for
-from convnets.analysis.spans import Shape, Span, of_image
+from convnets.analysis.spans import Kind, Shape, Span, of_image
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Field:
     @property
     def is_map(self) -> bool:
         """Whether the tensor has a place for each part of the image, or had one that got lost."""
-        return len(self.shape) > 2 and all(span.has_places or span.why for span in self.spans)
+        return len(self.shape) > 2 and all(span.kind is not Kind.POOLED for span in self.spans)
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class FieldMode(TorchDispatchMode):
     ) -> Sequence[Field | Unknown | None]:
         """The fields that the simpler operations give into which PyTorch takes `func` apart."""
         unknown = [Unknown(f"the field of {func} is unknown")] * len(outputs)
-        parts = decomposition_table.get(func, func.decompose if func._can_decompose() else None)
+        parts = decomposition_table.get(func)
         if parts is None:
             return unknown
         with self:

@@ -322,9 +322,10 @@ def _met(spans: Sequence[Span], seen: Rows, formula: Callable[[Sequence[Span]], 
 
 def _unplaced(rows: Rows, span: Span, jump: int | None = None) -> Span:
     """The pixels in `rows`, seen by values without a place."""
-    kind = Kind.LOST if span.kind is Kind.LOST else Kind.POOLED
     rows = _stack(rows[_SEEN], np.zeros((3, *[1] * (rows.ndim - 1)), np.float32))
-    return replace(span, rows=rows, kind=kind, jump=jump or span.jump)
+    if span.kind is Kind.LOST:
+        return replace(span, rows=rows)
+    return replace(span, rows=rows, kind=Kind.POOLED, jump=jump or span.jump, why="")
 
 
 def _lost(rows: Rows, span: Span, why: str) -> Span:
