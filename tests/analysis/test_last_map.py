@@ -52,6 +52,7 @@ def field_or_reason(net: nn.Module, side: int) -> ReceptiveField | str:
         return str(error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", convnets.list_models())
 def test_the_last_map_is_that_of_the_trace(name):
     if name == "lenet5":  # its last maps have one place
