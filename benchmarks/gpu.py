@@ -15,11 +15,10 @@ import torch
 from benchmarks import measure
 from benchmarks.gpu_loops import PHOTOGRAPHS, SMALL, loading_lines, speed_lines
 from convnets import experiments
-from convnets.experiments import EXPERIMENTS, Experiment
+from convnets.experiments import EXPERIMENTS, RECORDED, Experiment
 from convnets.experiments.running import commit_of
 
 RESULTS = Path(__file__).with_name("results") / "gpu.md"
-RECORDED = Path(experiments.__file__).with_name("recorded")
 NO_GPU = (
     "make gpu measures on NVIDIA GPUs, and PyTorch finds none here; run it on a machine with one."
 )
@@ -67,7 +66,9 @@ def scaling_lines(devices: int) -> list[str]:
     ]
 
 
-def run_experiment(experiment: Experiment, folder: Path = RECORDED, budget: str = "gpu") -> str:
+def run_experiment(
+    experiment: Experiment, folder: Path = Path(str(RECORDED)), budget: str = "gpu"
+) -> str:
     """Run an experiment, or what is left of it; one line that says how it ended."""
     path = folder / f"{experiment.name}-{budget}.json"
     try:

@@ -33,6 +33,7 @@ __all__ = [
     "Hypothesis",
     "Summary",
     "experiment",
+    "on_gpu",
     "recorded",
     "run",
 ]
@@ -49,6 +50,9 @@ EXPERIMENTS: dict[str, Experiment] = {
     )
 }
 """All experiments by name, in the order of the lecture."""
+
+RECORDED = resources.files(__name__) / "recorded"
+"""Folder of the results that are distributed with the package."""
 
 
 def experiment(name: str) -> Experiment:
@@ -85,7 +89,7 @@ def recorded(name: str, budget: str = "cpu") -> ExperimentResult:
         >>> [row.arm for row in result.summaries()]
         ['plain-20', 'plain-56', 'ResNet-20', 'ResNet-56']
     """
-    file = resources.files(__name__) / "recorded" / f"{experiment(name).name}-{budget}.json"
+    file = RECORDED / f"{experiment(name).name}-{budget}.json"
     if not file.is_file():
         raise ValueError(
             f"{name} was not recorded with the budget {budget!r}; to run it, type "
@@ -93,3 +97,29 @@ def recorded(name: str, budget: str = "cpu") -> ExperimentResult:
         )
     with resources.as_file(file) as path:
         return ExperimentResult.load(path)
+
+
+def on_gpu(name: str) -> str:
+    """What an experiment showed with its GPU budget, to be printed after the CPU's result.
+
+    Args:
+        name: Name of the experiment.
+
+    Returns:
+        Markdown that starts with an empty line; nothing as long as the package holds no complete
+        run with this budget. `make gpu` records them on a machine with a GPU.
+
+    Raises:
+        ValueError: The name is unknown.
+
+    Example:
+        >>> on_gpu("degradation")[:2].strip()
+        ''
+    """
+    if not (RECORDED / f"{experiment(name).name}-gpu.json").is_file():
+        return ""
+    result = recorded(name, "gpu")
+    if {run.arm for run in result.runs} != set(result.costs):
+        return ""
+    sentences = "\n".join(f"- {sentence}" for sentence in result.verdict().splitlines())
+    return f"\n\nWith the larger budget, on a GPU:\n\n{sentences}\n\n({result.origin()}.)"
