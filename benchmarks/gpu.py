@@ -66,9 +66,7 @@ def scaling_lines(devices: int) -> list[str]:
     ]
 
 
-def run_experiment(
-    experiment: Experiment, folder: Path = Path(str(RECORDED)), budget: str = "gpu"
-) -> str:
+def run_experiment(experiment: Experiment, folder: Path = RECORDED, budget: str = "gpu") -> str:
     """Run an experiment, or what is left of it; one line that says how it ended."""
     path = folder / f"{experiment.name}-{budget}.json"
     try:

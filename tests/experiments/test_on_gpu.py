@@ -1,7 +1,6 @@
 """Chapters show the GPU's result after the CPU's, once there is one."""
 
 import shutil
-from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,7 @@ def folder(tmp_path, monkeypatch) -> Path:
 def record(folder: Path) -> ExperimentResult:
     """Let a result of the CPU stand for one of the GPU."""
     path = folder / "degradation-gpu.json"
-    shutil.copy(str(resources.files(experiments) / "recorded" / "degradation-cpu.json"), path)
+    shutil.copy(Path(experiments.__file__).with_name("recorded") / "degradation-cpu.json", path)
     return ExperimentResult.load(path)
 
 
@@ -35,9 +34,10 @@ def test_a_result_is_shown_with_its_origin(folder):
     assert text.endswith(f"({result.origin()}.)")
 
 
-def test_an_unfinished_result_is_not_shown(folder):
+@pytest.mark.parametrize("runs", [0, 1])
+def test_a_result_with_fewer_than_two_runs_of_a_network_is_not_shown(runs, folder):
     result = record(folder)
-    result.runs = [run for run in result.runs if run.arm != "plain-56"]
+    result.runs = [run for run in result.runs if run.arm != "plain-56" or run.seed < runs]
     result.save(folder / "degradation-gpu.json")
     assert on_gpu("degradation") == ""
 
