@@ -24,6 +24,7 @@ from torch.optim import SGD
 import convnets
 from benchmarks import measure
 from convnets.models import checkpoints, for_inference, for_training
+from convnets.tables import counted
 
 BATCH = 4
 LARGEST_INPUT = 160
@@ -132,7 +133,7 @@ def compare(name: str, rounds: int, numbers: list[int], compiled: bool) -> Itera
             ratios |= {f"ours / {source}": ("ours", source) for source in peers}
             yield Line(
                 name,
-                f"{mode}, {number} thread{'s' if number > 1 else ''}",
+                f"{mode}, {counted(number, 'thread')}",
                 statistics.median(seconds["ours"]) * 1e3,
                 {key: measure.ratio(seconds[a], seconds[b]) for key, (a, b) in ratios.items()}
                 | {f"by {source}": memory["ours"] / memory[source] for source in peers}

@@ -1,4 +1,4 @@
-"""Tables for the terminal, and short forms of large numbers."""
+"""Tables for the terminal, and numbers in words."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -95,6 +95,15 @@ def make_console() -> Console:
     if console.is_terminal or "COLUMNS" in os.environ:
         return console
     return Console(width=WIDTH_IN_A_PIPE)
+
+
+def counted(count: int, noun: str, plural: str | None = None) -> str:
+    """A count and its noun, which takes an s or the given form in the plural.
+
+    >>> counted(1, "process", "processes"), counted(2, "class", "classes"), counted(0, "image")
+    ('1 process', '2 classes', '0 images')
+    """
+    return f"{count} {noun if count == 1 else plural or noun + 's'}"
 
 
 def short(count: int) -> str:

@@ -108,3 +108,62 @@ def test_files_are_read_by_workers_where_python_forks(method, expected, monkeypa
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
     monkeypatch.setattr("multiprocessing.get_start_method", lambda: method)
     assert default_workers() == expected
+
+
+class Unrepeatable(nn.Module):
+    """A linear classifier whose forward or backward pass has no deterministic algorithm."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__()
+        self.fc, self.norm, self.place = nn.Linear(784, 10), nn.BatchNorm1d(10), place
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        scores = self.norm(self.fc(x.flatten(1)))
+        if self.place == "forward":
+            return scores.put(torch.tensor([0]), scores[0, :1], accumulate=False)
+        return BackwardInAnyOrder.apply(scores)
+
+
+class BackwardInAnyOrder(torch.autograd.Function):
+    """Fails as adaptive pools above 1x1 do on a GPU in deterministic mode."""
+
+    @staticmethod
+    def forward(context, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(context, gradient):
+        if torch.are_deterministic_algorithms_enabled():
+            raise RuntimeError(
+                "adaptive_avg_pool2d_backward_cuda does not have a deterministic implementation, "
+                "but you set 'torch.use_deterministic_algorithms(True)'."
+            )
+        return gradient
+
+
+@pytest.mark.parametrize(
+    ("place", "operation"), [("forward", "put_"), ("backward", "adaptive_avg_pool2d_backward_cuda")]
+)
+def test_a_run_that_cannot_be_deterministic_is_refused(place, operation, few):
+    net = Unrepeatable(place)
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    options = {"device": "cpu", "progress": False}
+    with pytest.raises(
+        ValueError,
+        match=rf"deterministic=True \(--deterministic\) cannot be honoured: PyTorch has no "
+        f"deterministic algorithm on cpu for {operation}, which Unrepeatable uses; omit it",
+    ):
+        fit(net, few, PLAIN, deterministic=True, **options)
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    assert all(parameter.grad is None for parameter in net.parameters())
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert fit(net, few, PLAIN, **options).step_losses
+
+
+def test_a_deterministic_run_equals_one_that_is_not_on_a_cpu(few):
+    runs = [
+        fit("lenet5", few, PLAIN, device="cpu", progress=False, deterministic=choice)
+        for choice in (True, False)
+    ]
+    assert runs[0].step_losses == runs[1].step_losses
+    assert runs[0].test_accuracy == runs[1].test_accuracy

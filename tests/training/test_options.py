@@ -50,6 +50,11 @@ ARGUMENTS = [
     ({"recipe": None}, "recipe must be a Recipe or the name of one, got None"),
     ({"accumulation_steps": 0}, "at least 1, got 0"),
     ({"accumulation_steps": 1.5}, "accumulation_steps .*must be a whole number of at least 1"),
+    (
+        {"accumulation_steps": 3},
+        "16 images cannot be split into 3 equal parts, for 1 process with 3 accumulation steps; "
+        "choose a multiple of 3",
+    ),
     ({"num_workers": -1}, r"num_workers \(--num-workers\) must be a whole number of at least 0"),
     ({"seed": 2**24}, "at most 16777215, got 16777216"),
     ({"seed": -(2**23) - 1}, "at least -8388608"),

@@ -13,9 +13,14 @@ from select import select
 import pytest
 import torch
 from torch import nn
+from typer.testing import CliRunner
 
 import convnets
-from convnets.training import Epoch, Recipe, RunRecord, fit, load
+from convnets.__main__ import app
+from convnets.experiments import experiment
+from convnets.experiments.core import Arm
+from convnets.experiments.running import run_arm
+from convnets.training import Epoch, Recipe, RunRecord, command, device, fit, load
 from convnets.training.data import Dataset, Split
 from convnets.training.learning_curves import learning_curves
 
@@ -184,3 +189,18 @@ def test_the_record_measures_both_splits_in_every_epoch(few, tmp_path):
         assert epoch.train_loss == pytest.approx(sum(record.step_losses[steps]) / 9)
         assert 0 < epoch.validation_loss < 3
     assert record.epochs[-1].train_accuracy > 0.5
+
+
+def test_a_run_on_the_cpu_does_not_name_the_gpu_of_the_machine(monkeypatch, few):
+    gpu = torch.device("cuda")
+    monkeypatch.setattr(device, "default_device", lambda: gpu)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda target: f"NVIDIA {target}")
+    assert device.describe().startswith("NVIDIA cuda; PyTorch")
+    assert device.describe("cuda:1").startswith("NVIDIA cuda:1; PyTorch")
+    record = fit("lenet5", few, epochs=1, batch_size=16, device="cpu", progress=False)
+    monkeypatch.setattr(command, "fit", lambda *arguments, **options: record)
+    printed = CliRunner().invoke(app, ["train", "lenet5", "--device", "cpu"]).output
+    assert printed.startswith("CPU, ")
+    assert "NVIDIA" not in printed
+    arm = Arm("lenet5", lambda budget: convnets.create_model("lenet5"), train=lambda *_: record)
+    assert run_arm(arm, few, experiment("shuffle").cpu, 0).machine.startswith("CPU, ")

@@ -15,6 +15,7 @@ from autograder.checks.earlier_answers import redefined
 from autograder.checks.equivalence import close
 from autograder.checks.student import StudentError, open_block
 from autograder.checks.verdict import Part, Verdict
+from convnets.seeding import fixed_seed
 
 # Relative to the standard deviation of 9,000 or more weights, which varies by less than 0.8 %.
 DEVIATION_TOLERANCE = 0.06
@@ -111,8 +112,7 @@ class KaimingInit:
         """Mark a student's function; `seed` seeds the initial weights."""
         wrong: dict[str, str] = {}
         for build in (_layers, _one_convolution):
-            with torch.random.fork_rng():
-                torch.manual_seed(seed)
+            with fixed_seed(seed):
                 wrong = {**_wrongly_initialised(build, function), **wrong}
         marks = {"convolutions": 1.5, "biases": 0.5, "batch norms": 0.5, "in place": 0.5}
         return Verdict(

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
-import torch
 from torch import nn
 
 from convnets.analysis import trace
+from convnets.seeding import fixed_seed
 from convnets.training.data import Dataset, Split, load
 from convnets.training.engine import fit
 from convnets.training.recipes import Recipe
@@ -126,7 +126,7 @@ class Experiment:
 
 def cost(make: Callable[[], nn.Module]) -> Cost:
     """The cost of the network that `make` returns. The global random state is left alone."""
-    with torch.random.fork_rng():
+    with fixed_seed(0):
         traced = trace(make(), IMAGE_SIZE)
     return Cost(traced.parameters, traced.macs)
 
@@ -163,8 +163,7 @@ def seeded(build: Build, budget: Budget, seed: int) -> nn.Module:
 
     The global random state is left alone.
     """
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with fixed_seed(seed):
         return build(budget)
 
 

@@ -102,7 +102,7 @@ def run_arm(arm: Arm, data: Dataset, budget: Budget, seed: int) -> ArmRun:
         test_accuracy=record.test_accuracy,
         training_loss=fmean(losses[-max(1, len(losses) // 10) :]),
         seconds=time.perf_counter() - start,
-        machine=f"{describe()}; {record.precision}",
+        machine=f"{describe(record.device)}; {record.precision}",
         date=datetime.now(UTC).date().isoformat(),
         commit=commit_of(Path(__file__)),
         validation_accuracies=[rounded(accuracy) for accuracy in accuracies],

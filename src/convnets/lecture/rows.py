@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal, TypeAlias
 
-import torch
+from convnets.seeding import fixed_seed
 
 Claimed: TypeAlias = str | bool | tuple[str | bool, ...]
 """Text of the slide, such as "35K", "5e-4" or "55x55x96"; `True` for a statement; or several."""
@@ -59,8 +59,7 @@ class Claim:
 
         The computation uses a fixed random seed and leaves the caller's random state unchanged.
         """
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+        with fixed_seed(0):
             computed = self.compute()
             note = self.note if isinstance(self.note, str) else self.note()
         row_verdict = verdict(self.claimed, computed)

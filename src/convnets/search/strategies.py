@@ -12,6 +12,7 @@ from torch.optim import Adam
 
 from convnets.search.controller import Controller
 from convnets.search.space import Architecture, SearchSpace
+from convnets.seeding import fixed_seed
 from convnets.training import Dataset, Recipe, fit
 
 Reward = Callable[[Architecture], float]
@@ -89,8 +90,7 @@ def reinforce(
     evaluator = Evaluator(reward, max_parameters)
     done: list[Trial] = []
     baseline: float | None = None
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with fixed_seed(seed):
         controller = Controller(space)
         optimizer = Adam(controller.parameters(), lr=learning_rate)
         while len(done) < trials:

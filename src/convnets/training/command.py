@@ -136,7 +136,7 @@ def train(
         raise typer.Exit(INTERRUPTED) from None
     except (ValueError, OSError, RuntimeError, FloatingPointError, MemoryError) as error:
         raise typer.BadParameter(str(error)) from None
-    console.print(describe())
+    console.print(describe(record.device))
     console.print(f"test accuracy {record.test_accuracy:.1%}")
 
 

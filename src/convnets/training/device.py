@@ -9,6 +9,8 @@ from typing import TypeVar
 
 import torch
 
+from convnets.tables import counted
+
 T = TypeVar("T")
 CUBLAS_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 """With fixed workspaces, cuBLAS computes the same bits each time; PyTorch asks for this setting."""
@@ -117,17 +119,20 @@ def make_generator(device: torch.device, seed: int) -> torch.Generator:
     return torch.Generator(device).manual_seed(seed)
 
 
-def describe() -> str:
+def describe(device: torch.device | str | None = None) -> str:
     """One line about this machine, to print next to a measurement.
 
+    Args:
+        device: that was measured; the GPU if there is one, otherwise the CPU.
+
     Example:
-        >>> torch.__version__ in describe()
+        >>> describe("cpu").startswith("CPU, ") and torch.__version__ in describe("cpu")
         True
     """
-    device, threads = default_device(), torch.get_num_threads()
+    target = default_device() if device is None else torch.device(device)
     name = (
-        torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else f"CPU, {threads} thread{'s' if threads > 1 else ''}"
+        torch.cuda.get_device_name(target)
+        if target.type == "cuda"
+        else f"{target.type.upper()}, {counted(torch.get_num_threads(), 'thread')}"
     )
     return f"{name}; PyTorch {torch.__version__}; Python {platform.python_version()}"

@@ -16,10 +16,13 @@ from convnets import registry
 from convnets.models import create_model
 from convnets.models.densenet import DenseLayer
 from convnets.models.speed import has_fast_bfloat16
+from convnets.seeding import fixed_seed
+from convnets.training.batches import two_images
 from convnets.training.data import AnyDataset, check_for_training, load
 from convnets.training.device import algorithms, default_workers, resolve_device
+from convnets.training.evaluation import check_scores
 from convnets.training.interrupt import DeferredInterrupt
-from convnets.training.options import check_options, check_recipe, check_scores
+from convnets.training.options import check_determinism, check_options, check_recipe
 from convnets.training.recipes import Recipe, resolve_recipe
 from convnets.training.record import RunRecord
 from convnets.training.run_folder import RunFolder
@@ -77,7 +80,8 @@ def fit(
         cuda_graphs: compile the network, and let a GPU repeat the recorded operations of a step,
             which helps small networks, whose operations are shorter than the time to start them.
         deterministic: compute the same bits in each run on a GPU as well, which may be slower. On
-            a CPU this is the case anyway, with the same number of threads.
+            a CPU this is the case anyway, with the same number of threads. Refused if PyTorch has
+            no such algorithm for an operation of the network.
         save_memory: recompute the concatenated feature maps of DenseNet in the backward pass
             instead of storing them; slower, but larger networks fit.
         num_workers: processes that read image files; images in memory need none. By default one for
@@ -120,8 +124,7 @@ def fit(
     accelerator = make_accelerator(device, precision)
     if cuda_graphs:
         _check_cuda_graphs(accelerator, accumulation_steps)
-    with torch.random.fork_rng(), DeferredInterrupt() as interrupt, algorithms(deterministic):
-        torch.manual_seed(seed)
+    with fixed_seed(seed), DeferredInterrupt() as interrupt, algorithms(deterministic):
         if isinstance(net, str):
             net = _network_for(net, dataset, accelerator)
         if save_memory:
@@ -143,7 +146,10 @@ def fit(
             "reduce-overhead" if cuda_graphs else "default" if compile else None,
             num_workers,
         )
-        check_scores(trainer.net, dataset, accelerator)
+        with accelerator.autocast():
+            images, _ = two_images(dataset.train, dataset, trainer.net, accelerator.device)
+            check_determinism(trainer.learner, images)
+            check_scores(trainer.net, dataset, (dataset.train, dataset.test), accelerator.device)
         trainer.load_checkpoint(resume)
         trainer.train(interrupt, progress)
         _, record.test_accuracy = trainer.evaluate(trainer.make_batches(dataset.test))

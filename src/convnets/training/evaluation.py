@@ -10,8 +10,9 @@ from torchmetrics import MeanMetric
 from torchvision.transforms.v2.functional import ten_crop
 
 from convnets import transfer
-from convnets.training.batches import Batches
-from convnets.training.data import AnyDataset, check_for_testing, load
+from convnets.tables import counted
+from convnets.training.batches import Batches, two_images
+from convnets.training.data import AnyDataset, AnySplit, check_for_testing, load
 from convnets.training.device import resolve_device
 
 BATCH_SIZE = 500
@@ -73,7 +74,7 @@ def evaluate(
 
     Raises:
         ValueError: `net` is an empty list, views or device are unknown, images or labels cannot be
-            right, or the images do not fit the network.
+            right, the images do not fit the network, or it does not give a score for every class.
 
     Example:
         >>> import convnets
@@ -89,10 +90,61 @@ def evaluate(
     dataset = load(data) if isinstance(data, str) else data
     check_for_testing(dataset, nets)
     target = resolve_device(device)
+    classes = {check_scores(each.to(target), dataset, [dataset.test], target) for each in nets}
+    if len(classes) > 1:
+        raise ValueError(
+            "the networks of an ensemble must know the same classes, got scores for "
+            f"{' and '.join(map(str, sorted(classes)))} classes"
+        )
     neediest = max(nets, key=lambda each: getattr(each, "smallest_input", 1))
     batches = Batches(dataset.test, dataset, neediest, target, BATCH_SIZE)
-    _, accuracy = loss_and_accuracy([each.to(target) for each in nets], batches, VIEWS[views])
+    _, accuracy = loss_and_accuracy(nets, batches, VIEWS[views])
     return accuracy
+
+
+def check_scores(
+    net: nn.Module, dataset: AnyDataset, splits: Sequence[AnySplit], device: torch.device
+) -> int:
+    """The number of classes that `net` knows, found by showing it two images of each split.
+
+    Args:
+        net: on `device`; its mode is left unchanged.
+        dataset: the splits belong to it.
+        splits: with the images and labels that are to be shown to the network.
+        device: of the network.
+
+    Raises:
+        ValueError: `net` does not give a score for every class.
+    """
+    name = type(net).__name__
+    for split in splits:
+        highest = int(split.labels.max())
+        scores = _scores_of_two(net, dataset, split, device)
+        if not isinstance(scores, Tensor) or scores.ndim != 2:
+            got = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+            raise ValueError(
+                f"{name} must turn images (N, C, H, W) into scores (N, classes), got {got} for two "
+                "images"
+            )
+        if scores.shape[1] <= highest:
+            raise ValueError(
+                f"{name} gives scores for {counted(scores.shape[1], 'class', 'classes')}, but the "
+                f"labels of {dataset.name} run up to {highest}; create it with "
+                f"num_classes={max(len(dataset.classes), highest + 1)}"
+            )
+    return scores.shape[1]
+
+
+@torch.no_grad()
+def _scores_of_two(
+    net: nn.Module, dataset: AnyDataset, split: AnySplit, device: torch.device
+) -> object:
+    images, _ = two_images(split, dataset, net, device)
+    was_training = net.training
+    try:
+        return net.eval()(images)
+    finally:
+        net.train(was_training)
 
 
 @torch.no_grad()

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
+from torch.func import functional_call
+from torch.utils._pytree import tree_leaves
 
-from convnets.training.batches import Batches
-from convnets.training.data import VALIDATION_SHARE, AnyDataset, AnySplit, Split
+from convnets.training.data import VALIDATION_SHARE, AnyDataset
 from convnets.training.device import resolve_device
 from convnets.training.recipes import Recipe
 from convnets.training.run_folder import holds_run
@@ -116,52 +116,39 @@ def check_recipe(recipe: Recipe, dataset: AnyDataset, batch_size_is_default: boo
         )
 
 
-def check_scores(net: nn.Module, dataset: AnyDataset, accelerator: Accelerator) -> None:
-    """Check that `net` gives a score for every class, by showing it two images of each split.
+def check_determinism(learner: nn.Module, images: Tensor) -> None:
+    """Check that every operation of a run has a deterministic algorithm, if these are asked for.
+
+    PyTorch knows this only when it runs them. The network is left unchanged.
 
     Args:
-        net: on the device of `accelerator`; its mode is left unchanged.
-        dataset: the images and labels of the run.
-        accelerator: of the run.
+        learner: the network, with auxiliary classifiers if they are trained.
+        images: a batch (N, C, H, W) to try it with, on its device.
 
     Raises:
-        ValueError: it does not.
+        ValueError: an operation has none; the message names it.
     """
-    name, classes = type(net).__name__, len(dataset.classes)
-    for split in (dataset.train, dataset.test):
-        highest = int(split.labels.max())
-        scores = _scores_of_two(net, split, dataset, accelerator)
-        if not isinstance(scores, Tensor) or scores.ndim != 2:
-            got = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
-            raise ValueError(
-                f"{name} must turn images (N, C, H, W) into scores (N, classes), got {got} for two "
-                "images"
-            )
-        if scores.shape[1] <= highest:
-            raise ValueError(
-                f"{name} gives scores for {scores.shape[1]} classes, but the labels of "
-                f"{dataset.name} run up to {highest}; create it with "
-                f"num_classes={max(classes, highest + 1)}"
-            )
-
-
-@torch.no_grad()
-def _scores_of_two(
-    net: nn.Module, split: AnySplit, dataset: AnyDataset, accelerator: Accelerator
-) -> object:
-    first = torch.zeros(2, dtype=torch.long)
-    if isinstance(split, Split):
-        two = split.subset(first)
-    else:  # all files give crops of the same size, so none needs to be read
-        shape = (2, dataset.in_channels, split.image_size, split.image_size)
-        two = Split(torch.zeros(shape, dtype=torch.uint8), first)
-    images, _ = next(Batches(two, dataset, net, accelerator.device, batch_size=2).epoch())
-    was_training = net.training
+    if not torch.are_deterministic_algorithms_enabled():
+        return
+    buffers = {name: buffer.clone() for name, buffer in learner.named_buffers()}
+    weights = [weight for weight in learner.parameters() if weight.requires_grad]
+    was_training = learner.training
     try:
-        with accelerator.autocast():
-            return net.eval()(images)
+        functional_call(learner.eval(), buffers, (images,))
+        scores = functional_call(learner.train(), buffers, (images,))
+        every = [each for each in tree_leaves(scores) if isinstance(each, Tensor)]
+        torch.autograd.grad([each.sum() for each in every], weights, allow_unused=True)
+    except RuntimeError as error:
+        operation, found, _ = str(error).partition(" does not have a deterministic implementation")
+        if not found:
+            raise
+        raise ValueError(
+            "deterministic=True (--deterministic) cannot be honoured: PyTorch has no deterministic "
+            f"algorithm on {images.device} for {operation}, which {type(learner).__name__} uses; "
+            "omit it, or choose another network"
+        ) from error
     finally:
-        net.train(was_training)
+        learner.train(was_training)
 
 
 def _check_whole(name: str, value: Any, least: float, most: float = math.inf) -> None:

@@ -20,6 +20,7 @@ from convnets import transfer
 from convnets.models import for_training
 from convnets.models.googlenet import GoogLeNet
 from convnets.models.googlenet_auxiliary import AUXILIARY_WEIGHT, WithAuxiliaries
+from convnets.tables import counted
 from convnets.training.augmentation import make_augmentation
 from convnets.training.batches import Batches, step_seed
 from convnets.training.data import VALIDATION_SHARE, AnyDataset, AnySplit
@@ -72,11 +73,12 @@ class Trainer:
         recipe, device, processes = record.recipe, accelerator.device, accelerator.num_processes
         if accumulation_steps < 1:
             raise ValueError(f"accumulation_steps must be at least 1, got {accumulation_steps}")
-        if recipe.batch_size % (processes * accumulation_steps):
+        parts = processes * accumulation_steps
+        if recipe.batch_size % parts:
             raise ValueError(
-                f"a batch of {recipe.batch_size} images cannot be shared evenly by {processes} "
-                f"processes with {accumulation_steps} accumulation steps each; choose a multiple "
-                f"of {processes * accumulation_steps}"
+                f"a batch of {counted(recipe.batch_size, 'image')} cannot be split into {parts} "
+                f"equal parts, for {counted(processes, 'process', 'processes')} with "
+                f"{counted(accumulation_steps, 'accumulation step')}; choose a multiple of {parts}"
             )
 
         # Model: `learner` is the network, with auxiliary classifiers where the recipe has them.

@@ -8,6 +8,7 @@ from convnets.analysis import gradient_norms
 from convnets.models import create_model
 from convnets.models.densenet import BottleneckLayer, DenseBlock, DenseLayer
 from convnets.plots import CourseFigure, dense_connections, figure, gradient_by_layer
+from convnets.seeding import fixed_seed
 from convnets.training import load
 from convnets.widgets.explorer import Explorer
 
@@ -30,8 +31,7 @@ def residual_gradients() -> Explorer:
         images = (data.train.images[:BATCH] / 255 - data.mean) / data.std
         norms = {}
         for kind in ("plain", "resnet"):
-            with torch.random.fork_rng():
-                torch.manual_seed(0)
+            with fixed_seed(0):
                 net = create_model(f"{kind}{depth}", num_classes=10, in_channels=1)
             found = gradient_norms(net, images, data.train.labels[:BATCH])
             norms[f"{kind}-{depth}"] = list(found.values())

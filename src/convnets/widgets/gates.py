@@ -12,6 +12,7 @@ from convnets.analysis import excitations
 from convnets.layers import ImageClassifier, SqueezeExcite, conv_norm_act
 from convnets.models.resnet import TABLE_1
 from convnets.plots import CourseFigure, figure, gate_bars, stacked_bars
+from convnets.seeding import fixed_seed
 from convnets.training import Recipe, Split, fit, load
 from convnets.widgets.explorer import Explorer
 
@@ -124,8 +125,7 @@ def _trained() -> ImageClassifier:
         train=Split(data.train.images[:TRAINED_ON], data.train.labels[:TRAINED_ON]),
         test=Split(data.test.images[:100], data.test.labels[:100]),
     )
-    with torch.random.fork_rng():
-        torch.manual_seed(1)
+    with fixed_seed(1):
         features = OrderedDict(
             conv1=conv_norm_act(1, MAPS, 5, stride=2),  # 14
             conv2=conv_norm_act(MAPS, MAPS, 3, stride=2),  # 7

@@ -1,6 +1,7 @@
 """Data that cannot be right are refused before the first step."""
 
 from dataclasses import replace
+from itertools import permutations
 
 import pytest
 import torch
@@ -141,7 +142,7 @@ def test_a_constant_channel_of_floats_is_named_though_its_deviation_is_not_quite
 @pytest.mark.parametrize("count", [1, 5])
 def test_too_few_training_images_for_a_validation_split_are_refused(good, count):
     few = replace(good, train=good.train.subset(torch.arange(count)))
-    with pytest.raises(ValueError, match=f"has {count} training images, too few.* at least 6"):
+    with pytest.raises(ValueError, match=rf"has {count} training images?, too few.* at least 6"):
         train(few, batch_size=1)
 
 
@@ -152,8 +153,33 @@ def test_the_fewest_images_that_can_be_split_are_enough(good):
 
 def test_another_number_of_channels_in_the_test_images_is_refused(good):
     colour = changed(good, "test", images=good.test.images.repeat(1, 3, 1, 1))
-    with pytest.raises(ValueError, match="have 1 channels, its test images 3"):
+    with pytest.raises(ValueError, match="have 1 channel, its test images 3"):
         train(colour)
+
+
+SCALES = {
+    "0 to 1": lambda x: x / 255,
+    "-1 to 1": lambda x: x / 127.5 - 1,
+    "normalised": lambda x: (x / 255 - 0.286) / 0.353,
+    "0 to 255": lambda x: x,
+    "0 to 255 as floats": lambda x: x.float(),
+    "16 bits": lambda x: (x.int() * 257).to(torch.uint16),
+}
+SAME_SCALE = [{"0 to 255", "0 to 255 as floats"}, {"-1 to 1", "normalised"}]
+
+
+@pytest.mark.parametrize(
+    ("training", "test"),
+    [pair for pair in permutations(SCALES, 2) if set(pair) not in SAME_SCALE],
+)
+def test_another_scale_of_the_test_images_is_refused(good, training, test):
+    data = changed(good, "training", images=SCALES[training](good.train.images))
+    data = changed(data, "test", images=SCALES[test](good.test.images))
+    sentence = "pixels of the test images of garments have another scale than .* training images"
+    with pytest.raises(ValueError, match=sentence):
+        train(data, Untouched())
+    with pytest.raises(ValueError, match=sentence):
+        evaluate(Untouched(), data, "cpu")
 
 
 def test_a_folder_with_labels_outside_its_classes_is_refused(tmp_path):
@@ -180,6 +206,14 @@ FINE = {
     "labels of 8 bits": lambda data: relabelled(data, torch.uint8),
     "labels of 32 bits": lambda data: relabelled(data, torch.int32),
     "no names of classes": lambda data: replace(data, classes=()),
+    "dark test images": lambda data: changed(data, "test", images=data.test.images // 64),
+    "dark test images as floats": lambda data: scaled(
+        changed(data, "test", images=data.test.images // 64), lambda x: x / 255
+    ),
+    "bright test images, normalised": lambda data: scaled(
+        changed(data, "test", images=data.test.images // 4 + 180), lambda x: x / 127.5 - 1
+    ),
+    "test images as floats": lambda data: changed(data, "test", images=data.test.images.float()),
     "one black test image": lambda data: changed(
         data, "test", images=torch.zeros(1, 1, 28, 28), labels=torch.zeros(1, dtype=torch.int64)
     ),
@@ -202,6 +236,29 @@ def test_unusual_data_that_are_right_are_trained_on(good, kind):
     record = train(data, nn.Sequential(nn.Conv2d(1, 10, 28), nn.Flatten()))
     assert torch.tensor(record.step_losses).isfinite().all()
     assert evaluate(record.net, data, "cpu") == pytest.approx(record.test_accuracy, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("net", "sentence"),
+    [
+        (nn.Conv2d(1, 10, 28), r"into scores \(N, classes\), got \(2, 10, 1, 1\) for two images"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(784, 9)), "scores for 9 classes.*num_classes=10"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(784, 1)), "scores for 1 class, .*num_classes=10"),
+    ],
+)
+def test_accuracy_is_not_measured_without_a_score_for_each_class(good, net, sentence):
+    enough = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+    for nets in (net, [net, enough], [enough, net]):
+        with pytest.raises(ValueError, match=sentence):
+            evaluate(nets, good, "cpu")
+    assert net.training
+
+
+def test_an_ensemble_of_networks_with_other_classes_is_refused(good):
+    nets = [nn.Sequential(nn.Flatten(), nn.Linear(784, classes)) for classes in (10, 12)]
+    with pytest.raises(ValueError, match=r"same classes, got scores for 10 and 12 classes"):
+        evaluate(nets, good, "cpu")
+    assert 0 <= evaluate(nets[1], good, "cpu") <= 1
 
 
 def test_narrow_images_are_not_taken_for_channels_last_by_a_network_made_for_them(good):

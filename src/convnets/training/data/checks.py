@@ -6,6 +6,7 @@ from itertools import count
 import torch
 from torch import Tensor, nn
 
+from convnets.tables import counted
 from convnets.training.data.dataset import VALIDATION_SHARE, Dataset, Split
 from convnets.training.data.image_folder import FolderDataset, FolderSplit
 
@@ -26,17 +27,18 @@ def check_for_training(dataset: Dataset | FolderDataset, net: nn.Module | str) -
         _check_labels(split, f"{part} labels of {dataset.name}", dataset.classes)
     if len(dataset.train) < FEWEST_TO_TRAIN:
         raise ValueError(
-            f"{dataset.name} has {len(dataset.train)} training images, too few to hold out a tenth "
-            f"of them for validation; give it at least {FEWEST_TO_TRAIN}"
+            f"{dataset.name} has {counted(len(dataset.train), 'training image')}, too few to hold "
+            f"out a tenth of them for validation; give it at least {FEWEST_TO_TRAIN}"
         )
     if isinstance(dataset, Dataset):
         _check_constant_channels(dataset)
         train, test = dataset.train.images.shape[1], dataset.test.images.shape[1]
         if train != test:
             raise ValueError(
-                f"the training images of {dataset.name} have {train} channels, its test images "
-                f"{test}; give both the same"
+                f"the training images of {dataset.name} have {counted(train, 'channel')}, its test "
+                f"images {test}; give both the same"
             )
+        _check_scales(dataset)
 
 
 def check_for_testing(dataset: Dataset | FolderDataset, nets: Sequence[nn.Module]) -> None:
@@ -52,6 +54,7 @@ def check_for_testing(dataset: Dataset | FolderDataset, nets: Sequence[nn.Module
     if isinstance(dataset, Dataset):
         _check_images(dataset.train, f"training images of {dataset.name}", nets)
         _check_constant_channels(dataset)
+        _check_scales(dataset)
 
 
 def _check_type(dataset: object) -> None:
@@ -70,7 +73,8 @@ def _check_images(split: Split | FolderSplit, where: str, nets: Sequence[nn.Modu
         raise ValueError(f"there are no {where}; give it some")
     if isinstance(split.labels, Tensor) and split.labels.ndim and images != len(split.labels):
         raise ValueError(
-            f"there are {images} {where}, but {len(split.labels)} labels; each image needs one"
+            f"there are {images} {where}, but {counted(len(split.labels), 'label')}; each image "
+            "needs one"
         )
 
 
@@ -148,3 +152,32 @@ def _check_constant_channels(dataset: Dataset) -> None:
                 f"pixel is {value.item():g}) and cannot be normalised; leave it out, or give the "
                 "images that it should hold"
             )
+
+
+def _check_scales(dataset: Dataset) -> None:
+    """Check that both splits have the same scale, as mean and deviation of one are used for both.
+
+    Only scales that are recognised are compared: images may be dark, bright or noisy.
+    """
+    train, test = _scale(dataset.train.images), _scale(dataset.test.images)
+    if train and test and train != test:
+        raise ValueError(
+            f"the pixels of the test images of {dataset.name} have another scale than those of its "
+            f"training images ({test}, and {train}); give both the same"
+        )
+
+
+def _scale(images: Tensor) -> str | None:
+    """The usual scale that these pixels have, or `None` where they could have several."""
+    values = images.int() if images.dtype == torch.uint16 else images
+    low, high = (float(end) for end in values.aminmax())
+    if low < 0:
+        deviation, mean = torch.std_mean(values.double())
+        if max(abs(mean), abs(deviation - 1)) < 0.2:
+            return "mean 0 and deviation 1"
+        return "from -1 to 1" if low == -1 and high <= 1 else None
+    if 0 < high <= 1:
+        return "from 0 to 1" if low == 0 else None
+    if 16 < high <= 255:
+        return "from 0 to 255"
+    return "from 0 to 65535" if 4096 < high <= 65535 else None
