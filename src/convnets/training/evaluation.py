@@ -116,7 +116,7 @@ def check_scores(
     Raises:
         ValueError: `net` does not give a score for every class.
     """
-    name = type(net).__name__
+    name, classes = type(net).__name__, 0
     for split in splits:
         highest = int(split.labels.max())
         scores = _scores_of_two(net, dataset, split, device)
@@ -126,13 +126,14 @@ def check_scores(
                 f"{name} must turn images (N, C, H, W) into scores (N, classes), got {got} for two "
                 "images"
             )
-        if scores.shape[1] <= highest:
+        classes = scores.shape[1]
+        if classes <= highest:
             raise ValueError(
-                f"{name} gives scores for {counted(scores.shape[1], 'class', 'classes')}, but the "
+                f"{name} gives scores for {counted(classes, 'class', 'classes')}, but the "
                 f"labels of {dataset.name} run up to {highest}; create it with "
                 f"num_classes={max(len(dataset.classes), highest + 1)}"
             )
-    return scores.shape[1]
+    return classes
 
 
 @torch.no_grad()
