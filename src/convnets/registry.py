@@ -14,6 +14,9 @@ from typing import ParamSpec, TypeVar
 
 from convnets.layers import ImageClassifier
 
+SMALL_IMAGE = 32
+"""Largest side of a small image, such as those of CIFAR-10, in pixels."""
+
 Arguments = ParamSpec("Arguments")
 Network = TypeVar("Network", bound=ImageClassifier)
 _BUILDERS: dict[str, Callable[..., ImageClassifier]] = {}
@@ -56,8 +59,8 @@ class Card:
 
     @property
     def is_small_image(self) -> bool:
-        """Whether it is made for images of at most 32 pixels, such as those of CIFAR-10."""
-        return self.input_size <= 32
+        """Whether it is made for images of at most `SMALL_IMAGE` pixels."""
+        return self.input_size <= SMALL_IMAGE
 
 
 def register(builder: Callable[Arguments, Network]) -> Callable[Arguments, Network]:

@@ -8,7 +8,15 @@ from importlib import resources
 
 import pytest
 
-from convnets.experiments import EXPERIMENTS, ArmRun, Cost, ExperimentResult, Hypothesis, recorded
+from convnets.experiments import (
+    EXPERIMENTS,
+    ArmRun,
+    Cost,
+    ExperimentResult,
+    Hypothesis,
+    recorded,
+    running,
+)
 from convnets.experiments.running import commit_of, means, rounded
 
 RECORDED = resources.files("convnets.experiments") / "recorded"
@@ -190,28 +198,30 @@ def test_the_commit_of_a_file_is_marked_if_tracked_files_have_changed(tmp_path):
     git = ["git", "-c", "user.name=A", "-c", "user.email=a@example.org"]
 
     def commit() -> str | None:
-        commit_of.cache_clear()
+        running._commit.cache_clear()
         return commit_of(file)
 
     file.write_text("1")
     assert commit() is None
     subprocess.run([*git, "init", "--quiet"], cwd=tmp_path, check=True)
     assert commit() is None
-    subprocess.run([*git, "add", "file.py"], cwd=tmp_path, check=True)
+    (tmp_path / "other.py").write_text("1")
+    subprocess.run([*git, "add", "file.py", "other.py"], cwd=tmp_path, check=True)
     subprocess.run([*git, "commit", "--quiet", "--message=1"], cwd=tmp_path, check=True)
     clean = commit()
     assert re.fullmatch("[0-9a-f]{40}", clean)
     (tmp_path / "untracked.json").write_text("2")
     assert commit() == clean
     file.write_text("2")
-    assert commit_of(file) == clean  # read once in a process
+    other = tmp_path / "other.py"
+    assert commit_of(file) == commit_of(other) == clean  # read once in a process
     assert commit() == f"{clean}-dirty"
 
 
 def test_every_recorded_file_belongs_to_an_experiment():
-    assert {file.name for file in RECORDED.iterdir()} == {
-        f"{name}-cpu.json" for name in EXPERIMENTS
-    }
+    found = {file.name for file in RECORDED.iterdir()}
+    cpu, gpu = ({f"{name}-{budget}.json" for name in EXPERIMENTS} for budget in ("cpu", "gpu"))
+    assert cpu <= found <= cpu | gpu
 
 
 def test_the_error_for_a_budget_that_was_not_recorded_names_the_command_that_runs_it():

@@ -21,7 +21,7 @@ from convnets.training.data import Dataset
 from convnets.training.engine import make_accelerator
 from convnets.training.trainer import Trainer
 from tests.experiments.test_on_the_device import of_gpu
-from tests.training.test_meta_step import ALL
+from tests.training.test_meta_step import all_parts
 
 pytestmark = pytest.mark.gpu
 GPU = torch.device("cuda")
@@ -41,7 +41,7 @@ def fitted(data, net="resnet20", **options):
 @pytest.mark.parametrize("precision", ["no", "bf16"])
 def test_a_step_does_not_wait_for_the_gpu(precision, few):
     net = convnets.create_model("googlenet_bn", 10, 1)
-    record = RunRecord(net, replace(ALL, batch_size=64), few.name, 0, "cuda", precision)
+    record = RunRecord(net, replace(all_parts(net), batch_size=64), few.name, 0, "cuda", precision)
     trainer = Trainer(record, few, make_accelerator("cuda", precision))
     trainer.model.train()
     batches = list(trainer.train_batches.epoch(1))

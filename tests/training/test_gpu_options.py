@@ -26,9 +26,9 @@ def few() -> Dataset:
 class Watching(nn.Module):
     """A linear classifier that remembers in which mode PyTorch computes."""
 
-    def __init__(self) -> None:
+    def __init__(self, fc: nn.Module | None = None) -> None:
         super().__init__()
-        self.fc = nn.Linear(784, 10)
+        self.fc = nn.Linear(784, 10) if fc is None else fc
         self.seen: set[tuple[bool, bool, str | None]] = set()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -52,6 +52,19 @@ def test_a_run_is_deterministic_or_fast_and_leaves_the_settings_alone(
     assert net.seen == {expected}
     assert (torch.get_deterministic_debug_mode(), torch.backends.cudnn.benchmark) == before
     assert "CUBLAS_WORKSPACE_CONFIG" not in os.environ
+
+
+def test_a_network_that_cannot_be_trained_deterministically_is_refused(few):
+    class Puts(Watching):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            scores = super().forward(x)
+            return scores.put(torch.tensor([0, 0]), scores[0, :2].detach())
+
+    options = {"device": "cpu", "precision": "no", "progress": False}
+    assert fit(Puts(), few, PLAIN, **options).step_losses
+    with pytest.raises(ValueError, match=r"put_.* omit deterministic \(--deterministic\)"):
+        fit(Puts(), few, PLAIN, deterministic=True, **options)
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
 def test_the_callers_own_settings_are_kept(monkeypatch):
@@ -78,6 +91,22 @@ def test_compilation_has_the_mode_of_the_option(options, mode, few, monkeypatch)
     monkeypatch.setattr("convnets.training.options._check_compiler", lambda: None)
     fit(Watching(), few, PLAIN, device="cpu", progress=False, **options)
     assert modes == ([] if mode is None else [mode])
+
+
+def test_every_network_of_a_long_program_is_compiled(few, monkeypatch):
+    compiled, compile = [], torch.compile
+
+    def backend(graph, inputs):
+        compiled.append(graph)
+        return graph
+
+    monkeypatch.setattr(torch, "compile", lambda net, mode: compile(net, backend=backend))
+    monkeypatch.setattr("convnets.training.options._check_compiler", lambda: None)
+    for width in range(1, 11):  # PyTorch compiles a class for eight networks by default
+        layers = nn.Sequential(nn.Linear(784, width), nn.Linear(width, 10))
+        net, before = Watching(layers), len(compiled)
+        fit(net, few, PLAIN, device="cpu", precision="no", progress=False, compile=True)
+        assert len(compiled) > before
 
 
 def test_cuda_graphs_are_refused_where_they_cannot_work(few):

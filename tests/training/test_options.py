@@ -106,6 +106,19 @@ def test_every_recipe_and_every_number_at_a_limit_is_accepted(few):
         check_recipe(recipe, few, batch_size_is_default=True)
 
 
+def test_auxiliary_classifiers_are_refused_for_a_network_without_them(few):
+    with pytest.raises(ValueError, match=r"LeNet5 is not a GoogLeNet .* auxiliaries=False"):
+        train(few, recipe=replace(SMALL, auxiliaries=True))
+
+
+@pytest.mark.filterwarnings("ignore:the recipe's batch")
+def test_a_recipe_for_googlenet_trains_other_networks_without_the_classifiers_and_says_so(few):
+    with pytest.warns(UserWarning, match="LeNet5 is trained without the auxiliary classifiers"):
+        record = train(few, recipe="googlenet", epochs=1)
+    assert record.step_losses
+    assert not record.recipe.auxiliaries
+
+
 def test_a_batch_may_hold_all_images(few):
     assert len(train(few, batch_size=54).step_losses) == 1
     with pytest.warns(UserWarning, match="batch of 128 images .* every step takes all 54"):

@@ -5,7 +5,7 @@ import subprocess
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import cache, partial
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
@@ -115,20 +115,28 @@ def rounded(value: float) -> float:
     return float(f"{value:.{CURVE_DIGITS}g}")
 
 
-@cache
 def commit_of(file: Path) -> str | None:
     """The commit that `file` was checked out from, with "-dirty" if tracked files have changed.
 
-    The answer is kept for the life of the process, because the results that it writes may be
-    tracked files themselves. `None` if `file` is not in a Git checkout.
+    The answer for a checkout is kept for the life of the process, because the results that it
+    writes may be tracked files themselves. `None` if `file` is not in a Git checkout.
     """
-    git = partial(subprocess.run, cwd=file.parent, capture_output=True, text=True, check=True)
     try:
-        git(["git", "ls-files", "--error-unmatch", file.name])
-        described = git(["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"])
+        _git(file.parent, "ls-files", "--error-unmatch", file.name)
+        return _commit(_git(file.parent, "rev-parse", "--show-toplevel"))
     except (OSError, subprocess.CalledProcessError):
         return None
-    return str(described.stdout).strip()
+
+
+@cache
+def _commit(checkout: str) -> str:
+    return _git(checkout, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+
+
+def _git(folder: Path | str, *arguments: str) -> str:
+    command = ["git", *arguments]
+    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    return run.stdout.strip()
 
 
 def means(values: list[float], points: int) -> list[float]:

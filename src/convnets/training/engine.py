@@ -22,15 +22,11 @@ from convnets.training.data import AnyDataset, check_for_training, load
 from convnets.training.device import algorithms, default_workers, resolve_device
 from convnets.training.evaluation import check_scores
 from convnets.training.interrupt import DeferredInterrupt
-from convnets.training.options import check_determinism, check_options, check_recipe
+from convnets.training.options import check_determinism, check_options, check_recipe, suited
 from convnets.training.recipes import Recipe, resolve_recipe
 from convnets.training.record import RunRecord
 from convnets.training.run_folder import RunFolder
 from convnets.training.trainer import Trainer
-
-SMALL_IMAGE = 32
-"""Largest height or width in pixels for which networks made for ImageNet lose their first
-strides."""
 
 
 def fit(
@@ -116,17 +112,19 @@ def fit(
         accumulation_steps=accumulation_steps,
         num_workers=num_workers,
     )
-    batch_size_is_default = batch_size is None and isinstance(recipe, str)
+    recipe_is_named = isinstance(recipe, str)
     recipe = resolve_recipe(recipe, epochs, batch_size)
     dataset = load(data) if isinstance(data, str) else data
     check_for_training(dataset, net)
-    check_recipe(recipe, dataset, batch_size_is_default)
+    check_recipe(recipe, dataset, batch_size_is_default=recipe_is_named and batch_size is None)
     accelerator = make_accelerator(device, precision)
     if cuda_graphs:
         _check_cuda_graphs(accelerator, accumulation_steps)
     with fixed_seed(seed), DeferredInterrupt() as interrupt, algorithms(deterministic):
         if isinstance(net, str):
             net = _network_for(net, dataset, accelerator)
+        if recipe_is_named:
+            recipe = suited(recipe, net)
         if save_memory:
             recompute_features_(net)
         record = RunRecord(
@@ -160,14 +158,15 @@ def fit(
 def _network_for(name: str, dataset: AnyDataset, accelerator: Accelerator) -> nn.Module:
     """The network called `name`, built for the images and classes of `dataset`."""
     size = dataset.train.image_size
+    is_small = size <= registry.SMALL_IMAGE
     net = create_model(
         name,
         num_classes=len(dataset.classes),
         in_channels=dataset.in_channels,
-        small_input=size <= SMALL_IMAGE,
+        small_input=is_small,
     )
     card = registry.card(name)
-    if size <= SMALL_IMAGE and not card.is_small_image:
+    if is_small and not card.is_small_image:
         accelerator.print(
             f"{name} was made for images of {card.input_size}x{card.input_size} pixels; for the "
             f"{size}x{size} pixels of {dataset.name}, its first strides are set to 1."

@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 import warnings
+from dataclasses import replace
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils._pytree import tree_leaves
 
+from convnets.models.googlenet import GoogLeNet
 from convnets.training.data import VALIDATION_SHARE, AnyDataset
 from convnets.training.device import resolve_device
 from convnets.training.recipes import Recipe
@@ -114,6 +116,18 @@ def check_recipe(recipe: Recipe, dataset: AnyDataset, batch_size_is_default: boo
             f"train on after a tenth of {dataset.name} is held out for validation; choose "
             f"batch_size={images} (--batch-size) or less"
         )
+
+
+def suited(recipe: Recipe, net: nn.Module) -> Recipe:
+    """A recipe that was chosen by its name, without what `net` does not have; a warning says so."""
+    if not recipe.auxiliaries or isinstance(net, GoogLeNet):
+        return recipe
+    warnings.warn(
+        f"{type(net).__name__} is trained without the auxiliary classifiers of the recipe, which "
+        "belong to GoogLeNet",
+        stacklevel=3,
+    )
+    return replace(recipe, auxiliaries=False)
 
 
 def check_determinism(learner: nn.Module, images: Tensor) -> None:

@@ -42,7 +42,7 @@ class Recipe:
     clip_norm: float | None = None
     """Largest norm of all gradients taken together."""
     auxiliaries: bool = False
-    """Train a GoogLeNet with its auxiliary classifiers."""
+    """Train with auxiliary classifiers, which only a GoogLeNet has."""
     average: float | None = None
     """Decay of a running average of the weights, which validation and test then use."""
     source: str = ""

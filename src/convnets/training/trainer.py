@@ -52,8 +52,9 @@ class Trainer:
         num_workers: processes that read image files.
 
     Raises:
-        ValueError: a name in the recipe is unknown, processes and accumulation steps cannot share
-            a batch evenly, or there are more processes than images.
+        ValueError: a name in the recipe is unknown, it has auxiliary classifiers and the network
+            has none, processes and accumulation steps cannot share a batch evenly, or there are
+            more processes than images.
     """
 
     def __init__(
@@ -86,7 +87,12 @@ class Trainer:
             device, memory_format=torch.channels_last
         )
         self.learner: nn.Module = self.net
-        if recipe.auxiliaries and isinstance(self.net, GoogLeNet):
+        if recipe.auxiliaries:
+            if not isinstance(self.net, GoogLeNet):
+                raise ValueError(
+                    f"{type(self.net).__name__} is not a GoogLeNet and has no auxiliary "
+                    "classifiers; choose a recipe with auxiliaries=False"
+                )
             self.learner = WithAuxiliaries(self.net).to(device)
         if processes > 1 and device.type == "cuda":
             # Batch statistics over all processes; PyTorch offers them for GPUs only.
@@ -111,6 +117,8 @@ class Trainer:
         self.ema = None if recipe.average is None else MovingAverage(self.net, recipe.average)
         is_bfloat16 = accelerator.mixed_precision == "bf16"
         learner = for_training(self.learner) if is_bfloat16 else self.learner
+        if compile_mode:  # PyTorch compiles a class for eight networks, and then no longer
+            torch.compiler.reset()
         model = torch.compile(learner, mode=compile_mode) if compile_mode else learner
         self.model, self.optimizer = accelerator.prepare(model, optimizer)
 
