@@ -3,8 +3,8 @@
 It runs the tests marked `gpu`, measures training, and runs every experiment with its GPU budget.
 `results/gpu.md` is written line by line, so a part that fails or a command that is stopped keeps
 what was measured. The experiments are written where `convnets.experiments.recorded` finds them,
-after each run, so a second command continues them. The tables take about fifteen minutes on an
-H100, the experiments many hours.
+after each run, so a second command continues them. The tables take minutes, most of them to
+compile; the experiments take hours.
 """
 
 import subprocess
