@@ -245,7 +245,7 @@ def test_the_plateau_schedule_lowers_the_learning_rate_when_validation_stalls(fe
 
 
 def test_a_batch_that_cannot_be_split_evenly_is_refused(few):
-    with pytest.raises(ValueError, match="cannot be shared evenly"):
+    with pytest.raises(ValueError, match="cannot be split into 3 equal parts"):
         fitted("lenet5", few, epochs=1, accumulation_steps=3)
     with pytest.raises(ValueError, match="at least 1, got 0"):
         fitted("lenet5", few, epochs=1, accumulation_steps=0)
