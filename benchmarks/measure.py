@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 import torchvision
+from scipy.stats import quantile_test
 from torch.profiler import ProfilerActivity, profile
 
 from convnets.experiments.running import commit_of
@@ -39,6 +40,33 @@ def interleaved(works: dict[str, Work], rounds: int) -> dict[str, list[float]]:
             works[name]()
             seconds[name].append(clock() - start)
     return seconds
+
+
+def interval(values: list[float]) -> tuple[float, float]:
+    """Where the median lies, with a confidence of 95 %; six values are needed at least."""
+    found = quantile_test(values, p=0.5).confidence_interval(0.95)
+    return found.low, found.high
+
+
+def until_sure(
+    works: dict[str, Work], width: float = 0.01, rounds: int = 20, limit: int = 400
+) -> list[float]:
+    """The time of the first work by that of the second, in each round.
+
+    Args:
+        works: two of them.
+        width: half the interval of the median at which the measurement ends.
+        rounds: between two looks at the interval.
+        limit: the most rounds.
+    """
+    ratios: list[float] = []
+    while len(ratios) < limit:
+        ours, theirs = interleaved(works, rounds).values()
+        ratios += [our / their for our, their in zip(ours, theirs, strict=True)]
+        low, high = interval(ratios)
+        if high - low <= 2 * width:
+            break
+    return ratios
 
 
 def ratio(ours: list[float], theirs: list[float]) -> float:

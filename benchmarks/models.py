@@ -16,7 +16,6 @@ import timm
 import torch
 import torchvision.models
 import typer
-from scipy.stats import quantile_test
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import SGD
@@ -164,8 +163,10 @@ def summary(lines: list[Line]) -> list[str]:
 
 def median(ratios: list[float]) -> str:
     """The median with its interval; fewer than six networks have none."""
-    interval = quantile_test(ratios, p=0.5).confidence_interval(0.95)
-    limits = f" ({interval.low:.2f} to {interval.high:.2f})" if len(ratios) > 5 else ""
+    limits = ""
+    if len(ratios) > 5:
+        low, high = measure.interval(ratios)
+        limits = f" ({low:.2f} to {high:.2f})"
     return f"{statistics.median(ratios):.2f}{limits}"
 
 

@@ -114,6 +114,17 @@ def default_workers() -> int:
     return cpus_of_this_process() if multiprocessing.get_start_method() == "fork" else 0
 
 
+def seed_default_generator(device: torch.device, seed: int) -> None:
+    """Start the random numbers that layers such as dropout draw on `device` from `seed`.
+
+    For the CPU, this takes a hundredth of the time of `torch.manual_seed`, which seeds all devices.
+    """
+    if device.type == "cpu":
+        torch.default_generator.manual_seed(seed)
+    else:
+        torch.manual_seed(seed)
+
+
 def make_generator(device: torch.device, seed: int) -> torch.Generator:
     """A generator of random numbers on `device` that starts from `seed`."""
     return torch.Generator(device).manual_seed(seed)

@@ -24,7 +24,7 @@ from convnets.tables import counted
 from convnets.training.augmentation import make_augmentation
 from convnets.training.batches import Batches, step_seed
 from convnets.training.data import VALIDATION_SHARE, AnyDataset, AnySplit
-from convnets.training.device import make_generator
+from convnets.training.device import make_generator, seed_default_generator
 from convnets.training.evaluation import BATCH_SIZE, loss_and_accuracy
 from convnets.training.interrupt import DeferredInterrupt
 from convnets.training.memory import out_of_memory
@@ -120,7 +120,9 @@ class Trainer:
         if compile_mode:  # PyTorch compiles a class for eight networks, and then no longer
             torch.compiler.reset()
         model = torch.compile(learner, mode=compile_mode) if compile_mode else learner
-        self.model, self.optimizer = accelerator.prepare(model, optimizer)
+        self.model = accelerator.prepare(model)
+        # What accelerate adds to an optimizer is the scaling of 16-bit floats; it costs time.
+        self.optimizer = optimizer if accelerator.scaler is None else accelerator.prepare(optimizer)
 
         # Bookkeeping
         self.step_metrics: list[Tensor] = []
@@ -198,7 +200,7 @@ class Trainer:
         """
         step = len(self.record.step_losses) + len(self.step_metrics)
         seed = step_seed(self.record.seed, step, self.accelerator.process_index)
-        torch.manual_seed(seed)
+        seed_default_generator(images.device, seed)
         images = self.augment(images, make_generator(images.device, seed))
         self.step_metrics.append(self.accumulate_gradients(images, labels))
         if self.recipe.clip_norm is not None:
@@ -242,7 +244,7 @@ class Trainer:
                     processes,
                     images.device,
                 ) from error
-        return torch.stack(metrics).sum(dim=0)
+        return sum(metrics[1:], start=metrics[0])
 
     def forward_backward(self, images: Tensor, labels: Tensor, share: float = 1.0) -> Tensor:
         """Forward and backward pass; returns loss and accuracy (2,), both times `share`.
@@ -252,11 +254,13 @@ class Trainer:
             labels: (N,).
             share: weight of these images; 1 for the whole batch of one process.
         """
-        scores = self.model(images)
-        loss = training_loss(scores, labels, self.recipe.label_smoothing) * share
-        self.accelerator.backward(loss)
-        correct = (main_scores(scores).argmax(1) == labels).float().mean() * share
-        return torch.stack([loss.detach().float(), correct])
+        scores, scaler = self.model(images), self.accelerator.scaler
+        loss = training_loss(scores, labels, self.recipe.label_smoothing)
+        weighted = loss if share == 1 else loss * share
+        (weighted if scaler is None else scaler.scale(weighted)).backward()
+        correct = (main_scores(scores).argmax(1) == labels).float().mean()
+        metrics = torch.stack([loss.detach().float(), correct])
+        return metrics if share == 1 else metrics * share
 
     def sync_metrics(self) -> None:
         """Move the metrics of the last steps, averaged over the processes, into the record.

@@ -1,6 +1,7 @@
 import gzip
 import hashlib
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -129,3 +130,11 @@ def test_a_failed_download_names_the_alternatives(monkeypatch, tmp_path):
     monkeypatch.setattr(torchvision.datasets, "FashionMNIST", fail)
     with pytest.raises(FileNotFoundError, match=r"dataset-fashion-mnist.*--data-root"):
         data.load("fashion-mnist")
+
+
+def test_mean_and_deviation_of_all_pixels_are_computed_once():
+    subset = data.load("fashion-mnist-small")
+    assert subset.mean is subset.mean
+    assert subset.std is subset.std
+    darker = replace(subset, train=data.Split(subset.train.images // 2, subset.train.labels))
+    assert darker.mean < subset.mean

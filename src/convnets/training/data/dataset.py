@@ -1,6 +1,7 @@
 """A data set in memory: images and labels, in a training and a test split."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from torch import Tensor
@@ -50,12 +51,12 @@ class Dataset:
         """Channels C of every image."""
         return self.train.images.shape[1]
 
-    @property
+    @cached_property
     def mean(self) -> Tensor:
         """Mean of the training pixels by channel (C, 1, 1), on the scale from 0 to 1."""
         return (self.train.images.double().mean(dim=(0, 2, 3)) / 255).float()[:, None, None]
 
-    @property
+    @cached_property
     def std(self) -> Tensor:
         """Standard deviation of the training pixels by channel (C, 1, 1), on the same scale."""
         return (self.train.images.double().std(dim=(0, 2, 3)) / 255).float()[:, None, None]
