@@ -16,9 +16,10 @@ from pathlib import Path
 import torch
 
 from benchmarks import measure
-from benchmarks.gpu_loops import PHOTOGRAPHS, SMALL, loading_lines, speed_lines
+from benchmarks.gpu_loops import PHOTOGRAPHS, SMALL, clean, loading_lines, speed_lines
 from convnets import experiments
 from convnets.experiments import EXPERIMENTS, RECORDED, Experiment
+from convnets.training.device import default_device
 
 RESULTS = Path(__file__).with_name("results") / "gpu.md"
 NO_GPU = (
@@ -107,6 +108,7 @@ def scaling_lines(
     yield "| GPUs | images/s | efficiency |"
     yield "| ---: | ---: | ---: |"
     rates = {}
+    clean(default_device())  # so that the processes have all memory
     for number in (1, devices):
         launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(number)]
         rates[number] = float(printed([sys.executable, *launcher, *program]).split()[-1])
