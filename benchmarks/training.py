@@ -26,7 +26,7 @@ from convnets.analysis import trace
 from convnets.training import RECIPES, RunRecord, load
 from convnets.training.augmentation import random_flip
 from convnets.training.engine import make_accelerator
-from convnets.training.recipes import one_cycle
+from convnets.training.recipes import for_network, one_cycle
 from convnets.training.trainer import SYNC_EVERY, Trainer
 
 MOST_OVERHEAD = 1.015
@@ -48,7 +48,7 @@ def our_steps(net: nn.Module) -> Iterator[None]:
     """Steps as `fit` takes them, with the modern recipe, in float32."""
     accelerator = make_accelerator("cpu", "no")
     dataset = load()
-    record = RunRecord(net, RECIPES["modern"], dataset.name, 0, "cpu", "no")
+    record = RunRecord(net, for_network(RECIPES["modern"], net), dataset.name, 0, "cpu", "no")
     trainer = Trainer(record, dataset, accelerator)
     trainer.model.train()
     for number in count(1):
@@ -61,7 +61,7 @@ def our_steps(net: nn.Module) -> Iterator[None]:
 
 def minimal_steps(net: nn.Module) -> Iterator[None]:
     """The same steps, written as in a tutorial."""
-    dataset, recipe = load(), RECIPES["modern"]
+    dataset, recipe = load(), for_network(RECIPES["modern"], net)
     net.to(memory_format=torch.channels_last).train()
     images = dataset.train.images.float().div(255).sub(dataset.mean).div(dataset.std)
     images = images.contiguous(memory_format=torch.channels_last)

@@ -58,8 +58,9 @@ def train_with_larger_steps(build: Build, data: Dataset, budget: Budget, seed: i
 
     Along a constant gradient, the steps are then as long as those with momentum.
     """
-    rate = budget.recipe.learning_rate / (1 - budget.recipe.momentum)
-    recipe = replace(budget.recipe, learning_rate=rate)
+    recipe = budget.recipe
+    assert recipe.learning_rate is not None  # this experiment's recipes have their own
+    recipe = replace(recipe, learning_rate=recipe.learning_rate / (1 - recipe.momentum))
     return train_without_momentum(build, data, replace(budget, recipe=recipe), seed)
 
 

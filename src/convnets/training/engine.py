@@ -23,7 +23,7 @@ from convnets.training.device import algorithms, default_workers, resolve_device
 from convnets.training.evaluation import check_scores
 from convnets.training.interrupt import DeferredInterrupt
 from convnets.training.options import check_determinism, check_options, check_recipe, suited
-from convnets.training.recipes import Recipe, resolve_recipe
+from convnets.training.recipes import Recipe, for_network, resolve_recipe
 from convnets.training.record import RunRecord
 from convnets.training.run_folder import RunFolder
 from convnets.training.trainer import Trainer
@@ -60,7 +60,8 @@ def fit(
     Args:
         net: a registered name, or a network (N, C, H, W) -> (N, classes), trained in place.
         data: a loaded data set or its name.
-        recipe: a recipe or its name in `RECIPES`.
+        recipe: a recipe or its name in `RECIPES`. The learning rate of "modern" is the one that was
+            measured for the network's family.
         epochs: passes over the training images; the recipe's own number if `None`.
         seed: decides initial weights (of a name), order of images, augmentation and dropout.
         output_dir: folder for checkpoints, weights and history; nothing is written if `None`.
@@ -127,6 +128,7 @@ def fit(
             recipe = suited(recipe, net)
         if save_memory:
             recompute_features_(net)
+        recipe = for_network(recipe, net)
         record = RunRecord(
             net, recipe, dataset.name, seed, str(accelerator.device), accelerator.mixed_precision
         )

@@ -1,7 +1,7 @@
 """The learning rate that the recipe "modern" takes for a network, by the network's family.
 
-A rate that suits residual networks makes networks without normalisation diverge. The values are
-those that `python -m benchmarks.recipes` found best; see `benchmarks/results/recipes.md`.
+A rate that suits residual networks makes LeNet-5 and others without normalisation diverge. The
+values are those that `python -m benchmarks.recipes` found best (`benchmarks/results/recipes.md`).
 """
 
 from torch import nn
@@ -10,9 +10,16 @@ from torch.nn.modules.batchnorm import _NormBase
 from convnets import registry
 from convnets.layers import ImageClassifier
 
-FAMILY_RATES: dict[tuple[str, bool], float] = {}
+FAMILY_RATES = {
+    ("LeNet", False): 0.1,
+    ("ResNet", True): 0.1,  # plain networks of the same depth: 0.2
+    ("ShuffleNet", True): 0.1,
+    ("MobileNet", True): 0.1,
+    ("DenseNet", True): 0.2,
+    ("Wide ResNet", True): 0.2,
+}
 """Family, and whether the network has normalisation layers -> measured rate."""
-OTHER_RATES = {False: 0.02, True: 0.2}
+OTHER_RATES = {False: 0.02, True: 0.1}
 """The rate of all other networks, without and with normalisation layers."""
 
 
@@ -21,8 +28,8 @@ def learning_rate_for(net: nn.Module) -> float:
 
     Example:
         >>> import convnets
-        >>> resnet, lenet = (convnets.create_model(name) for name in ("resnet20", "lenet5"))
-        >>> learning_rate_for(resnet) > learning_rate_for(lenet)
+        >>> resnet, alexnet = (convnets.create_model(name) for name in ("resnet20", "alexnet"))
+        >>> learning_rate_for(resnet) > learning_rate_for(alexnet)
         True
     """
     name = net.name if isinstance(net, ImageClassifier) else None

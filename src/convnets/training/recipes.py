@@ -12,6 +12,8 @@ from torch.optim import SGD, Optimizer, RMSprop
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel
 
+from convnets.training.learning_rates import learning_rate_for
+
 PLATEAU_PATIENCE = 5
 """Epochs without a better validation accuracy before the learning rate is divided by ten."""
 
@@ -27,7 +29,8 @@ class Recipe:
     epochs: int
     batch_size: int
     """Images in one step, over all processes."""
-    learning_rate: float
+    learning_rate: float | None = None
+    """`None` takes the measured rate of the network's family (`learning_rate_for`)."""
     momentum: float = 0.9
     weight_decay: float = 0.0
     """Factor of the L2 penalty."""
@@ -105,11 +108,10 @@ _RESNET = Recipe(
     source="He et al. (2016), section 3.4",
 )
 RECIPES = {
-    # What one would use today for a small residual network on small images.
+    # What one would use today on small images; the learning rate depends on the network.
     "modern": Recipe(
         epochs=5,
         batch_size=128,
-        learning_rate=0.2,
         weight_decay=5e-4,
         label_smoothing=0.05,
         schedule="one-cycle",
@@ -211,6 +213,8 @@ def resolve_recipe(
 ) -> Recipe:
     """The recipe of this name, with another number of epochs or batch size if they are given.
 
+    Its learning rate stays `None` if it depends on the network; see `for_network`.
+
     Raises:
         ValueError: the name is unknown, or epochs or batch size are below 1.
     """
@@ -230,6 +234,13 @@ def resolve_recipe(
     return recipe
 
 
+def for_network(recipe: Recipe, net: nn.Module) -> Recipe:
+    """The recipe with the learning rate that suits `net`, if it has none of its own."""
+    if recipe.learning_rate is not None:
+        return recipe
+    return replace(recipe, learning_rate=learning_rate_for(net))
+
+
 def make_optimizer(net: nn.Module, recipe: Recipe) -> Optimizer:
     """The recipe's optimizer for all parameters of `net`.
 
@@ -237,7 +248,7 @@ def make_optimizer(net: nn.Module, recipe: Recipe) -> Optimizer:
         ValueError: the optimizer is unknown.
     """
     settings: dict[str, Any] = {
-        "lr": recipe.learning_rate,
+        "lr": for_network(recipe, net).learning_rate,
         "momentum": recipe.momentum,
         "weight_decay": recipe.weight_decay,
     }
