@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.nn.utils import parametrizations, weight_norm
 
 import convnets
 from convnets.analysis import (
@@ -53,6 +54,54 @@ def test_the_derivative_agrees_where_activations_saturate(name):
         net = convnets.create_model(name)
     formula = receptive_field(net, "features").size
     assert numerical_receptive_field(net, "features", formula + 64) == formula
+
+
+@pytest.mark.parametrize("norm", [weight_norm, parametrizations.weight_norm])
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*is deprecated")
+def test_the_derivative_agrees_where_weights_are_computed(norm):
+    net = nn.Sequential(norm(conv(5, stride=2)), nn.ReLU(), norm(conv(3)))
+    assert numerical_receptive_field(net, input_size=41) == receptive_field(net).size == 9
+
+
+class TwoMaps(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv3, self.conv5 = conv(3), conv(5, padding=1)
+
+    def forward(self, x):
+        return self.conv3(x), {"larger": self.conv5(x)}
+
+
+class Second(nn.Module):
+    def forward(self, maps):
+        return maps[1]["larger"]
+
+
+@pytest.mark.parametrize("field", [receptive_field, numerical_receptive_field])
+def test_of_several_maps_the_first_counts_as_in_a_trace(field):
+    net = nn.Sequential(TwoMaps(), Second())
+    assert field(net, "0", 15) == field(net, "0.conv3", 15)
+    assert field(net, "1", 15) == field(net, "0.conv5", 15)
+    energy = effective_receptive_field(net, "0", 15).energy
+    assert torch.equal(energy, effective_receptive_field(net, "0.conv3", 15).energy)
+
+
+def test_a_layer_that_returns_no_map_is_refused():
+    net = nn.Sequential(conv(3), nn.Flatten(), nn.Softmax(1))
+    net[2].forward = lambda x: x.shape
+    for field in (receptive_field, numerical_receptive_field, effective_receptive_field):
+        with pytest.raises(ValueError, match="'2' returns no map that depends on the image"):
+            field(net, "2", 15)
+
+
+def test_a_constant_without_numbers_is_refused():
+    with torch.device("meta"):
+        net = nn.Sequential(conv(3), nn.BatchNorm2d(1))
+    assert numerical_receptive_field(net, input_size=15) == 3
+    with torch.device("meta"):
+        net.register_buffer("grid", torch.ones(1))
+    with pytest.raises(ValueError, match="buffer 'grid' has no numbers"):
+        numerical_receptive_field(net, input_size=15)
 
 
 class Functional(nn.Module):

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
+from torch.nn.utils import parametrizations, parametrize, spectral_norm
 
 import convnets
 from convnets.analysis import loss_along_direction, loss_surface
@@ -89,3 +90,17 @@ def test_unsuitable_networks_labels_and_steps_are_refused(look):
         look(net, IMAGES, LABELS[:2], STEPS)
     with pytest.raises(ValueError, match="steps is empty"):
         look(net, IMAGES, LABELS, ())
+
+
+@pytest.mark.parametrize("norm", [parametrizations.weight_norm, spectral_norm])
+def test_weights_that_are_computed_are_refused(norm):
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), norm(nn.Conv2d(2, 6, 3)), nn.Flatten())
+    with pytest.raises(ValueError, match=r"layer '1' computes its weight"):
+        loss_along_direction(net, torch.randn(6, 1, 5, 5), LABELS)
+
+
+def test_a_weight_that_was_computed_can_be_moved():
+    net = nn.Sequential(parametrizations.weight_norm(nn.Conv2d(1, 6, 5)), nn.Flatten())
+    parametrize.remove_parametrizations(net[0], "weight")
+    losses = loss_along_direction(net, torch.randn(6, 1, 5, 5), LABELS, STEPS)
+    assert losses.unique().numel() == len(STEPS)

@@ -91,6 +91,60 @@ def test_weights_replace_parameters_for_one_run():
     assert net.weight.item() == 1
 
 
+class Twice(nn.Module):
+    """Holds one block under two names, and one weight in two layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3))
+        self.second = self.first
+        self.tied = nn.Conv2d(3, 3, 1)
+        self.tied.weight = self.first[0].weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.tied(self.second(self.first(x))).flatten(1)
+
+
+SHARED = {"trace", "saved_for_backward", "receptive_field", "numerical_receptive_field"}
+SHARED |= {"activation_statistics", "gradient_norms", "loss_along_direction"}
+
+
+@pytest.mark.parametrize("key", sorted(SHARED))
+def test_a_block_that_a_network_holds_twice_is_unchanged(key):
+    net, images, labels = Twice().train(), torch.randn(2, 3, 9, 9), torch.tensor([0, 1])
+    expected, state = copy.deepcopy(net)(images), copy.deepcopy(net.state_dict())
+    parameters = list(net.parameters())
+    ANALYSES[key](net, images, labels)
+    assert all(a is b for a, b in zip(parameters, net.parameters(), strict=True))
+    assert all(torch.equal(value, state[name]) for name, value in net.state_dict().items())
+    assert torch.equal(net(images), expected)
+
+
+def test_a_weight_that_layers_share_is_replaced_in_all_of_them():
+    net, images = Twice().eval(), torch.randn(2, 3, 9, 9)
+    changed = copy.deepcopy(net)
+    nn.init.ones_(changed.tied.weight)
+    weights = {"first.0.weight": torch.ones(3, 3, 1, 1)}
+    assert torch.equal(observe(net, images, weights=weights), changed(images))
+
+
+def test_attributes_that_a_run_sets_are_what_they_were():
+    class Remembering(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.mask, self.runs = None, 0
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.runs += 1
+            self.mask = torch.ones_like(x)
+            self.extra = x
+            return x * self.mask
+
+    net = Remembering()
+    observe(net, torch.ones(1, 1))
+    assert (net.mask, net.runs, hasattr(net, "extra")) == (None, 0, False)
+
+
 def test_gradients_are_recorded_on_request_only():
     net, images = nn.Linear(1, 1), torch.ones(1, 1)
     assert not observe(net, images).requires_grad

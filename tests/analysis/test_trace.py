@@ -96,6 +96,18 @@ def test_height_and_width_may_differ():
     assert trace(conv_net(), (32, 48))["0"].output == (8, 16, 24)
 
 
+@pytest.mark.parametrize(
+    ("kernel", "dilation", "padding", "expected"),
+    [
+        *((3, 1, "same", (1, 1)), ((1, 5), 1, "same", (0, 2)), (3, (1, 2), "same", (1, 2))),
+        *((3, 1, "valid", (0, 0)), (2, 1, "same", None)),
+    ],
+)
+def test_padding_that_is_named_has_its_size(kernel, dilation, padding, expected):
+    row = trace(nn.Conv2d(3, 4, kernel, padding=padding, dilation=dilation), 8).rows[0]
+    assert row.padding == expected
+
+
 def test_an_image_that_is_too_small_is_explained():
     with pytest.raises(ValueError, match="smallest that works is 32x32"):
         trace(convnets.create_model("vgg11"), 16)

@@ -1,7 +1,6 @@
 """Receptive fields from derivatives: which pixels have an influence, and how much."""
 
-import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +12,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from convnets import transfer
 from convnets.analysis.fields import Field, Unknown
 from convnets.analysis.meta import image_for
-from convnets.analysis.observing import check_batch, observe, recording
+from convnets.analysis.observing import (
+    check_batch,
+    first_tensor,
+    observe,
+    outside_inference,
+    recording,
+)
 from convnets.analysis.receptive_field import field_of
 
 aten = torch.ops.aten
@@ -27,9 +32,9 @@ def numerical_receptive_field(
 ) -> int:
     """The side of the field of the central output in pixels, found by differentiating.
 
-    In a copy of the network all weights are random and positive, and batch norms have no statistics
-    yet. In the backward pass activations let every derivative through, and max pools pass it on to
-    all values of a window, so that every path counts: the pixels with a gradient are the field.
+    For this run all weights are random and positive, and batch norms have no statistics yet. In the
+    backward pass activations let every derivative through, and max pools pass it on to all values
+    of a window, so that every path counts: the pixels with a gradient are the field.
 
     Args:
         net: any network that takes images (N, C, H, W).
@@ -39,8 +44,8 @@ def numerical_receptive_field(
         in_channels: as for `receptive_field`.
 
     Raises:
-        ValueError: there is no such layer, no pixel has a gradient, or the field reaches the
-            border, so that it may be cut off.
+        ValueError: there is no such layer, no pixel has a gradient, the field reaches the border,
+            so that it may be cut off, or a constant of the network has no numbers.
 
     Example:
         >>> net = nn.Sequential(nn.Conv2d(1, 1, 3), nn.Conv2d(1, 1, 5))
@@ -50,13 +55,16 @@ def numerical_receptive_field(
     meta = image_for(net, input_size, in_channels)
     noise = torch.rand(meta.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     name, field = field_of(net, layer, input_size, in_channels)
+    with recording():
+        state = _positive_state(net)
     with _EveryPathCounts():  # type: ignore[no-untyped-call]
         gradient = _central_gradient(
-            _with_positive_weights(net),
+            net,
             1e-5 * (1 + noise),  # small, so that nothing is clipped
             name,
             field,
             lambda values: torch.arange(1, values.numel() + 1).to(values).view_as(values),
+            state,
         )
     columns = gradient.abs().sum(dim=(0, 1, 2)).nonzero().flatten()
     low, high, side = int(columns.min()), int(columns.max()), noise.shape[-1]
@@ -141,30 +149,41 @@ def _central_gradient(
     net: nn.Module,
     images: Tensor,
     layer: str,
-    field: Field | Unknown | None,
-    weights: Callable[[Tensor], Tensor] = torch.ones_like,
+    field: Field | Unknown,
+    factors: Callable[[Tensor], Tensor] = torch.ones_like,
+    weights: Mapping[str, Tensor] | None = None,
 ) -> Tensor:
     """Derivative of the sum over channels of a layer's central values, shaped like `images`.
 
-    `weights` gives the weight of each value in the sum.
+    `factors` gives the factor of each value in the sum; `weights` as for `observe`.
     """
     outputs: list[Tensor] = []
 
-    def leave(name: str, output: Tensor) -> None:
-        outputs.append(output.clone())
+    def leave(name: str, output: Any) -> None:
+        tensor = first_tensor(output)
+        outputs.extend([] if tensor is None else [tensor.clone()])
 
     with recording():
         images = images.detach().clone().requires_grad_()
         layers = {layer: net.get_submodule(layer)}
-        observe(net, images, layers, leave, evaluate=True, gradients=True)
+        observe(
+            net,
+            images,
+            layers,
+            leave,
+            weights=weights,
+            evaluate=True,
+            gradients=True,
+            tensors_only=False,
+        )
         middle = _central_values(outputs[-1], field)
-        (gradient,) = torch.autograd.grad(middle, images, weights(middle))
+        (gradient,) = torch.autograd.grad(middle, images, factors(middle))
     if not transfer.to_cpu(gradient.abs().sum()) > 0:  # NaN is refused as well
         raise ValueError("no pixel has an influence on the central output; are all its units dead?")
     return gradient
 
 
-def _central_values(values: Tensor, field: Field | Unknown | None) -> Tensor:
+def _central_values(values: Tensor, field: Field | Unknown) -> Tensor:
     """Those in the middle of the dimensions that follow height and width."""
     dims = [dim for span in field.spans for dim in span.dims] if isinstance(field, Field) else []
     if len(dims) != len(set(dims)) or (not dims and values.ndim == 4):
@@ -174,23 +193,28 @@ def _central_values(values: Tensor, field: Field | Unknown | None) -> Tensor:
     return values
 
 
-def _with_positive_weights(net: nn.Module) -> nn.Module:
-    """A copy in double precision whose sums never cancel."""
-    twin = copy.deepcopy(net)
-    if any(parameter.is_meta for parameter in twin.parameters()):
-        twin.to_empty(device="cpu")
-    twin.cpu().double().requires_grad_(False)
-    for module in twin.modules():
-        if isinstance(module, nn.modules.batchnorm._NormBase):
-            module.reset_running_stats()
+def _positive_state(net: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers in double precision with which sums never cancel."""
+    state = {}
     generator = torch.Generator().manual_seed(0)
-    for name, parameter in twin.named_parameters():
-        parameter.uniform_(0.5, 1.5, generator=generator)
-        if parameter.ndim > 1:
-            parameter.div_(parameter[0].numel())
+    for name, parameter in net.named_parameters():
+        values = torch.empty(parameter.shape, dtype=torch.float64)
+        state[name] = values.uniform_(0.5, 1.5, generator=generator)
+        if values.ndim > 1:
+            values.div_(values[0].numel())
         elif name.endswith("bias"):
-            parameter.zero_()
-    return twin
+            values.zero_()
+    for name, module in net.named_modules():
+        for key, buffer in module.named_buffers(name, recurse=False):
+            if isinstance(module, nn.modules.batchnorm._NormBase):
+                fill = torch.ones if key.endswith("running_var") else torch.zeros
+                state[key] = fill(buffer.shape, dtype=torch.float64)
+            elif buffer.is_meta:
+                raise ValueError(f"buffer {key!r} has no numbers; do not make the network on meta")
+            else:
+                numbers = outside_inference(buffer).cpu()
+                state[key] = numbers.double() if buffer.is_floating_point() else numbers
+    return state
 
 
 class _EveryPathCounts(TorchDispatchMode):

@@ -179,7 +179,7 @@ def _of_module(module: nn.Module) -> dict[str, Any]:
         "kind": type_before_parametrizations(module).__name__,
         "kernel": _pair(module, "kernel_size"),
         "stride": _pair(module, "stride"),
-        "padding": _pair(module, "padding"),
+        "padding": _padding(module),
         "groups": groups if isinstance(groups, int) else None,
     }
 
@@ -202,6 +202,18 @@ def _of_field(field: Field | Unknown | None) -> dict[str, Any]:
         "jump": (height.jump, width.jump),
         "start": (height.start, width.start),
     }
+
+
+def _padding(module: nn.Module) -> Pair | None:
+    """Values added at each end; `None` if not as many are added at the other."""
+    named = getattr(module, "padding", None)
+    if named == "valid":
+        return 0, 0
+    kernel, dilation = _pair(module, "kernel_size"), _pair(module, "dilation")
+    if named != "same" or not kernel or not dilation:
+        return _pair(module, "padding")
+    height, width = (d * (k - 1) for d, k in zip(dilation, kernel, strict=True))
+    return None if height % 2 or width % 2 else (height // 2, width // 2)
 
 
 def _pair(module: nn.Module, attribute: str) -> Pair | None:

@@ -45,8 +45,9 @@ def loss_along_direction(
         Losses (steps,), in nats.
 
     Raises:
-        ValueError: the network has neither convolutions nor fully connected layers, there are no
-            steps, the batch is empty, or images and labels do not fit.
+        ValueError: the network has neither convolutions nor fully connected layers, or one that
+            computes its weight, as weight normalisation does; there are no steps, the batch is
+            empty, or images and labels do not fit.
 
     Example:
         >>> import convnets
@@ -103,15 +104,23 @@ def loss_surface(
 def _direction(net: nn.Module, random: torch.Generator) -> Weights:
     """A Gaussian direction; each of its filters has the norm of the network's filter."""
     layers = {
-        id(module.weight)
-        for module in net.modules()
+        name: module
+        for name, module in net.named_modules()
         if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear))
     }
     if not layers:
         raise ValueError("this network has neither convolutions nor fully connected layers")
+    for name, module in layers.items():
+        if not isinstance(module.weight, nn.Parameter):
+            raise ValueError(
+                f"layer {name!r} computes its weight from other parameters, so that it cannot be "
+                "moved; make it a parameter first, in a copy of the network, as "
+                "torch.nn.utils.parametrize.remove_parametrizations does"
+            )
+    moved = {id(module.weight) for module in layers.values()}
     direction = {}
     for name, weight in net.named_parameters():
-        if id(weight) in layers:
+        if id(weight) in moved:
             part = torch.randn(weight.shape, generator=random).to(weight)
             direction[name] = part * (_filter_norms(weight) / _filter_norms(part))
     return direction

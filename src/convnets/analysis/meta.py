@@ -1,14 +1,13 @@
 """Run a network on the meta device: shapes and operations without numbers."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from convnets.analysis.observing import in_mode, observe, recording
+from convnets.analysis.observing import attributes_kept, in_mode, observe, recording
 
 Pair = tuple[int, int]
 
@@ -85,9 +84,10 @@ def observe_on_meta(
     try:
         with (
             torch.device(image.device),
-            _attributes_kept(net, image.device),
+            attributes_kept(net),
             in_mode(net, training=training),
         ):
+            _empty_attributes(net, image.device)
             observe(
                 net,
                 image,
@@ -107,25 +107,16 @@ def observe_on_meta(
         ) from error
 
 
-@contextmanager
-def _attributes_kept(net: nn.Module, device: torch.device) -> Iterator[None]:
-    """Tensors that are plain attributes are empty ones on `device` inside the block.
+def _empty_attributes(net: nn.Module, device: torch.device) -> None:
+    """Replace tensors that are plain attributes, or buffers, by empty ones on `device`.
 
-    Afterwards all attributes of all modules are what they were, so that nothing without numbers
-    remains in a network that keeps a mask or a grid for its next run. Tensors of integers stay, for
-    they are read as sizes and indices.
+    Tensors of integers stay, for they are read as sizes and indices.
     """
-    kept = [(held, dict(held)) for m in net.modules() for held in (vars(m), m._buffers)]
-    try:
-        for attributes, values in kept:
-            for key, value in values.items():
+    for module in net.modules():
+        for attributes in (vars(module), module._buffers):
+            for key, value in attributes.items():
                 if isinstance(value, Tensor) and value.is_floating_point() and value.ndim:
                     attributes[key] = torch.empty_like(value, device=device)
-        yield
-    finally:
-        for attributes, values in kept:
-            attributes.clear()
-            attributes.update(values)
 
 
 def _channels(net: nn.Module, image: Tensor) -> int:

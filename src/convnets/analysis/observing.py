@@ -6,12 +6,14 @@ Every analysis that runs a network does it through `observe`.
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.utils.parametrize import is_parametrized
+from torch.utils._pytree import tree_leaves
 
 PARAMETRIZATIONS = "parametrizations"
 """Where `torch.nn.utils.parametrize` puts the modules that compute a weight."""
@@ -33,7 +35,7 @@ def observe(
 
     An in-place layer may overwrite an output later, so `leave` must copy what it wants to keep. The
     parameters, the running statistics of batch norm, the state of the random number generators and
-    the mode of every module are the same afterwards.
+    the mode and the attributes of every module are the same afterwards.
 
     Args:
         net: any network.
@@ -76,11 +78,35 @@ def observe(
     devices = [images.device] if images.is_cuda else []
     mode = in_mode(net, training=False) if evaluate else nullcontext()
     try:
-        with recording(), torch.set_grad_enabled(gradients), torch.random.fork_rng(devices), mode:
-            return functional_call(net, state, (outside_inference(images),))
+        with (
+            recording(),
+            torch.set_grad_enabled(gradients),
+            torch.random.fork_rng(devices),
+            mode,
+            attributes_kept(net),
+        ):
+            places = _everywhere(net, state)
+            return functional_call(net, places, (outside_inference(images),), tie_weights=False)
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def _everywhere(net: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """`state` for all parameters and buffers that are the same tensor, but once for each module.
+
+    PyTorch does not put the tensors back into a module that a network holds under two names.
+    """
+    named = chain(
+        net.named_parameters(remove_duplicate=False), net.named_buffers(remove_duplicate=False)
+    )
+    values = {id(tensor): state[name] for name, tensor in named if name in state}
+    return {
+        ".".join(filter(None, (name, key))): values[id(tensor)]
+        for name, module in net.named_modules()
+        for key, tensor in (*module._parameters.items(), *module._buffers.items())
+        if id(tensor) in values
+    }
 
 
 @contextmanager
@@ -97,6 +123,19 @@ def outside_inference(tensor: Tensor) -> Tensor:
 
 
 @contextmanager
+def attributes_kept(net: nn.Module) -> Iterator[None]:
+    """The attributes of all modules may change inside the block; afterwards they are as before."""
+    modules = [m for m in net.modules() if not isinstance(m, torch.jit.ScriptModule)]
+    kept = [(held, dict(held)) for m in modules for held in (vars(m), m._buffers)]
+    try:
+        yield
+    finally:
+        for attributes, values in kept:
+            attributes.clear()
+            attributes.update(values)
+
+
+@contextmanager
 def in_mode(net: nn.Module, *, training: bool) -> Iterator[None]:
     """One mode for all modules inside the block; afterwards every module has its own again."""
     modes = {module: module.training for module in net.modules()}
@@ -106,6 +145,11 @@ def in_mode(net: nn.Module, *, training: bool) -> Iterator[None]:
     finally:
         for module, mode in modes.items():
             module.training = mode
+
+
+def first_tensor(output: Any) -> Tensor | None:
+    """The first tensor in what a layer returns: a tensor, or lists and dictionaries of them."""
+    return next((leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)), None)
 
 
 def leaf_modules(net: nn.Module) -> dict[str, nn.Module]:

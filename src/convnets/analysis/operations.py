@@ -85,6 +85,15 @@ def _batch_norm(
     return [span] * len(shapes)
 
 
+def _softmax(
+    func: Any, arguments: Mapping[str, Any], see: See, shapes: Sequence[Shape]
+) -> list[Span]:
+    tensor: Tensor = arguments["self"]
+    span = _required(see(tensor))
+    whole = span.reduced([arguments["dim"] % tensor.ndim], tensor.shape, keep=True)
+    return [joined([span, whole], tensor.ndim)]
+
+
 def _convolution(
     func: Any, arguments: Mapping[str, Any], see: See, shapes: Sequence[Shape]
 ) -> list[Span]:
@@ -242,6 +251,7 @@ _RULES: dict[Any, Callable[..., Sequence[Span | None]]] = {
     aten.index: _indexed,
     aten.copy: _copied,
     # Neither tagged nor decomposed by PyTorch.
+    aten._safe_softmax: _softmax,
     **dict.fromkeys([aten._to_copy, aten.rrelu_with_noise], _each_value),
     **dict.fromkeys([aten._unsafe_view, aten.flip, aten.roll, aten.repeat], _moved),
     **dict.fromkeys([aten.upsample_nearest2d, aten.im2col, aten.pixel_shuffle], _moved),

@@ -9,10 +9,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from convnets.analysis.fields import Field, FieldMode, Unknown
 from convnets.analysis.meta import Pair, image_for, observe_on_meta
+from convnets.analysis.observing import first_tensor
 
 
 @dataclass(frozen=True)
@@ -92,17 +93,14 @@ def receptive_field(
         40
     """
     name, field = field_of(net, layer, input_size, in_channels)
-    label = f"layer {name!r}" if name else "the network"
-    if field is None:
-        raise ValueError(f"{label} returns no map that depends on the image")
     sides = sides_of(field)
     if isinstance(sides, str):
-        raise ValueError(f"the receptive field of {label} cannot be given: {sides}")
+        raise ValueError(f"the receptive field of {_label(name)} cannot be given: {sides}")
     height, width = sides
     if height != width:
         raise ValueError(
-            f"the receptive field of {label} is not square, {height.size}x{width.size} pixels; "
-            "trace(net) gives both sides of every layer"
+            f"the receptive field of {_label(name)} is not square, {height.size}x{width.size} "
+            "pixels; trace(net) gives both sides of every layer"
         )
     return height
 
@@ -122,8 +120,11 @@ def sides_of(field: Field | Unknown) -> tuple[ReceptiveField, ReceptiveField] | 
 
 def field_of(
     net: nn.Module, layer: str | None, input_size: int | Pair | None, in_channels: int | None
-) -> tuple[str, Field | Unknown | None]:
-    """The full name of the layer, and its field; arguments as for `receptive_field`."""
+) -> tuple[str, Field | Unknown]:
+    """The full name of the layer, and its field; arguments as for `receptive_field`.
+
+    Of several tensors that a layer returns the first counts.
+    """
     image = image_for(net, input_size, in_channels)
     modules = dict(net.named_modules())
     seen: dict[str, list[Field | Unknown | None]] = {}
@@ -132,18 +133,23 @@ def field_of(
 
         def leave(name: str, output: Any) -> None:
             nonlocal last_map
-            field = fields[output] if isinstance(output, Tensor) else None
+            tensor = first_tensor(output)
+            field = None if tensor is None else fields[tensor]
             seen.setdefault(name, []).append(field)
-            if _ends_in_a_map(modules[name], field):
+            if tensor is output and _ends_in_a_map(modules[name], field):
                 last_map = name
 
         observe_on_meta(net, image, modules, leave)
-    if layer is None:
-        return last_map, seen[last_map][-1]
-    name = _full_name(list(seen), layer)
-    if len({field and sides_of(field) for field in seen[name]}) > 1:
+    name = last_map if layer is None else _full_name(list(seen), layer)
+    if layer is not None and len({field and sides_of(field) for field in seen[name]}) > 1:
         raise ValueError(f"layer {name!r} runs more than once and sees different fields each time")
-    return name, seen[name][-1]
+    if (field := seen[name][-1]) is None:
+        raise ValueError(f"{_label(name)} returns no map that depends on the image")
+    return name, field
+
+
+def _label(name: str) -> str:
+    return f"layer {name!r}" if name else "the network"
 
 
 def _ends_in_a_map(module: nn.Module, field: Field | Unknown | None) -> bool:

@@ -25,7 +25,6 @@ Shape = tuple[int, ...]
 
 _NOTHING = np.float32(np.inf)  # first pixel, and minus the last pixel, of a value that sees none
 _SEEN, _FORMULA, _PLACE = slice(0, 2), slice(2, 4), slice(4, 5)
-_OFFSET = 2.0**20  # lets a 0 that an operation fills in be told from a pixel
 
 
 class Kind(Enum):
@@ -189,14 +188,14 @@ class Span:
         if self.rows.size == 5 and not self.has_places:
             return [replace(self, rows=self.rows.reshape(5, *[1] * rank)) for rank in ranks]
         used = self.rows if self.has_places else self.rows[_SEEN]
-        outputs: list[list[Rows]] = [[] for _ in ranks]
-        for row in used:
-            values = np.where(np.isfinite(row), row + np.float32(_OFFSET), np.float32(0))
-            result = move(torch.from_numpy(values).expand(shape).contiguous())
-            for i, output in enumerate([result] if isinstance(result, Tensor) else result):
-                array = _compact_tensor(output).numpy()
-                outputs[i].append(np.where(array != 0, array - np.float32(_OFFSET), _NOTHING))
-        return [self._arrived(np.stack(np.broadcast_arrays(*rows)), name) for rows in outputs]
+        numbers = np.arange(1, used[0].size + 1, dtype=np.float32).reshape(used.shape[1:])
+        result = move(torch.from_numpy(numbers).expand(shape).contiguous())
+        filled_in = np.full((len(used), 1), _NOTHING)
+        values = np.concatenate([filled_in, used.reshape(len(used), -1)], axis=1)
+        return [
+            self._arrived(values[:, _compact_tensor(output).numpy().astype(np.intp)], name)
+            for output in ([result] if isinstance(result, Tensor) else result)
+        ]
 
     def _arrived(self, rows: Rows, name: str) -> Span:
         if not self.has_places:
@@ -388,8 +387,10 @@ def _compact(rows: Rows) -> Rows:
 
 def _compact_tensor(tensor: Tensor) -> Tensor:
     for dim, size in enumerate(tensor.shape):
-        if size > 1 and bool((tensor == tensor.narrow(dim, 0, 1)).all()):
-            tensor = tensor.narrow(dim, 0, 1)
+        if size > 1:
+            first, last = tensor.narrow(dim, 0, 1), tensor.narrow(dim, size - 1, 1)
+            if torch.equal(first, last) and bool((tensor == first).all()):
+                tensor = first
     return tensor
 
 
