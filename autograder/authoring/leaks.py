@@ -175,7 +175,7 @@ def _documents(name: str, content: bytes) -> Iterator[tuple[str, bytes]]:
 
 def _found(content: bytes, secrets: list[Secret]) -> list[Secret]:
     text = content.decode("utf-8", errors="ignore")
-    views = {_squeeze(view) for view in _views(text)}
+    views = {_squeeze(view) for view in set(_views(text))}
     return [secret for secret in secrets if any(secret.text in view for view in views)]
 
 
@@ -207,4 +207,4 @@ def _source(cell: dict[str, Any]) -> str:
 
 
 def _squeeze(text: str) -> str:
-    return re.sub(r"\s+", "", text)
+    return "".join(text.split())

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
+import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
-from convnets.analysis import trace
 from convnets.seeding import fixed_seed
 from convnets.training.data import Dataset, Split, load
 from convnets.training.engine import fit
@@ -125,20 +126,26 @@ class Experiment:
 
 
 def cost(make: Callable[[], nn.Module]) -> Cost:
-    """The cost of the network that `make` returns. The global random state is left alone."""
-    with fixed_seed(0):
-        traced = trace(make(), IMAGE_SIZE)
-    return Cost(traced.parameters, traced.macs)
+    """The cost of the network that `make` returns. No numbers are computed or drawn."""
+    with torch.device("meta"), torch.no_grad():
+        net, image = make().eval(), torch.empty(1, IN_CHANNELS, IMAGE_SIZE, IMAGE_SIZE)
+        with FlopCounterMode(display=False) as counter:
+            net(image)
+    parameters = sum(parameter.numel() for parameter in net.parameters())
+    return Cost(parameters, counter.get_total_flops() // 2)
 
 
 def closest(
-    make: Callable[[int], nn.Module], target: nn.Module, quantity: Quantity, sizes: range
+    make: Callable[[int], nn.Module],
+    target: Callable[[], nn.Module],
+    quantity: Quantity,
+    sizes: range,
 ) -> int:
-    """The size for which the cost of `make(size)` is closest to the cost of `target`.
+    """The size for which the cost of `make(size)` is closest to the cost of `target()`.
 
     Args:
         make: Returns a network whose cost grows with the size.
-        target: The network whose cost is to be matched.
+        target: Returns the network whose cost is to be matched.
         quantity: The cost to match, "parameters" or "macs".
         sizes: The candidates, in increasing order.
 
@@ -147,9 +154,9 @@ def closest(
     """
 
     def spent(size: int) -> int:
-        return int(getattr(cost(lambda: make(size)), quantity))
+        return int(getattr(cost(partial(make, size)), quantity))
 
-    wanted = getattr(cost(lambda: target), quantity)
+    wanted = getattr(cost(target), quantity)
     place = bisect_left(sizes, wanted, key=spent)
     if place == len(sizes) or (place == 0 and spent(sizes[0]) > wanted):
         raise ValueError(

@@ -100,6 +100,6 @@ def matched(
 
     @cache
     def size(budget: Budget) -> int:
-        return closest(partial(make, budget), target(budget), quantity, sizes)
+        return closest(partial(make, budget), partial(target, budget), quantity, sizes)
 
     return lambda budget: make(budget, size(budget))

@@ -72,13 +72,14 @@ def _run(net: ImageClassifier, side: int) -> None:
 
 def _smallest(net: ImageClassifier, works: int) -> int:
     """Side of the smallest image that every layer can handle, found by bisection."""
-    fails, net.smallest_input = 0, 1
+    fails, side = 0, SMALL_SIDE
+    net.smallest_input = 1
     while works - fails > 1:
-        middle = (fails + works) // 2
         try:
-            _run(net, middle)
+            _run(net, side)
         except RuntimeError:
-            fails = middle
+            fails = side
         else:
-            works = middle
+            works = side
+        side = (fails + works) // 2
     return works
