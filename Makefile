@@ -5,6 +5,8 @@ BIN := .venv/bin
 READY := .venv/.ready
 # One worker more than there are cores: many tests wait for a browser, a clock or a killed process.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(shell expr $$(nproc) + 1) --dist loadgroup
+# The book and the student bundle are made side by side.
+MAKEFLAGS += --jobs=2
 PORT ?= 8000
 LAB ?=
 

@@ -27,6 +27,8 @@ from pypdf.generic import Destination, NameObject, TextStringObject
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace
 
+from scripts.browser import launch
+
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "_build"
 OUT = BUILD / "print"
@@ -212,16 +214,11 @@ def print_pdf(site: Path, pdf: Path) -> Path:
     soup = BeautifulSoup(text.read_text("utf-8"), "html.parser")
     show_long_tables(soup)
     text.write_text(str(soup), "utf-8")
-    executable = shutil.which("chromium") or shutil.which("chromium-browser")
-    if executable is None:
-        raise SystemExit("print: no Chromium here; run `scripts/setup.sh browser`")
     handler = functools.partial(Quiet, directory=site)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=executable, args=["--no-sandbox", "--disable-gpu"]
-        )
+        browser = launch(playwright)
         page = browser.new_page(color_scheme="light")
         page.set_default_timeout(300_000)
         page.goto(f"http://127.0.0.1:{server.server_port}/intro.html", wait_until="load")

@@ -47,9 +47,20 @@ environment() {
   touch .venv/.ready
 }
 
+# Ubuntu has no headless shell.
+smallest_chromium() {
+  apt-get update -qq >/dev/null 2>&1 || true
+  if [ -n "$(apt-cache search --names-only '^chromium-headless-shell$' 2>/dev/null)" ]; then
+    echo chromium-headless-shell
+  else
+    echo chromium
+  fi
+}
+
 browser() {
-  command -v chromium >/dev/null || command -v chromium-browser >/dev/null ||
-    need_package chromium "a browser for the PDF and the tests of the site"
+  command -v chromium-headless-shell >/dev/null || command -v chromium >/dev/null ||
+    command -v chromium-browser >/dev/null ||
+    need_package "$(smallest_chromium)" "a browser for the PDF and the tests of the site"
   command -v java >/dev/null || need_package default-jre-headless "the test of the EPUB"
 }
 

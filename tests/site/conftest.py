@@ -2,7 +2,6 @@
 
 import functools
 import http.server
-import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 from playwright.sync_api import Browser, Page, sync_playwright
+
+from scripts.browser import launch
 
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "_build" / "html"
@@ -77,14 +78,8 @@ def site() -> Iterator[str]:
 
 @pytest.fixture(scope="package")  # as long as it is open, no other event loop can run
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium; `scripts/setup.sh browser` installs it."""
-    executable = shutil.which("chromium") or shutil.which("chromium-browser")
-    if executable is None:
-        pytest.fail("no Chromium here; run `scripts/setup.sh browser`")
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=executable, args=["--no-sandbox", "--disable-gpu"]
-        )
+        chromium = launch(playwright)
         yield chromium
         chromium.close()
 
