@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import gc
 from functools import cache
 
 import pytest
@@ -23,10 +24,19 @@ def on_meta(name: str) -> ImageClassifier:
         return convnets.create_model(name)
 
 
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector from searching what was imported, as it does many times."""
+    gc.freeze()
+
+
 @cache
 def traced(name: str) -> Trace:
     """Its layers at the input size of its card, traced once in each test process."""
     return trace(on_meta(name))
+
+
+HEAVY_FAMILIES = {"vgg11", "inception_v4"}
+"""The lightest network of each family of which even that one takes seconds in most tests."""
 
 
 def lightest_of_each_family() -> list[str]:
@@ -39,21 +49,24 @@ def lightest_of_each_family() -> list[str]:
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group tests that share an expensive fixture or a network's trace, and mark repetitions.
+    """Group tests that share an expensive fixture, trace or ledger, and mark repetitions.
 
     Without a GPU, the tests for one run on the CPU, in the sweep.
 
-    A test that takes a network's name is slow for all but the lightest of each family; one that is
-    marked slow already is a sweep for them. The examples in docstrings together take a minute.
+    A test that takes a network's name is slow for all but the lightest of each family, and for
+    those of `HEAVY_FAMILIES`; one that is marked slow already is a sweep for them. The examples in
+    docstrings together take a minute.
     """
     names = set(convnets.list_models())
-    heavier = names - set(lightest_of_each_family())
+    heavier = names - set(lightest_of_each_family()) | HEAVY_FAMILIES
     for item in items:
         if isinstance(item, pytest.DoctestItem):
             item.add_marker("slow")
         for fixture in ("graded", "bundle"):
             if fixture in item.fixturenames:
                 item.add_marker(pytest.mark.xdist_group(fixture))
+        if "lecture" in item.path.parts or "ledger" in item.name:
+            item.add_marker(pytest.mark.xdist_group("ledger"))
         if item.get_closest_marker("gpu") and not torch.cuda.is_available():
             item.add_marker("sweep")
         parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()

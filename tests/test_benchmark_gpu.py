@@ -112,7 +112,7 @@ def test_the_images_per_second_of_all_processes_are_a_number():
     assert images_per_second(replace(TINY, networks={"resnet20": None}), CPU) > 0
 
 
-@pytest.mark.slow
+@pytest.mark.sweep  # starts two processes, as tests of training do
 def test_the_processes_of_all_gpus_are_compared_with_one(tmp_path):
     program = tmp_path / "program.py"
     program.write_text("import os\nif os.environ['RANK'] == '0': print(100.0)\n")

@@ -170,8 +170,8 @@ def test_bad_input_is_answered_in_one_sentence(command, problem):
 
 @pytest.mark.slow
 def test_training_prints_the_test_accuracy_and_writes_the_history(tmp_path):
-    command = (sys.executable, "-m", "convnets", "train", "lenet5", "--epochs", "1")
-    result = start(*command, "--device", "cpu", "--output-dir", tmp_path)
-    assert result.returncode == 0, result.stderr
+    options = ("--epochs", "1", "--device", "cpu", "--output-dir", str(tmp_path))
+    result = invoke("train", "lenet5", *options)
+    assert result.exit_code == 0, result.stderr
     assert re.search(r"test accuracy \d+\.\d%", result.stdout)
     assert (tmp_path / "history.json").is_file()

@@ -41,6 +41,7 @@ def test_totals_agree_with_torchinfo(name):
     assert theirs.total_mult_adds == result.macs + sum(extra)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", convnets.list_models())
 def test_layers_of_every_network_have_all_its_costs_and_a_receptive_field(name):
     result = traced(name)

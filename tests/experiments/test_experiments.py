@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from functools import partial
 from importlib import resources
 from pathlib import Path
 
@@ -108,11 +109,12 @@ def test_the_size_of_the_closest_cost_is_found_and_targets_out_of_range_raise_er
     def linear(size):
         return nn.Sequential(nn.Conv2d(1, size, 1, bias=False))
 
-    assert closest(linear, linear(37), "parameters", range(1, 100)) == 37
+    target = partial(linear, 37)
+    assert closest(linear, target, "parameters", range(1, 100)) == 37
     with pytest.raises(ValueError, match="no size from 1 to 9 makes 37 parameters"):
-        closest(linear, linear(37), "parameters", range(1, 10))
+        closest(linear, target, "parameters", range(1, 10))
     with pytest.raises(ValueError, match="no size from 40 to 99"):
-        closest(linear, linear(37), "parameters", range(40, 100))
+        closest(linear, target, "parameters", range(40, 100))
 
 
 @pytest.mark.parametrize("mode", [True, False])

@@ -4,13 +4,14 @@ import sys
 from functools import cache
 
 import pytest
-import torch
 from matplotlib.text import Text
 
 import convnets
-from convnets.analysis import trace
 from convnets.plots import accuracy_bubbles, figure
 from convnets.plots.bubbles import AREA, BUBBLES
+from tests.conftest import traced
+
+pytestmark = pytest.mark.xdist_group("bubbles")  # they share figures
 
 FEW = (
     "alexnet",
@@ -46,9 +47,7 @@ def cost_of(name, cost):
     """Millions of parameters, billions of MACs, or MiB of all layers' outputs."""
     card = convnets.card(name)
     if cost == "memory":
-        with torch.device("meta"):
-            layers = trace(convnets.create_model(name))
-        return sum(layer.activation_bytes for layer in layers) / 2**20
+        return sum(layer.activation_bytes for layer in traced(name)) / 2**20
     return card.macs / 1e9 if cost == "macs" else card.parameters / 1e6
 
 

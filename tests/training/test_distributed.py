@@ -15,7 +15,7 @@ import torch
 import convnets
 from convnets.training import Dataset, evaluate, load
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("distributed")]
 TRAIN = ["-m", "convnets", "train", "lenet5", "--recipe", "plain-sgd", "--epochs", "1"]
 TWO = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
@@ -28,7 +28,6 @@ def few(train: int, test: int) -> Dataset:
 
 
 SCRIPT = f"""
-import sys
 from dataclasses import replace
 import torch
 import convnets
@@ -36,34 +35,31 @@ from convnets.training import Dataset, Recipe, fit, load
 {getsource(few)}
 torch.manual_seed(0)
 def fitted(*arguments, **options):
-    options |= {{"device": "cpu", "precision": "no", "progress": False}}
-    fit(*arguments, output_dir=sys.argv[1], **options)
+    fit(*arguments, **options, device="cpu", precision="no", progress=False)
 """
 
 
-def run(folder: Path, launcher: list[str], *command: str | Path) -> dict[str, Any]:
-    """Run a command that trains into `folder`; return the history of the run."""
+def run(command: list[str | Path], folder: Path) -> None:
+    """Run Python with these arguments, in `folder`."""
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, *launcher, *command], env=environment, capture_output=True, text=True
-    )
+    python = [sys.executable, *command]
+    done = subprocess.run(python, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def history(folder: Path) -> dict[str, Any]:
+    """What a run has written into its folder."""
     written: dict[str, Any] = json.loads((folder / "history.json").read_text())
     return written
 
 
 def train(folder: Path, launcher: list[str]) -> dict[str, Any]:
     options = ["--device", "cpu", "--precision", "no", "--output-dir", folder]
-    return run(folder, launcher, *TRAIN, *options)
+    run([*launcher, *TRAIN, *options], folder.parent)
+    return history(folder)
 
 
-def script(folder: Path, launcher: list[str], text: str) -> dict[str, Any]:
-    folder.mkdir()
-    path = folder.with_suffix(".py")
-    path.write_text(SCRIPT + text)
-    return run(folder, launcher, path, folder)
-
-
+@pytest.mark.sweep  # the next test compares two processes with one, too
 def test_two_processes_give_the_same_losses_as_one(tmp_path):
     one, two = train(tmp_path / "one", []), train(tmp_path / "two", TWO)
     assert len(one["step_losses"]) == len(two["step_losses"]) > 50
@@ -73,32 +69,45 @@ def test_two_processes_give_the_same_losses_as_one(tmp_path):
         assert two["epochs"][0][measured] == pytest.approx(one["epochs"][0][measured], abs=1e-3)
 
 
-def test_two_processes_weigh_an_incomplete_batch_by_images(tmp_path):
-    """Of 11 images, one process gets 6 and the other 5; of 3 test images, 2 and 1."""
-    steps = """
-fitted("lenet5", few(12, 3), "plain-sgd", epochs=20)
+RUNS = """
+fitted("lenet5", few(12, 3), "plain-sgd", epochs=20, output_dir="incomplete")
+net = convnets.create_model("resnet20", 10, 1)
+recipe = Recipe(epochs=1, batch_size=8, learning_rate=0.02)
+fitted(net, few(72, 201), recipe, output_dir="normalised")
 """
-    one, two = script(tmp_path / "one", [], steps), script(tmp_path / "two", TWO, steps)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> dict[str, Path]:
+    """The folders of the same two runs on one process and on two."""
+    launchers: dict[str, list[str]] = {"one": [], "two": TWO}
+    folders = {name: tmp_path_factory.mktemp(name) for name in launchers}
+    for name, launcher in launchers.items():
+        (folders[name] / "script.py").write_text(SCRIPT + RUNS)
+        run([*launcher, "script.py"], folders[name])
+    return folders
+
+
+def test_two_processes_weigh_an_incomplete_batch_by_images(runs):
+    """Of 11 images, one process gets 6 and the other 5; of 3 test images, 2 and 1."""
+    one, two = (history(runs[name] / "incomplete") for name in ("one", "two"))
     assert len(one["step_losses"]) == 20
     for curve in ("step_losses", "step_accuracies"):
         assert two[curve] == pytest.approx(one[curve], abs=1e-5)
     assert two["test_accuracy"] == one["test_accuracy"]
     weights = [
-        torch.load(tmp_path / name / "weights.pt", weights_only=True) for name in ("one", "two")
+        torch.load(runs[name] / "incomplete" / "weights.pt", weights_only=True)
+        for name in ("one", "two")
     ]
     torch.testing.assert_close(*weights, rtol=0, atol=1e-5)
 
 
-def test_the_test_accuracy_of_two_processes_is_that_of_the_saved_network(tmp_path):
+def test_the_test_accuracy_of_two_processes_is_that_of_the_saved_network(runs):
     """On CPUs, each process collects batch statistics of its own images."""
-    steps = """
-net = convnets.create_model("resnet20", 10, 1)
-fitted(net, few(72, 201), Recipe(epochs=1, batch_size=8, learning_rate=0.02))
-"""
-    history = script(tmp_path / "two", TWO, steps)
+    folder = runs["two"] / "normalised"
     saved = convnets.create_model("resnet20", 10, 1)
-    saved.load_state_dict(torch.load(tmp_path / "two" / "weights.pt", weights_only=True))
-    assert history["test_accuracy"] == evaluate(saved, few(72, 201), "cpu")
+    saved.load_state_dict(torch.load(folder / "weights.pt", weights_only=True))
+    assert history(folder)["test_accuracy"] == evaluate(saved, few(72, 201), "cpu")
 
 
 @pytest.mark.sweep

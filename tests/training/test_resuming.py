@@ -32,7 +32,7 @@ from convnets.training import Recipe, fit, load, run_folder, trainer
 from convnets.training.data import Split
 trainer.SAVE_SECONDS = 0.2
 full = load("fashion-mnist-small")
-few = replace(full, train=Split(full.train.images[:640], full.train.labels[:640]),
+few = replace(full, train=Split(full.train.images[:320], full.train.labels[:320]),
               test=Split(full.test.images[:100], full.test.labels[:100]))
 recipe = Recipe(epochs=3, batch_size=32, learning_rate=0.05, schedule="one-cycle",
                 augmentation=("flip",), average=0.9)

@@ -1,5 +1,3 @@
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 
@@ -7,7 +5,9 @@ import pytest
 import torch
 from PIL import Image
 from torch import nn
+from typer.testing import CliRunner
 
+from convnets.__main__ import app
 from convnets.training import fit, load, load_folder
 from convnets.training.batches import Batches
 from convnets.training.data.image_folder import FolderDataset
@@ -187,20 +187,11 @@ def test_a_folder_without_corrupt_images_gives_no_warning(folder):
 @pytest.mark.slow
 def test_the_command_trains_on_a_folder_and_names_corrupt_files(folder):
     corrupt(folder / "train" / "bag" / "03.jpg")
-    command = [sys.executable, "-m", "convnets", "train", "resnet20", "--epochs", "1"]
-    command += [
-        "--data",
-        "image-folder",
-        "--data-root",
-        folder,
-        "--image-size",
-        "32",
-        "--batch-size",
-        "8",
-    ]
-    stopped = subprocess.run(command, capture_output=True, text=True)
-    assert stopped.returncode == 2
+    command = ["train", "resnet20", "--epochs", "1", "--batch-size", "8"]
+    command += ["--data", "image-folder", "--data-root", str(folder), "--image-size", "32"]
+    stopped = CliRunner().invoke(app, command)
+    assert stopped.exit_code == 2
     assert "cannot be read" in stopped.stderr
-    skipped = subprocess.run([*command, "--on-corrupt", "skip"], capture_output=True, text=True)
-    assert skipped.returncode == 0, skipped.stderr
+    skipped = CliRunner().invoke(app, [*command, "--on-corrupt", "skip"])
+    assert skipped.exit_code == 0, skipped.stderr
     assert "test accuracy" in skipped.stdout
