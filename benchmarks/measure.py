@@ -49,7 +49,7 @@ def interval(values: list[float]) -> tuple[float, float]:
 
 
 def until_sure(
-    works: dict[str, Work], width: float = 0.01, rounds: int = 20, limit: int = 400
+    works: dict[str, Work], width: float = 0.005, rounds: int = 20, limit: int = 400
 ) -> list[float]:
     """The time of the first work by that of the second, in each round.
 

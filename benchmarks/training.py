@@ -125,7 +125,7 @@ def untrained(name: str) -> nn.Module:
 
 
 def overhead_lines() -> list[str]:
-    """A table of our loop's time by that of a minimal loop, measured until it is sure to 1 %."""
+    """A table of our loop's time by that of a minimal loop, sure to half a percent."""
     lines = [
         "| network | rounds | our time / minimal | interval of 95 % | at most 1.015 |",
         "| --- | ---: | ---: | --- | --- |",
@@ -167,15 +167,18 @@ def main() -> None:
     """Measure, write `results/training.md`, and print it."""
     torch.manual_seed(0)
     with measure.threads(1):
+        machine = f"\nMeasured: {measure.machine()}.\n"
         text = [
             "# Training\n",
-            f"{measure.machine()}; one thread, CPU time.\n",
+            "One thread, CPU time.\n",
             f"## Our loop and a minimal one, batches of {BATCH}, float32\n",
             "A round is a step of each, one after the other.\n",
             *overhead_lines(),
-            f"\n## The parts of a step of 16 images of {SIDE}x{SIDE}, in the same minimal loop\n",
+            machine,
+            f"## The parts of a step of 16 images of {SIDE}x{SIDE}, in the same minimal loop\n",
             *peer_lines(),
-            "\n## Accuracy within a time: Fashion-MNIST, bfloat16\n",
+            machine,
+            "## Accuracy within a time: Fashion-MNIST, bfloat16\n",
             *fast_training.lines(),
         ]
     RESULTS.parent.mkdir(exist_ok=True)
