@@ -54,7 +54,8 @@ def side(public: str) -> int:
     library, name = public.split("/")
     if library == "timm":
         config = timm.get_pretrained_cfg(name)
-        if config.fixed_input_size or config.min_input_size:
+        smallest = max(config.min_input_size or (0,))
+        if config.fixed_input_size or smallest > 224:
             return config.input_size[-1]
     return 299 if name == "inception_v3" else 224  # its auxiliary classifier needs as much
 

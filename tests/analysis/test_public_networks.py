@@ -106,11 +106,13 @@ def test_a_field_inside_the_image_is_the_gradients(public):
     if size is None:
         pytest.skip("a run on numbers takes too long")
     try:
-        result = public.trace if size == public.side else trace(public.net, size)
+        result = public.trace if size == public.side else trace(public.net, size, public.channels)
     except ValueError as error:
         pytest.skip(f"a run on numbers takes too long for larger images, and {error}")
     inside = [row for row in maps(result) if 1 < row.receptive_field[0] < 0.7 * size]
+    if not inside:
+        pytest.skip("no layer returns a map that sees a part of the image")
     deepest = max(inside, key=lambda row: row.receptive_field)
     net = with_constants(public.name)
-    found = numerical_receptive_field(net, deepest.name, size)
+    found = numerical_receptive_field(net, deepest.name, size, public.channels)
     assert found == deepest.receptive_field[0]
