@@ -304,6 +304,7 @@ TRUSTED = {
 }  # fmt: skip
 
 
+@pytest.mark.xdist_group("trusted")
 @pytest.mark.parametrize(("source", "end"), TRUSTED.items())
 def test_limits_hold_without_isolation(trusting_sandbox, source, end):
     with trusting_sandbox.start() as student:
@@ -316,6 +317,7 @@ def test_limits_hold_without_isolation(trusting_sandbox, source, end):
         assert other.run_cell("1").state == "ok"
 
 
+@pytest.mark.xdist_group("trusted")
 def test_without_isolation_nothing_outlives_its_process(trusting_sandbox, tmp_path):
     """A daemon that ignores every signal it can ends too."""
     alive = tmp_path / "alive"
