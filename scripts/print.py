@@ -1,10 +1,13 @@
 """Make the whole book as PDF and as EPUB, in _build/print; `make book` has executed its chapters.
 
+If the site is as it was, so are they.
+
 The PDF is the book on one page, printed by Chromium. The EPUB is Sphinx's own, with pages made into
 valid XHTML and formulas into MathML, since readers run no scripts.
 """
 
 import functools
+import hashlib
 import http.server
 import logging
 import re
@@ -33,6 +36,7 @@ ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "_build"
 OUT = BUILD / "print"
 NAME = "convnets-course"
+KEY = OUT / ".made-from"
 OPF = "http://www.idpf.org/2007/opf"
 # Extensions that make a website only, and how their options begin.
 OF_A_SITE = (
@@ -63,6 +67,10 @@ def main() -> int:
     if not (BUILD / "html" / "index.html").is_file():
         print("print: the site is not built; run `make book` first", file=sys.stderr)
         return 1
+    key = made_from()
+    if KEY.is_file() and KEY.read_text() == key:
+        print(f"print: {OUT.relative_to(ROOT)} is up to date")
+        return 0
     ElementTree.register_namespace("", OPF)
     ElementTree.register_namespace("dc", "http://purl.org/dc/elements/1.1/")
     shutil.rmtree(OUT, ignore_errors=True)
@@ -71,7 +79,19 @@ def main() -> int:
         epub = beside.submit(make_epub)
         print(f"print: {make_pdf().relative_to(ROOT)}")
         print(f"print: {epub.result().relative_to(ROOT)}")
+    KEY.write_text(key)
     return 0
+
+
+def made_from() -> str:
+    """Digest of what both files depend on: the site, and how they are made from it."""
+    digest = hashlib.sha256()
+    lock = ROOT / "requirements.lock"
+    for path in sorted([*(BUILD / "html").rglob("*"), *Path(__file__).parent.iterdir(), lock]):
+        if path.is_file():
+            digest.update(path.relative_to(ROOT).as_posix().encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def make_pdf() -> Path:

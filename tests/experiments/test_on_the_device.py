@@ -39,7 +39,14 @@ def test_an_arm_trains_on_the_device_alone(entry, arm, few, refusing_trainer):
     assert run.test_accuracy == 1.0  # from `to_cpu`, which has no numbers to read
 
 
-@every_arm
+@pytest.mark.parametrize(
+    ("entry", "arm"),
+    [
+        pytest.param(entry, arm, marks=() if arm is entry.arms[0] else pytest.mark.sweep)
+        for entry, arm in ARMS
+    ],
+    ids=[f"{entry.name}, {arm.name}" for entry, arm in ARMS],
+)
 def test_an_arm_runs_on_a_gpu_that_is_only_pretended(entry, arm):
     budget = of_gpu(entry)
     arm.build(budget)  # searches for equal costs, on the CPU

@@ -42,6 +42,16 @@ COURSE = {
 }
 
 
+each = pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, marks=pytest.mark.sweep if "memory" in case else ())
+        for case in COURSE.values()
+    ],
+    ids=COURSE,
+)  # memory takes a trace of every network
+
+
 @cache
 def cost_of(name, cost):
     """Millions of parameters, billions of MACs, or MiB of all layers' outputs."""
@@ -100,7 +110,7 @@ def test_every_network_is_labelled(ax):
     assert {text.get_text() for text in ax.texts} == {convnets.card(name).title for name in BUBBLES}
 
 
-@pytest.mark.parametrize("case", COURSE.values(), ids=COURSE)
+@each
 def test_labels_overlap_neither_each_other_nor_a_bubble(case):
     ax = draw_course_figure(*case)
     boxes, bubbles = words(ax), list(circles(ax, len(case[0])))
@@ -111,7 +121,7 @@ def test_labels_overlap_neither_each_other_nor_a_bubble(case):
             assert distance(box, x, y) >= radius - 0.5, text.get_text()
 
 
-@pytest.mark.parametrize("case", COURSE.values(), ids=COURSE)
+@each
 def test_labels_stay_inside_the_axes(case):
     ax = draw_course_figure(*case)
     inside = ax.get_window_extent().padded(1)
@@ -126,7 +136,7 @@ def test_the_same_figure_is_drawn_each_time():
     assert again.figure.png() == draw_course_figure(*case).figure.png()
 
 
-@pytest.mark.parametrize("case", COURSE.values(), ids=COURSE)
+@each
 def test_the_legend_hides_neither_bubbles_nor_labels(case):
     ax = draw_course_figure(*case)
     legend = ax.get_legend().get_window_extent()

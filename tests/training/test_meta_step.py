@@ -64,6 +64,7 @@ def steps(net: nn.Module, data: Dataset, recipe: Recipe = ALL, parts: int = 1) -
     return trainer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", lightest_of_each_family())
 def test_a_step_of_every_family_stays_on_the_device(name, few, meta_machine):
     with torch.device("meta"):

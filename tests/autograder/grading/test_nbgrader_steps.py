@@ -120,6 +120,7 @@ CHEATS = {
 }
 
 
+@pytest.mark.sweep  # the next test has fewer walls, and test_static_analysis.py tests that one
 @pytest.mark.parametrize("source", CHEATS.values(), ids=CHEATS.keys())
 def test_a_cheat_earns_nothing(executed, source):
     marks, _ = executed(bottleneck_answer=source)

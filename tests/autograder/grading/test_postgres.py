@@ -13,7 +13,7 @@ from tests.autograder.conftest import ASSIGNMENT, small_class
 from tests.autograder.grading.test_driver import CLASS, TOTALS, totals
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.sweep,
     pytest.mark.usefixtures("isolation"),
     pytest.mark.skipif(not shutil.which("pg_ctl"), reason="no PostgreSQL is installed here"),
 ]
