@@ -189,7 +189,13 @@ def test_a_budget_takes_the_first_training_images_and_not_more_than_exist():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["momentum", "identity", "ensemble", "search", "inception"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("ensemble", "search"),
+        *(pytest.param(n, marks=pytest.mark.sweep) for n in ("momentum", "identity", "inception")),
+    ],
+)
 def test_a_tiny_run_measures_every_arm_with_every_seed(name):
     entry = experiment(name)
     result = run(entry, tiny(entry, children=2), seeds=2, progress=False)

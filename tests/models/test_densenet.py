@@ -100,6 +100,7 @@ def test_a_network_that_saves_memory_can_be_copied_evaluated_and_exported():
         torch.testing.assert_close(exported(images), expected)
 
 
+@pytest.mark.sweep
 def test_a_network_that_saves_memory_compiles_for_training():
     net = DenseNet(TINY, save_memory=True, num_classes=3)
     images = torch.randn(2, 3, 8, 8)

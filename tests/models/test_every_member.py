@@ -14,7 +14,7 @@ NAMES = convnets.list_models()
 
 FAMILIES = lightest_of_each_family()
 # What a compiler may stumble over: shuffles, concatenations, gates, branches.
-COMPILED = {"plain20", "shufflenet_v2_x0_5", "densenet40_12", "efficientnet_b0", "googlenet_bn"}
+COMPILED = {"shufflenet_v2_x0_5", "densenet40_12", "efficientnet_b0", "googlenet_bn"}
 
 
 def images(name: str, channels: int) -> Tensor:

@@ -39,7 +39,7 @@ class Published(http.server.SimpleHTTPRequestHandler):
 
 LONG_PAGES = tuple(f"reference/{room}" for room in ("models", "analysis", "plots", "training"))
 # A page of each kind: colours come from style sheets that all pages share.
-DARK_PAGES = (
+KINDS_OF_PAGES = (
     *("intro", "chapters/02_activations", "chapters/07_resnet", "chapters/appendix/errata"),
     *("guides/student", "reference/layers"),
 )
@@ -50,7 +50,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Group the tests of each page, and leave some of axe's slowest runs to `make test-all`.
 
     Those are the longest pages of the Reference, which come from the same templates as the others,
-    and the contrast of more than one page of each kind in the dark scheme.
+    and for more than one page of each kind the contrast in the dark scheme and the paper.
     """
     for item in items:
         if item.path.parent != Path(__file__).parent:
@@ -59,8 +59,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         page = parameters.get("opened")
         if not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group(page or item.path.stem))
-        repeated = "dark" in item.name and page not in DARK_PAGES
-        if page and "axe" in item.name and (page in LONG_PAGES or repeated):
+        repeated = page not in KINDS_OF_PAGES and ("dark" in item.name or "paper" in item.name)
+        if page and (repeated or ("axe" in item.name and page in LONG_PAGES)):
             item.add_marker("sweep")
 
 

@@ -11,12 +11,10 @@ SLOW = [
     "channel_gates",
     "convolution_arithmetic",
     "densenet_connections",
-    "depthwise_cost",
-    "inception_cost",
     "residual_gradients",
 ]
-# It takes as long as all others. In the built chapter, tests of the site move its slider.
-SLOWEST = ["compound_scaling_growth"]
+# They trace networks. In the built chapters, tests of the site move their sliders.
+SLOWEST = ["compound_scaling_growth", "depthwise_cost", "inception_cost"]
 
 
 def test_the_lists_above_name_every_explorer():

@@ -82,8 +82,7 @@ def run(copy, *arguments):
     return subprocess.run(command, cwd=copy, capture_output=True, text=True, env=environment)
 
 
-@pytest.mark.slow
-@pytest.mark.sweep  # the next test makes and tests a skeleton, too
+@pytest.mark.sweep
 @pytest.mark.parametrize(("kind", "answer"), [("block", "NewOne(5, 5)"), ("function", "new_one(")])
 def test_a_new_skeleton_can_be_tested_and_names_what_to_write(kind, answer, copy):
     assert run(copy, "new-exercise", "new_one", "--notebook", "3", "--kind", kind).returncode == 0
@@ -98,7 +97,7 @@ def test_a_new_skeleton_can_be_tested_and_names_what_to_write(kind, answer, copy
         assert "new_one.py, WRITE ME: the reference function." in said
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_a_finished_exercise_passes_the_self_test(copy):
     assert not run(
         copy, "new-exercise", "new_one", "--notebook", "3", "--kind", "function"
