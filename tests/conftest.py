@@ -35,7 +35,7 @@ def traced(name: str) -> Trace:
     return trace(on_meta(name))
 
 
-HEAVY_FAMILIES = {"vgg11", "inception_v4"}
+HEAVY_FAMILIES = {"vgg11", "inception_v4", "se_googlenet", "zfnet_paper"}
 """The lightest network of each family of which even that one takes seconds in most tests."""
 
 

@@ -37,21 +37,17 @@ class Published(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-LONG_PAGES = tuple(f"reference/{room}" for room in ("models", "analysis", "plots", "training"))
-# A page of each kind: colours come from style sheets that all pages share.
+# A few pages of each kind, which come from the same templates and style sheets.
 KINDS_OF_PAGES = (
-    *("intro", "chapters/02_activations", "chapters/07_resnet", "chapters/appendix/errata"),
+    *("intro", "chapters/02_activations", "chapters/07_resnet", "chapters/11_densenet"),
+    *("chapters/13_architecture_search", "chapters/appendix/errata", "guides/assignment2"),
     *("guides/student", "reference/layers"),
 )
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group the tests of each page, and leave some of axe's slowest runs to `make test-all`.
-
-    Those are the longest pages of the Reference, which come from the same templates as the others,
-    and for more than one page of each kind the contrast in the dark scheme and the paper.
-    """
+    """Group the tests of each page, and leave axe and paper of most pages to `make test-all`."""
     for item in items:
         if item.path.parent != Path(__file__).parent:
             continue
@@ -59,8 +55,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         page = parameters.get("opened")
         if not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group(page or item.path.stem))
-        repeated = page not in KINDS_OF_PAGES and ("dark" in item.name or "paper" in item.name)
-        if page and (repeated or ("axe" in item.name and page in LONG_PAGES)):
+        if page and page not in KINDS_OF_PAGES and ("axe" in item.name or "paper" in item.name):
             item.add_marker("sweep")
 
 

@@ -86,7 +86,7 @@ def test_a_rate_that_is_given_is_kept():
         assert make_optimizer(net, recipe).param_groups[0]["lr"] == recipe.learning_rate
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_lenet_learns_with_the_default_recipe():
     """With the rate of residual networks, its loss rose to 5.6 and it ended at 62 %."""
     record = fit("lenet5", epochs=3, device="cpu", progress=False)

@@ -381,7 +381,7 @@ WRITES = (
 )
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("when", ["before", pytest.param("after", marks=pytest.mark.sweep)])
 @pytest.mark.parametrize("write", WRITES)
 def test_a_driver_that_is_killed_at_a_write_leaves_all_marks_of_a_student_or_none(
     changed, write, when
