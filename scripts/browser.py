@@ -4,19 +4,27 @@ import shutil
 
 from playwright.sync_api import Browser, Playwright
 
-# The first, without windows and much else, takes half the processor time of the others.
+# The headless shell has no windows and takes half the processor time of the others.
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser")
 
 
-def launch(playwright: Playwright) -> Browser:
-    """Start Chromium, which `scripts/setup.sh browser` installs.
+def executable() -> str:
+    """The path of Chromium, which `scripts/setup.sh browser` installs.
 
     Raises:
-        FileNotFoundError: none is installed.
+        FileNotFoundError: it is not installed.
     """
-    executable = next(filter(None, map(shutil.which, NAMES)), None)
-    if executable is None:
-        raise FileNotFoundError("no Chromium here; run `scripts/setup.sh browser`")
-    return playwright.chromium.launch(
-        executable_path=executable, args=["--no-sandbox", "--disable-gpu"]
-    )
+    for path in map(shutil.which, NAMES):
+        if path:
+            return path
+    raise FileNotFoundError("Chromium is not installed; run `scripts/setup.sh browser`")
+
+
+def launch(playwright: Playwright) -> Browser:
+    """Start Chromium without a window.
+
+    Raises:
+        FileNotFoundError: it is not installed.
+    """
+    options = ["--no-sandbox", "--disable-gpu"]
+    return playwright.chromium.launch(executable_path=executable(), args=options)

@@ -1,6 +1,6 @@
 """Make the whole book as PDF and as EPUB, in _build/print; `make book` has executed its chapters.
 
-If the site is as it was, so are they.
+Files that were made from the same site are kept.
 
 The PDF is the book on one page, printed by Chromium. The EPUB is Sphinx's own, with pages made into
 valid XHTML and formulas into MathML, since readers run no scripts.
@@ -30,7 +30,7 @@ from pypdf.generic import Destination, NameObject, TextStringObject
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace
 
-from scripts.browser import launch
+from scripts.browser import executable, launch
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "_build"
@@ -71,6 +71,11 @@ def main() -> int:
     if KEY.is_file() and KEY.read_text() == key:
         print(f"print: {OUT.relative_to(ROOT)} is up to date")
         return 0
+    try:
+        executable()
+    except FileNotFoundError as error:
+        print(f"print: {error}", file=sys.stderr)
+        return 1
     ElementTree.register_namespace("", OPF)
     ElementTree.register_namespace("dc", "http://purl.org/dc/elements/1.1/")
     shutil.rmtree(OUT, ignore_errors=True)

@@ -13,14 +13,20 @@ die() {
   exit 1
 }
 
-# Install a Debian package when we may, else say what to install.
+# Install the first of these Debian packages that exists, when we may, else say what to install.
 need_package() {
-  local package=$1 purpose=$2
+  local purpose=$1 package
+  shift
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    echo "setup: installing $package ($purpose)"
-    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$package"; } \
-      >/dev/null || die "apt-get could not install $package ($purpose); install it by hand"
+    apt-get update -qq >/dev/null || die "apt-get update failed; install $* ($purpose) by hand"
+    for package; do
+      [ -n "$(apt-cache search --names-only "^$package\$")" ] || continue
+      echo "setup: installing $package ($purpose)"
+      DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$package" >/dev/null && return
+    done
+    die "apt-get could not install $* ($purpose); install it by hand"
   else
+    package=${!#}
     die "$package is missing ($purpose); install it, on Debian or Ubuntu with: sudo apt-get install $package"
   fi
 }
@@ -30,8 +36,8 @@ environment() {
   "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' ||
     die "$("$python" --version) will not do; name a Python 3.11 to 3.13 with: make PYTHON=python3.11"
   "$python" -c 'import ensurepip, venv' 2>/dev/null ||
-    need_package "python$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv" \
-      "virtual environments"
+    need_package "virtual environments" \
+      "python$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv"
   if [ ! -x .venv/bin/python ]; then
     local free_mb
     free_mb=$(df -Pm . | awk 'NR == 2 {print $4}')
@@ -47,21 +53,11 @@ environment() {
   touch .venv/.ready
 }
 
-# Ubuntu has no headless shell.
-smallest_chromium() {
-  apt-get update -qq >/dev/null 2>&1 || true
-  if [ -n "$(apt-cache search --names-only '^chromium-headless-shell$' 2>/dev/null)" ]; then
-    echo chromium-headless-shell
-  else
-    echo chromium
-  fi
-}
-
 browser() {
   command -v chromium-headless-shell >/dev/null || command -v chromium >/dev/null ||
     command -v chromium-browser >/dev/null ||
-    need_package "$(smallest_chromium)" "a browser for the PDF and the tests of the site"
-  command -v java >/dev/null || need_package default-jre-headless "the test of the EPUB"
+    need_package "a browser for the PDF and the tests of the site" chromium-headless-shell chromium
+  command -v java >/dev/null || need_package "the test of the EPUB" default-jre-headless
 }
 
 case ${1:-environment} in

@@ -25,7 +25,7 @@ def on_meta(name: str) -> ImageClassifier:
 
 
 def pytest_collection_finish() -> None:
-    """Keep the garbage collector from searching what was imported, as it does many times."""
+    """Spare the garbage collector what was imported: it would search it again and again."""
     gc.freeze()
 
 
@@ -36,7 +36,7 @@ def traced(name: str) -> Trace:
 
 
 HEAVY_FAMILIES = {"vgg11", "inception_v4", "se_googlenet", "zfnet_paper"}
-"""The lightest network of each family of which even that one takes seconds in most tests."""
+"""The lightest networks of families in which even these take seconds in most tests."""
 
 
 def lightest_of_each_family() -> list[str]:
@@ -65,7 +65,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for fixture in ("graded", "bundle"):
             if fixture in item.fixturenames:
                 item.add_marker(pytest.mark.xdist_group(fixture))
-        if "lecture" in item.path.parts or "ledger" in item.name:
+        if "/lecture/" in item.nodeid or "ledger" in item.name:
             item.add_marker(pytest.mark.xdist_group("ledger"))
         if item.get_closest_marker("gpu") and not torch.cuda.is_available():
             item.add_marker("sweep")

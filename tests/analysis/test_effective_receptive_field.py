@@ -100,7 +100,7 @@ def test_a_constant_without_numbers_is_refused():
     assert numerical_receptive_field(net, input_size=15) == 3
     with torch.device("meta"):
         net.register_buffer("grid", torch.ones(1))
-    with pytest.raises(ValueError, match="buffer 'grid' has no numbers"):
+    with pytest.raises(ValueError, match="buffer 'grid' has no values"):
         numerical_receptive_field(net, input_size=15)
 
 

@@ -12,9 +12,11 @@ from torch import nn
 from typer.testing import CliRunner
 
 from convnets.__main__ import app
+from convnets.analysis import trace
 from convnets.experiments import (
     EXPERIMENTS,
     Budget,
+    Cost,
     Experiment,
     ExperimentResult,
     command,
@@ -25,7 +27,7 @@ from convnets.experiments import (
     running,
 )
 from convnets.experiments.accuracy import Ensemble
-from convnets.experiments.core import closest, images_of, seeded
+from convnets.experiments.core import IMAGE_SIZE, closest, images_of, seeded
 from convnets.experiments.depth import deepened
 from convnets.experiments.efficiency import shuffle_net, without_shuffle
 from convnets.experiments.networks import NORMALISED
@@ -91,6 +93,15 @@ def test_arms_of_equal_cost_cost_the_same_within_the_stated_tolerance(entry, bud
     spent = [getattr(costs[arm], entry.equal.quantity) for arm in entry.equal.arms]
     assert min(spent) > 0
     assert max(spent) <= (1 + entry.equal.tolerance) * min(spent)
+
+
+@pytest.mark.parametrize("name", ["filters", "squeeze-excite", "dense"])
+def test_costs_are_those_of_a_trace(name):
+    entry = experiment(name)
+    costs = entry.costs(entry.cpu)
+    for arm in entry.arms:
+        traced = trace(arm.build(entry.cpu), IMAGE_SIZE)
+        assert costs[arm.name] == Cost(traced.parameters, traced.macs)
 
 
 def test_the_seed_decides_the_weights_and_the_global_random_state_is_left_alone():

@@ -20,7 +20,8 @@ every_arm = pytest.mark.parametrize(
         for entry, arm in ARMS
     ],
     ids=[f"{entry.name}, {arm.name}" for entry, arm in ARMS],
-)  # the last arms are networks of their own, rarely a family's
+)
+"""`make test` takes the last arm of each experiment, which is seldom a registered network."""
 GPU = torch.device("cuda:0")
 
 

@@ -55,7 +55,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         page = parameters.get("opened")
         if not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group(page or item.path.stem))
-        if page and page not in KINDS_OF_PAGES and ("axe" in item.name or "paper" in item.name):
+        is_expensive = item.name.startswith(("test_axe", "test_paper"))
+        if page and page not in KINDS_OF_PAGES and is_expensive:
             item.add_marker("sweep")
 
 

@@ -15,6 +15,7 @@ from pypdf import PdfReader
 
 from autograder.authoring.leaks import gather, search
 from autograder.course.folder import Course
+from scripts import print as printing
 from tests.site.conftest import ROOT, SITE
 
 PRINT = SITE.parent / "print"
@@ -129,6 +130,21 @@ def test_no_download_holds_a_hidden_test_or_a_solution(texts, tmp_path):
     secrets = gather(Course.at(ROOT / "assignments"))
     for download in (text, notebooks, PRINT / "convnets-course.epub"):
         assert not search(download, secrets)
+
+
+def test_files_made_from_the_same_site_are_kept(monkeypatch, capsys):
+    monkeypatch.setattr(printing, "make_pdf", lambda: pytest.fail("made again"))
+    assert printing.main() == 0
+    assert "is up to date" in capsys.readouterr().out
+
+
+def test_without_chromium_nothing_is_printed_and_the_old_files_stay(monkeypatch, capsys):
+    before = sorted(PRINT.iterdir())
+    monkeypatch.setattr(printing, "made_from", lambda: "another site")
+    monkeypatch.setattr("scripts.browser.NAMES", ())
+    assert printing.main() == 1
+    assert "run `scripts/setup.sh browser`" in capsys.readouterr().err
+    assert sorted(PRINT.iterdir()) == before
 
 
 def test_the_epub_is_valid():

@@ -44,8 +44,8 @@ def numerical_receptive_field(
         in_channels: as for `receptive_field`.
 
     Raises:
-        ValueError: there is no such layer, no pixel has a gradient, the field reaches the border,
-            so that it may be cut off, or a constant of the network has no numbers.
+        ValueError: there is no such layer, no pixel has a gradient, the field reaches the border
+            and may be cut off, or a buffer of the network is on the meta device.
 
     Example:
         >>> net = nn.Sequential(nn.Conv2d(1, 1, 3), nn.Conv2d(1, 1, 5))
@@ -210,7 +210,9 @@ def _positive_state(net: nn.Module) -> dict[str, Tensor]:
                 fill = torch.ones if key.endswith("running_var") else torch.zeros
                 state[key] = fill(buffer.shape, dtype=torch.float64)
             elif buffer.is_meta:
-                raise ValueError(f"buffer {key!r} has no numbers; do not make the network on meta")
+                raise ValueError(
+                    f"buffer {key!r} has no values; create the network on a device other than meta"
+                )
             else:
                 numbers = outside_inference(buffer).cpu()
                 state[key] = numbers.double() if buffer.is_floating_point() else numbers

@@ -205,7 +205,7 @@ def _of_field(field: Field | Unknown | None) -> dict[str, Any]:
 
 
 def _padding(module: nn.Module) -> Pair | None:
-    """Values added at each end; `None` if not as many are added at the other."""
+    """Padding at both ends of height and width; `None` if the two ends differ."""
     named = getattr(module, "padding", None)
     if named == "valid":
         return 0, 0

@@ -45,8 +45,8 @@ def loss_along_direction(
         Losses (steps,), in nats.
 
     Raises:
-        ValueError: the network has neither convolutions nor fully connected layers, or one that
-            computes its weight, as weight normalisation does; there are no steps, the batch is
+        ValueError: the network has neither convolutions nor fully connected layers, one of them
+            computes its weight (as with weight normalisation), there are no steps, the batch is
             empty, or images and labels do not fit.
 
     Example:

@@ -60,8 +60,8 @@ def fit(
     Args:
         net: a registered name, or a network (N, C, H, W) -> (N, classes), trained in place.
         data: a loaded data set or its name.
-        recipe: a recipe or its name in `RECIPES`. The learning rate of "modern" is the one that was
-            measured for the network's family.
+        recipe: a recipe or its name in `RECIPES`. "modern" takes the learning rate that was
+            measured for the network's family, or for other families one of similar networks.
         epochs: passes over the training images; the recipe's own number if `None`.
         seed: decides initial weights (of a name), order of images, augmentation and dropout.
         output_dir: folder for checkpoints, weights and history; nothing is written if `None`.

@@ -1,7 +1,6 @@
 """The learning rate that the recipe "modern" takes for a network, by the network's family.
 
-A rate that suits residual networks makes LeNet-5 and others without normalisation diverge. The
-values are those that `python -m benchmarks.recipes` found best (`benchmarks/results/recipes.md`).
+A rate that suits residual networks makes LeNet-5 and others without normalisation diverge.
 """
 
 from torch import nn
@@ -18,9 +17,11 @@ FAMILY_RATES = {
     ("DenseNet", True): 0.2,
     ("Wide ResNet", True): 0.2,
 }
-"""Family, and whether the network has normalisation layers -> measured rate."""
+"""Family, and whether the network has normalisation layers -> a rate that
+`python -m benchmarks.recipes` found best for one of its networks (`benchmarks/results/recipes.md`).
+"""
 OTHER_RATES = {False: 0.02, True: 0.1}
-"""The rate of all other networks, without and with normalisation layers."""
+"""The rate of all other networks, without and with normalisation layers: chosen, not measured."""
 
 
 def learning_rate_for(net: nn.Module) -> float:

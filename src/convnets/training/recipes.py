@@ -30,7 +30,7 @@ class Recipe:
     batch_size: int
     """Images in one step, over all processes."""
     learning_rate: float | None = None
-    """`None` takes the measured rate of the network's family (`learning_rate_for`)."""
+    """`None` takes the rate of the network's family (`learning_rate_for`)."""
     momentum: float = 0.9
     weight_decay: float = 0.0
     """Factor of the L2 penalty."""
