@@ -31,6 +31,7 @@ BLOCKS = [
     ("torchvision", "resnet50"),
     ("timm", "preact_resnet50"),
     ("timm", "se_resnet18"),
+    ("timm", "inception_v4"),
     ("timm", "inception_resnet_v2"),
     ("timm", "mobilenet_v1"),
     ("pytorchcv", "shufflenet_v1_g3"),

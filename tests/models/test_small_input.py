@@ -44,8 +44,12 @@ def test_one_pixel_less_than_the_smallest_image_is_refused(name):
         net = convnets.create_model(name, 10, 1, small_input=True)
         side = net.smallest_input
         assert net(torch.empty(2, 1, side, side)).shape == (2, 10)
+        less = torch.empty(2, 1, side - 1, side - 1)
         with pytest.raises(ValueError, match=f"smallest that works is {side}x{side}"):
-            net(torch.empty(2, 1, side - 1, side - 1))
+            net(less)
+        net.smallest_input = 1
+        with pytest.raises(RuntimeError):  # of a layer, so that the limit is not too high
+            net(less)
 
 
 @pytest.mark.parametrize("name", ["googlenet_bn", "resnet18"])
