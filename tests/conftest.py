@@ -54,8 +54,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     Without a GPU, the tests for one run on the CPU, in the sweep.
 
     A test that takes a network's name is slow for all but the lightest of each family, and for
-    those of `HEAVY_FAMILIES`; one that is marked slow already is a sweep for them. The examples in
-    docstrings together take a minute.
+    those of `HEAVY_FAMILIES`; one that is marked slow already is a sweep for them. Slow are also
+    tests of a shared fixture or the ledger, and the examples in docstrings.
     """
     names = set(convnets.list_models())
     heavier = names - set(lightest_of_each_family()) | HEAVY_FAMILIES
@@ -65,8 +65,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for fixture in ("graded", "bundle"):
             if fixture in item.fixturenames:
                 item.add_marker(pytest.mark.xdist_group(fixture))
+                item.add_marker("slow")
         if "/lecture/" in item.nodeid or "ledger" in item.name:
             item.add_marker(pytest.mark.xdist_group("ledger"))
+            item.add_marker("slow")
         if item.get_closest_marker("gpu") and not torch.cuda.is_available():
             item.add_marker("sweep")
         parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()

@@ -13,6 +13,7 @@ from benchmarks.gpu_loops import Setting, images_per_second, loading_lines, spee
 from convnets.experiments import EXPERIMENTS, ExperimentResult
 from convnets.training.device import cpus_of_this_process
 
+pytestmark = pytest.mark.slow
 CPU = torch.device("cpu")
 TINY = Setting(
     {"mobilenet_v2": (torchvision.models.mobilenet_v2, "mobilenetv2_100"), "resnet20": None},

@@ -12,6 +12,7 @@ from convnets.experiments.core import images_of
 from convnets.experiments.running import run_arm
 from convnets.training.data import Dataset
 
+pytestmark = pytest.mark.slow
 ARMS = [(entry, arm) for entry in EXPERIMENTS.values() for arm in entry.arms]
 every_arm = pytest.mark.parametrize(
     ("entry", "arm"),

@@ -7,6 +7,8 @@ from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 
 from autograder.grading.doctor import diagnose
 
+pytestmark = pytest.mark.slow  # each starts a process that imports nbgrader
+
 
 @pytest.fixture
 def wrong(course, monkeypatch):

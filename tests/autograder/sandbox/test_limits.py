@@ -15,6 +15,7 @@ from autograder.sandbox.session import Sandbox
 from autograder.sandbox.watch import GRACE, host_pid
 from tests.autograder.sandbox.conftest import LIMITS
 
+pytestmark = pytest.mark.slow  # together they wait for half a minute
 SLACK = 1.0  # seconds that a busy machine may add
 
 
